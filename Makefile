@@ -1,0 +1,52 @@
+# Every target is one line of what it does; `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PY := .venv/bin/python
+# Container images often set it; compiling the AWS SDK anew costs each Python process 3 s.
+unexport PYTHONDONTWRITEBYTECODE
+
+APP ?= app
+JSON ?= bench-up.json
+UP_ARGS ?=
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## the locked Python environment
+	@scripts/setup
+
+setup-lab:
+	@scripts/setup lab
+
+up: setup-lab ## the whole stack on this machine; APP=<dir> runs another Express app
+	@./expressway lab up --app $(APP) $(UP_ARGS)
+
+down: setup ## take the lab down and leave nothing but the cache
+	@./expressway lab down
+
+status: setup ## the machines of the lab
+	@./expressway lab status
+
+build: setup ## the app's artifact and its Node runtime, for `pulumi up`
+	@./expressway build
+
+check: setup ## lint, types, formats, shell; no machine is booted
+	@scripts/check
+
+unit: setup ## unit tests
+	@$(PY) -m pytest tests/unit -q -n auto --dist worksteal
+
+test: setup-lab check ## every check, on a fresh machine (root for the lab's part)
+	@scripts/test
+
+bench-up: setup-lab ## how fast and how big: a table, and JSON=<file>
+	@$(PY) -m lab.bench --json $(JSON)
+
+golden: setup ## write the golden files anew; read the diff before committing
+	@UPDATE_GOLDEN=1 $(PY) -m pytest tests/unit -q
+
+lock: setup ## renew requirements.txt from pyproject.toml
+	@.venv/bin/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
+	  --python-version 3.11 --group lab --group dev pyproject.toml -o requirements.txt
+
+.PHONY: help setup setup-lab up down status build check unit test bench-up golden lock
