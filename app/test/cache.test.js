@@ -1,0 +1,176 @@
+import assert from "node:assert/strict";
+import { mock, test } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
+import { Cache } from "../src/cache.js";
+import { FakeRedis } from "./fakes.js";
+
+/** A database of one row, whose reads wait for `open`. */
+function slowRow(value) {
+  const row = { value, reads: 0, gates: [] };
+  row.load = async () => {
+    row.reads += 1;
+    const seen = row.value;
+    await new Promise((resolve) => row.gates.push(resolve));
+    return seen;
+  };
+  row.open = () => row.gates.splice(0).forEach((open) => open());
+  return row;
+}
+
+const answers = (results) => results.map(({ value, from }) => `${from} ${value}`);
+
+test("a miss is followed by hits until the key is forgotten", async () => {
+  const cache = new Cache(new FakeRedis());
+  const load = async () => "row";
+
+  const seen = [await cache.read("k", load), await cache.read("k", load)];
+  await cache.invalidate("k");
+  seen.push(await cache.read("k", load));
+
+  assert.deepEqual(answers(seen), ["miss row", "hit row", "miss row"]);
+});
+
+test("nothing found is remembered as well", async () => {
+  const cache = new Cache(new FakeRedis());
+
+  await cache.read("k", async () => null);
+
+  assert.deepEqual(await cache.read("k", async () => "row"), { value: null, from: "hit" });
+});
+
+test("parallel misses on several workers make one database read", async () => {
+  const redis = new FakeRedis();
+  const workers = [new Cache(redis), new Cache(redis), new Cache(redis)];
+  const row = slowRow("row");
+
+  const reads = Promise.all(Array.from({ length: 60 }, (_, i) => workers[i % 3].read("k", row.load)));
+  await turn();
+  row.open();
+
+  const from = Object.groupBy(await reads, ({ from }) => from);
+  assert.equal(row.reads, 1);
+  assert.deepEqual([from.miss.length, from.hit.length], [1, 59]);
+});
+
+test("a reader that read the old row stores nothing after the write", async () => {
+  const cache = new Cache(new FakeRedis());
+  const row = slowRow("old");
+  const reader = cache.read("k", row.load);
+  await turn();
+
+  row.value = "new";
+  await cache.invalidate("k");
+  row.open();
+  await reader;
+  const next = cache.read("k", row.load);
+  await turn();
+  row.open();
+
+  assert.deepEqual(answers([await next]), ["miss new"], "not the old row from the cache");
+});
+
+test("who asks after a write never gets an older reader's row", async () => {
+  for (const redis of [new FakeRedis(), null]) {
+    const cache = new Cache(redis);
+    const row = slowRow("old");
+    const before = cache.read("k", row.load);
+    await turn();
+
+    row.value = "new";
+    await cache.invalidate("k");
+    const after = cache.read("k", row.load);
+    await turn();
+    row.open();
+
+    await before;
+    assert.equal((await after).value, "new", redis ? "with Redis" : "without");
+  }
+});
+
+test("a failed database read lets the next one try at once", async () => {
+  const redis = new FakeRedis();
+  const cache = new Cache(redis);
+
+  await assert.rejects(cache.read("k", async () => Promise.reject(new Error("down"))), /down/);
+
+  assert.equal(redis.keys.size, 0, "no lease is left to wait for");
+  assert.deepEqual(await cache.read("k", async () => "row"), { value: "row", from: "miss" });
+});
+
+test("without Redis, parallel reads of a key share one database read", async () => {
+  for (const redis of [null, Object.assign(new FakeRedis(), { status: "reconnecting" })]) {
+    const cache = new Cache(redis);
+    const row = slowRow("row");
+
+    const reads = Promise.all(Array.from({ length: 20 }, () => cache.read("k", row.load)));
+    await turn();
+    row.open();
+
+    assert.deepEqual(new Set(answers(await reads)), new Set(["bypass row"]));
+    assert.equal(row.reads, 1);
+  }
+});
+
+test("without Redis, every later read asks the database again", async () => {
+  const cache = new Cache(null);
+
+  const seen = [await cache.read("k", async () => "old"), await cache.read("k", async () => "new")];
+
+  assert.deepEqual(answers(seen), ["bypass old", "bypass new"]);
+});
+
+test("a hung Redis is asked once and then left alone for a while", async (t) => {
+  const redis = new FakeRedis();
+  redis.claim = t.mock.fn(async () => Promise.reject(new Error("Command timed out")));
+  const cache = new Cache(redis);
+
+  for (let i = 0; i < 5; i += 1) assert.equal((await cache.read("k", async () => "row")).from, "bypass");
+
+  assert.equal(redis.claim.mock.callCount(), 1, "requests don't all wait for a timeout");
+});
+
+test("a write while Redis is away is not undone by what Redis kept", async (t) => {
+  t.mock.timers.enable({ apis: ["Date"], now: 1_000_000 });
+  const redis = new FakeRedis();
+  const [writer, reader] = [new Cache(redis), new Cache(redis)];
+  await writer.read("k", async () => "old");
+
+  redis.goAway();
+  await writer.invalidate("k");
+  redis.comeBack();
+
+  assert.equal((await reader.read("k", async () => "new")).from, "bypass", "others may not have told Redis yet");
+  await turn();
+  t.mock.timers.tick(2_600);
+  assert.deepEqual(await reader.read("k", async () => "new"), { value: "new", from: "miss" });
+  assert.deepEqual(await reader.read("k", async () => "new"), { value: "new", from: "hit" }, "and it is in use again");
+});
+
+test("an invalidation that fails is made up for before the next read", async (t) => {
+  t.mock.timers.enable({ apis: ["Date"], now: 1_000_000 });
+  const redis = new FakeRedis();
+  const cache = new Cache(redis);
+  await cache.read("k", async () => "old");
+
+  const del = mock.method(redis, "del", async () => Promise.reject(new Error("Command timed out")), { times: 1 });
+  await cache.invalidate("k");
+  t.mock.timers.tick(1_100);
+
+  assert.deepEqual(await cache.read("k", async () => "new"), { value: "new", from: "miss" });
+  assert.equal(del.mock.callCount(), 1);
+});
+
+test("invalidations are not kept for longer than Redis keeps a value", async (t) => {
+  t.mock.timers.enable({ apis: ["Date"], now: 1_000_000 });
+  const redis = new FakeRedis();
+  const cache = new Cache(redis);
+  redis.goAway();
+  await cache.invalidate("early");
+  t.mock.timers.tick(61_000);
+  await cache.invalidate("late");
+
+  const del = mock.method(redis, "del");
+  redis.comeBack();
+
+  assert.deepEqual(del.mock.calls[0].arguments, [["late"]]);
+});

@@ -1,0 +1,73 @@
+import { EventEmitter } from "node:events";
+import { setImmediate as turn } from "node:timers/promises";
+
+/** Redis with the scripts of src/redis.js, in memory; each command takes a turn of the event loop. */
+export class FakeRedis extends EventEmitter {
+  status = "ready";
+  keys = new Map();
+
+  claim = (key, lease) =>
+    this.#run(() => {
+      const held = this.keys.get(key) ?? null;
+      if (held === null) this.keys.set(key, lease);
+      return held;
+    });
+
+  fill = (key, lease, value) => this.#run(() => this.keys.get(key) === lease && this.keys.set(key, value));
+
+  release = (key, lease) => this.#run(() => this.keys.get(key) === lease && this.keys.delete(key));
+
+  del = (keys) => this.#run(() => keys.map((key) => this.keys.delete(key)));
+
+  goAway() {
+    this.status = "reconnecting";
+    this.emit("close");
+  }
+
+  comeBack() {
+    this.status = "ready";
+    this.emit("ready");
+  }
+
+  async #run(command) {
+    if (this.status !== "ready") throw new Error("Stream isn't writeable");
+    const answer = command(); // in the order of the calls, as on one connection
+    await turn();
+    return answer;
+  }
+}
+
+/** Items in memory, counting reads. */
+export class FakeStore {
+  items = new Map();
+  reads = 0;
+  #lastId = 0;
+
+  list = async () => this.#read(() => [...this.items.values()].reverse());
+  get = async (id) => this.#read(() => this.items.get(id) ?? null);
+
+  async create(item) {
+    this.#lastId += 1;
+    this.items.set(this.#lastId, { id: this.#lastId, ...item });
+    return this.items.get(this.#lastId);
+  }
+
+  async update(id, item) {
+    if (!this.items.has(id)) return null;
+    this.items.set(id, { id, ...item });
+    return this.items.get(id);
+  }
+
+  async remove(id) {
+    const item = this.items.get(id) ?? null;
+    this.items.delete(id);
+    return item;
+  }
+
+  async #read(query) {
+    this.reads += 1;
+    const rows = query();
+    await turn();
+    return rows;
+  }
+}
