@@ -1,0 +1,23 @@
+"""What the command line prints: tables for people on the terminal, JSON for machines on request."""
+
+import json
+import sys
+from typing import NoReturn
+
+import typer
+from rich.console import Console
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def print_json(value: object) -> None:
+    """`value` as indented JSON on standard output, nothing else."""
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+
+
+def fail(message: str) -> NoReturn:
+    """Say what went wrong on standard error and exit with 1."""
+    err.print("[red]error:[/red] ", end="")
+    err.print(message, markup=False, soft_wrap=True)
+    raise typer.Exit(1)

@@ -1,0 +1,22 @@
+"""The only reader of Pulumi configuration: typed, frozen, and every mistake reported at once."""
+
+from .model import AppSettings, CacheSettings, DatabaseSettings, EdgeSettings, NetworkSettings, Settings
+from .parsing import parse
+from .problems import Problem, SettingsError
+from .sources import from_file, from_pulumi, read, stack_of
+
+__all__ = [
+    "AppSettings",
+    "CacheSettings",
+    "DatabaseSettings",
+    "EdgeSettings",
+    "NetworkSettings",
+    "Problem",
+    "Settings",
+    "SettingsError",
+    "from_file",
+    "from_pulumi",
+    "parse",
+    "read",
+    "stack_of",
+]

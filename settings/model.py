@@ -1,0 +1,180 @@
+"""The settings by section, with bounds and defaults. Rules that join several of them are in rules.py."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from components import planning
+
+from .fields import (
+    BodySize,
+    DatabaseName,
+    Folder,
+    HttpPath,
+    Image,
+    InstanceClass,
+    InstanceType,
+    NodeType,
+    NodeVersion,
+    PostgresVersion,
+    RedisVersion,
+)
+
+ENVIRONMENTS: dict[str, dict[str, dict[str, object]]] = {
+    "dev": {},
+    "staging": {"database": {"backupDays": 7}},
+    "prod": {
+        "cache": {"replicas": 1},
+        "database": {"backupDays": 7, "multiAz": True, "deletionProtection": True},
+    },
+}
+"""An environment's defaults where they differ from the models' own, which are dev's: cheap."""
+
+
+class Section(BaseModel):
+    """Settings under one key: frozen, camelCase in YAML, exact types, no unknown keys."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, strict=True)
+
+
+class SubnetSettings(Section):
+    """One availability zone's address ranges."""
+
+    zone: str
+    """Availability zone, such as us-east-1a."""
+    public: str
+    """CIDR of the public subnet."""
+    private: str
+    """CIDR of the private subnet."""
+
+
+class NetworkSettings(Section):
+    """The VPC."""
+
+    cidr: str = "10.20.0.0/16"
+    """The VPC's IPv4 range, /16 to /24."""
+    zones: Annotated[int, Field(ge=planning.FEWEST_ZONES, le=planning.MOST_ZONES)] = 2
+    """Number of availability zones."""
+    subnets: list[SubnetSettings] | None = None
+    """Explicit ranges instead of planned ones, one entry for each zone."""
+    nat: Literal["gateway", "none"] = "gateway"
+    """How app servers call out: through NAT gateways (one; in prod one for each zone), or from public addresses."""
+
+
+class EdgeSettings(Section):
+    """The Nginx machine."""
+
+    instance_type: InstanceType = "t3.small"
+    """EC2 instance type."""
+    image: Image = "debian-13"
+    """Debian's own AMI, an AMI's id, or a name pattern of your own AMIs."""
+    max_body_size: BodySize = "1m"
+    """Largest request body."""
+
+
+class AppSettings(Section):
+    """The Express app and its servers."""
+
+    path: Annotated[Folder, Field(validate_default=True)] = Path("app")
+    """The app's folder, relative to this configuration's."""
+    port: Annotated[int, Field(ge=1024, le=65535)] = 3000
+    """The port that the app listens on; it isn't root."""
+    liveness_path: HttpPath = "/healthz"
+    """Answers while the process is up."""
+    readiness_path: HttpPath = "/readyz"
+    """Answers below 500 while the app should get traffic."""
+    node_version: NodeVersion = 24
+    """Node's major version."""
+    instance_type: InstanceType = "t3.small"
+    """EC2 instance type; it decides the architecture."""
+    image: Image = "debian-13"
+    """Debian's own AMI, an AMI's id, or a name pattern of your own AMIs."""
+    min_size: Annotated[int, Field(ge=1)] = 2
+    """Fewest machines."""
+    max_size: Annotated[int, Field(ge=1)] = 4
+    """Most machines."""
+    target_cpu: Annotated[int, Field(ge=10, le=90)] = 60
+    """Average CPU load, in percent, that scaling aims at."""
+    environment: dict[str, str] = {}
+    """Plain variables of the app."""
+    secrets: dict[str, str] = {}
+    """Names or ARNs of secrets in Secrets Manager, by the variable that the app gets them in."""
+
+    @property
+    def architecture(self) -> str:
+        """`x86_64` or `arm64`, as EC2 says it."""
+        return planning.architecture(self.instance_type) or ""
+
+    @property
+    def arch(self) -> str:
+        """`x64` or `arm64`, as Node says it."""
+        return "arm64" if self.architecture == "arm64" else "x64"
+
+
+class CacheSettings(Section):
+    """Redis on ElastiCache."""
+
+    engine_version: RedisVersion = "7.1"
+    """Redis OSS version."""
+    node_type: NodeType = "cache.t4g.micro"
+    """ElastiCache node type."""
+    replicas: Annotated[int, Field(ge=0, le=5)] = 0
+    """Standby nodes; with one or more, ElastiCache fails over by itself. In prod: 1."""
+
+
+class DatabaseSettings(Section):
+    """PostgreSQL on RDS."""
+
+    engine_version: PostgresVersion = "17"
+    """PostgreSQL version."""
+    instance_class: InstanceClass = "db.t4g.micro"
+    """RDS instance class."""
+    storage_gb: Annotated[int, Field(ge=20, le=65536)] = 20
+    """Storage in GiB."""
+    multi_az: bool = False
+    """A standby in another zone. In prod: true."""
+    backup_days: Annotated[int, Field(ge=1, le=35)] = 1
+    """Days that backups are kept. In staging and prod: 7."""
+    deletion_protection: bool = False
+    """Whether RDS refuses to delete it. In prod: true."""
+    name: DatabaseName = "app"
+    """The database made in it."""
+
+
+class Document(Section):
+    """Everything under `expressway:`."""
+
+    environment: Literal["dev", "staging", "prod"] = "dev"
+    """What the stack is for; it chooses defaults, and in prod keeps data and releases when the stack is destroyed."""
+    network: NetworkSettings = NetworkSettings()
+    """The VPC."""
+    edge: EdgeSettings = EdgeSettings()
+    """The Nginx machine."""
+    app: AppSettings
+    """The Express app and its servers."""
+    cache: CacheSettings = CacheSettings()
+    """Redis on ElastiCache."""
+    database: DatabaseSettings = DatabaseSettings()
+    """PostgreSQL on RDS."""
+
+
+class Settings(Document):
+    """A stack's whole configuration."""
+
+    stack: str
+    """The stack's name."""
+    region: str
+    """AWS region (`aws:region`)."""
+    tags: dict[str, str]
+    """The provider's default tags (`aws:defaultTags`)."""
+
+    @property
+    def production(self) -> bool:
+        """Whether losing data would matter."""
+        return self.environment == "prod"
+
+    def name(self, role: str) -> str:
+        """A component's name: the stack's and its role's."""
+        return f"{self.stack}-{role}"

@@ -1,0 +1,40 @@
+"""What unit tests share: a user data folder small enough to read, and a cache of their own."""
+
+from pathlib import Path
+
+import pytest
+
+from components import _bundle, _render
+
+_TEMPLATE = (
+    "#cloud-config\nmachine={{ machine | tojson }}\npackages={{ packages | join(' ') }}\n# {{ bootstrap | trim }}\n"
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The AWS SDK warns of old classes while it imports them, used or not; every other warning stays an error."""
+    config.addinivalue_line("filterwarnings", "ignore:.* has been deprecated in favor of:DeprecationWarning")
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache."""
+    monkeypatch.setenv("EXPRESSWAY_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def user_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> Path:
+    """The components' user data, replaced by a small one that shows what a template is given."""
+    root = tmp_path / "user_data"
+    for tier in ("app", "edge"):
+        (root / tier / "files").mkdir(parents=True)
+        (root / tier / "cloud-config.yaml.j2").write_text(_TEMPLATE)
+        (root / tier / "packages.txt").write_text("python3-boto3\n")
+        (root / tier / "files" / "install").write_text(f"#!/bin/sh\necho {tier}\n")
+    (root / "common" / "files").mkdir(parents=True)
+    (root / "common" / "files" / "shared.py").write_text("# shared\n")
+    (root / "common" / "bootstrap.py").write_text("print('bootstrap')\n")
+    monkeypatch.setattr(_render, "user_data_root", lambda: root)
+    monkeypatch.setattr(_bundle, "user_data_root", lambda: root)
+    return root
