@@ -1,0 +1,39 @@
+"""Builds what machines run: an app with its dependencies, and the Node runtime under it, each one reproducible tarball.
+
+Imports nothing of the other packages. `find` only reads; `build` writes to the cache alone.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from .app import App, inspect
+from .build import Artifact, build, find, source_hash
+from .problems import AppError, BuildError, Problem
+from .runtime import ARCHITECTURES, NODE_VERSIONS, Runtime, build_runtime, find_runtime
+from .start import Start
+
+__all__ = [
+    "ARCHITECTURES",
+    "NODE_VERSIONS",
+    "App",
+    "AppError",
+    "Artifact",
+    "BuildError",
+    "Problem",
+    "Runtime",
+    "Start",
+    "build",
+    "build_runtime",
+    "ensure",
+    "find",
+    "find_runtime",
+    "inspect",
+    "source_hash",
+]
+
+
+def ensure(path: Path, node: int, arch: str, cache: Path, progress: Callable[[str], None]) -> tuple[Artifact, Runtime]:
+    """Find or build both the app's artifact and its runtime. AppError or BuildError when that can't be done."""
+    inspect(path)
+    runtime = build_runtime(node, arch, cache, progress)
+    return build(path, node, arch, cache, progress), runtime
