@@ -1,0 +1,90 @@
+"""What the tests of the machines' programs share: the programs themselves, example machines, golden files."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+GOLDEN = ROOT / "tests/golden/user_data"
+
+SHA = "0123456789abcdef" * 4
+ACCOUNT = "arn:aws:secretsmanager:us-east-1:123456789012:secret"
+
+
+@pytest.fixture
+def app_machine() -> dict[str, Any]:
+    """machine.json of an app server that has everything."""
+    return {
+        "tier": "app",
+        "name": "shop-app",
+        "region": "us-east-1",
+        "bucket": "shop-artifacts",
+        "bundle": {"key": f"bundles/app-{SHA}.tar.gz", "sha256": SHA},
+        "runtime": {"key": f"runtime/node-24-x64-{SHA}.tar.gz", "sha256": SHA, "node": 24},
+        "release_parameter": "/shop/release",
+        "app": {
+            "port": 3000,
+            "liveness_path": "/healthz",
+            "readiness_path": "/readyz",
+            "environment": {"GREETING": 'it\'s <b>"5"</b> & {{ more }}: ü'},
+            "secrets": {"API_KEY": "shop/api-key"},
+        },
+        "database": {
+            "host": "db.internal",
+            "port": 5432,
+            "name": "app",
+            "secret": f"{ACCOUNT}:rds!db-1",
+            "replica_hosts": ["replica-1.internal", "replica-2.internal"],
+        },
+        "cache": {"host": "cache.internal", "port": 6379, "secret": f"{ACCOUNT}:cache"},
+    }
+
+
+@pytest.fixture
+def edge_machine() -> dict[str, Any]:
+    """machine.json of the edge."""
+    return {
+        "tier": "edge",
+        "name": "shop-edge",
+        "region": "us-east-1",
+        "bucket": "shop-artifacts",
+        "bundle": {"key": f"bundles/edge-{SHA}.tar.gz", "sha256": SHA},
+        "eip_allocation_id": "eipalloc-0123456789abcdef0",
+        "upstream": {"auto_scaling_group": "shop-app", "port": 3000, "readiness_path": "/readyz"},
+        "max_body_size": "1m",
+    }
+
+
+@pytest.fixture
+def machines(app_machine: dict[str, Any], edge_machine: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """machine.json by tier."""
+    return {"app": app_machine, "edge": edge_machine}
+
+
+@pytest.fixture
+def golden() -> Callable[[str, str], None]:
+    """Compare a text with tests/golden/user_data/<name>; UPDATE_GOLDEN=1 writes it instead."""
+
+    def check(name: str, text: str) -> None:
+        path = GOLDEN / name
+        if os.environ.get("UPDATE_GOLDEN"):
+            path.write_text(text)
+        assert path.is_file(), f"{path} is missing: UPDATE_GOLDEN=1 pytest tests/unit/user_data"
+        assert text == path.read_text(), (
+            f"{name} changed; if that is meant: UPDATE_GOLDEN=1 pytest tests/unit/user_data"
+        )
+
+    return check
+
+
+@pytest.fixture(autouse=True)
+def aws_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials for the mocked API, and none of this computer's."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    monkeypatch.delenv("AWS_PROFILE", raising=False)

@@ -1,0 +1,125 @@
+"""The app's environment: addresses, secrets, and how systemd reads them."""
+
+import json
+import shlex
+import traceback
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import boto3
+import pytest
+from expressway_app import environment
+from hypothesis import given
+from hypothesis import strategies as st
+from moto import mock_aws
+
+PASSWORD = "p@ss:w/o?r#d%&+ 'x' \"y\" $HOME `z` \\"
+TOKEN = "t0k/en+="
+
+
+@pytest.fixture
+def secrets(app_machine: dict[str, Any]) -> dict[str, str]:
+    return {
+        app_machine["database"]["secret"]: json.dumps({"username": "us/er", "password": PASSWORD}),
+        app_machine["cache"]["secret"]: TOKEN,
+        "shop/api-key": "line one\nline two",
+    }
+
+
+def test_the_app_is_told_all_that_was_agreed(app_machine: dict[str, Any], secrets: dict[str, str]) -> None:
+    variables = environment.build(app_machine, "abc123", "i-1", secrets)
+    assert variables.keys() == {
+        *("PORT", "NODE_ENV", "RELEASE_ID", "INSTANCE_ID", "DATABASE_URL", "DATABASE_REPLICA_URLS", "REDIS_URL"),
+        *("NODE_EXTRA_CA_CERTS", "GREETING", "API_KEY"),
+    }
+    assert variables["PORT"] == "3000"
+    assert variables["NODE_ENV"] == "production"
+    assert (variables["RELEASE_ID"], variables["INSTANCE_ID"]) == ("abc123", "i-1")
+    assert variables["API_KEY"] == "line one\nline two", "a secret's value, as it is"
+    assert variables["GREETING"] == app_machine["app"]["environment"]["GREETING"], "a plain value, as it is"
+
+
+def test_user_and_password_survive_the_url(app_machine: dict[str, Any], secrets: dict[str, str]) -> None:
+    variables = environment.build(app_machine, "abc123", "i-1", secrets)
+    urls = [variables["DATABASE_URL"], *variables["DATABASE_REPLICA_URLS"].split(",")]
+    assert [urlsplit(url).hostname for url in urls] == ["db.internal", "replica-1.internal", "replica-2.internal"]
+    for url in urls:
+        parts = urlsplit(url)
+        assert (unquote(parts.username or ""), unquote(parts.password or "")) == ("us/er", PASSWORD), url
+        assert (parts.scheme, parts.port, parts.path) == ("postgresql", 5432, "/app"), url
+        assert parts.query == "sslmode=verify-full&sslrootcert=/etc/expressway/rds-ca.pem", "the server is checked"
+    redis = urlsplit(variables["REDIS_URL"])
+    assert (redis.scheme, redis.username, unquote(redis.password or "")) == ("rediss", "", TOKEN), "TLS and token"
+    assert (redis.hostname, redis.port) == ("cache.internal", 6379)
+
+
+def test_without_database_and_cache_there_is_nothing_of_them(app_machine: dict[str, Any]) -> None:
+    machine = app_machine | {"database": None, "cache": None}
+    assert environment.wanted_secrets(machine) == ["shop/api-key"], "no more secrets than that"
+    variables = environment.build(machine, "abc123", "i-1", {"shop/api-key": "k"})
+    assert not [name for name in variables if "DATABASE" in name or "REDIS" in name], variables
+
+
+def test_a_team_may_point_its_app_elsewhere_but_not_move_its_port(
+    app_machine: dict[str, Any], secrets: dict[str, str]
+) -> None:
+    mine = {"DATABASE_URL": "postgresql://elsewhere/db", "NODE_ENV": "staging", "PORT": "1", "RELEASE_ID": "x"}
+    machine = app_machine | {"app": app_machine["app"] | {"environment": mine}}
+    variables = environment.build(machine, "abc123", "i-1", secrets)
+    assert variables["DATABASE_URL"] == "postgresql://elsewhere/db"
+    assert variables["NODE_ENV"] == "staging"
+    assert (variables["PORT"], variables["RELEASE_ID"]) == ("3000", "abc123"), "the edge relies on these"
+
+
+@pytest.mark.parametrize(
+    "value", ["not json, s3cret", '{"username": "s3cret"}', '["s3cret"]', '{"username": 1, "password": 2}']
+)
+def test_a_database_secret_of_another_shape_is_named_and_not_shown(
+    value: str, app_machine: dict[str, Any], secrets: dict[str, str]
+) -> None:
+    with pytest.raises(environment.SecretError, match="rds!db-1") as raised:
+        environment.build(app_machine, "abc123", "i-1", secrets | {app_machine["database"]["secret"]: value})
+    assert "s3cret" not in str(raised.value), "it would end in the log"
+    shown = "".join(traceback.format_exception(raised.value))
+    assert "s3cret" not in shown, "a JSON error, or a traceback of it, quotes what it read"
+
+
+@pytest.fixture
+def manager() -> Iterator[Any]:
+    with mock_aws():
+        yield boto3.client("secretsmanager", region_name="us-east-1")
+
+
+def test_secrets_are_fetched_by_name(manager: Any) -> None:
+    manager.create_secret(Name="one", SecretString="1")
+    manager.create_secret(Name="two", SecretString="2")
+    assert environment.fetch_secrets(manager, ["two", "one"]) == {"one": "1", "two": "2"}
+
+
+def test_a_secret_that_is_missing_is_named(manager: Any) -> None:
+    with pytest.raises(environment.SecretError, match=r"secret nothing: .*ResourceNotFound"):
+        environment.fetch_secrets(manager, ["nothing"])
+
+
+def test_a_binary_secret_is_refused(manager: Any) -> None:
+    manager.create_secret(Name="binary", SecretBinary=b"\x00\x01")
+    with pytest.raises(environment.SecretError, match="secret binary is binary"):
+        environment.fetch_secrets(manager, ["binary"])
+
+
+def test_a_nul_character_is_refused() -> None:
+    with pytest.raises(ValueError, match="KEY"):
+        environment.as_environment_file({"KEY": "a\0b"})
+
+
+@given(
+    st.dictionaries(
+        st.from_regex(r"[A-Z_]{1,8}", fullmatch=True), st.text(st.characters(exclude_characters="\0", codec="utf-8"))
+    )
+)
+def test_any_text_can_be_a_value(variables: dict[str, str]) -> None:
+    """Within double quotes systemd reads as a POSIX shell does: tests/lab asks systemd itself."""
+    text = environment.as_environment_file(variables)
+    read = dict(word.split("=", 1) for word in shlex.split(text.replace("\\$", "$").replace("\\`", "`")))
+    assert read == variables

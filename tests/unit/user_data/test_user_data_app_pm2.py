@@ -1,0 +1,84 @@
+"""What PM2 is told to run."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from expressway_app import pm2
+
+GIB = 2**30
+RELEASE = Path("/srv/releases/0123456789ab")
+RUNTIME = Path("/opt/expressway/runtime/feedc0de")
+CLUSTER: dict[str, Any] = {
+    "name": "shop",
+    "version": "1.2.3",
+    "start": {
+        "mode": "cluster",
+        "script": "src/server.js",
+        "args": ["--color", "a b"],
+        "npm_script": None,
+        "reason": "",
+    },
+    "wait_ready": True,
+    "node": 24,
+}
+FORK = CLUSTER | {"start": {"mode": "fork", "script": None, "args": [], "npm_script": "start", "reason": "next start"}}
+
+
+def process(manifest: dict[str, Any], cpus: int = 2, memory: int = 2 * GIB) -> dict[str, Any]:
+    apps = json.loads(pm2.ecosystem(manifest, RELEASE, RUNTIME, cpus, memory))["apps"]
+    assert len(apps) == 1, "one app a machine"
+    return apps[0]
+
+
+@pytest.mark.parametrize(("name", "manifest"), [("cluster", CLUSTER), ("fork", FORK)])
+def test_the_ecosystem_is_what_was_agreed(
+    name: str, manifest: dict[str, Any], golden: Callable[[str, str], None]
+) -> None:
+    text = pm2.ecosystem(manifest, RELEASE, RUNTIME, 2, 2 * GIB)
+    assert text == pm2.ecosystem(dict(reversed(manifest.items())), RELEASE, RUNTIME, 2, 2 * GIB), "not the same bytes"
+    golden(f"ecosystem.{name}.json", text)
+
+
+@pytest.mark.parametrize(("cpus", "workers"), [(1, 2), (2, 2), (8, 8)])
+def test_there_is_a_worker_per_cpu_and_always_a_second_one(cpus: int, workers: int) -> None:
+    assert process(CLUSTER, cpus=cpus)["instances"] == workers
+
+
+@pytest.mark.parametrize("cpus", [1, 2, 16])
+def test_workers_share_most_of_the_memory_and_not_all_of_it(cpus: int) -> None:
+    found = process(CLUSTER, cpus=cpus, memory=4 * GIB)
+    share = found["max_memory_restart"] * found["instances"] / (4 * GIB)
+    assert 0.6 < share <= 0.7, f"{share:.0%} of the memory"
+
+
+def test_only_an_app_that_says_so_is_waited_for() -> None:
+    assert process(CLUSTER)["wait_ready"] is True
+    assert process(CLUSTER | {"wait_ready": False})["wait_ready"] is False, "it would time out at each start"
+
+
+def test_what_a_cluster_cannot_take_runs_once_through_npm() -> None:
+    found = process(FORK)
+    assert (found["exec_mode"], found["instances"]) == ("fork", 1)
+    assert found["script"] == "/opt/expressway/runtime/feedc0de/bin/npm", "the runtime's own, not the system's"
+    assert found["args"] == ["run", "start"]
+    assert "wait_ready" not in found, "npm never says that it is ready"
+
+
+def test_a_crashing_app_is_never_given_up() -> None:
+    for manifest in (CLUSTER, FORK):
+        found = process(manifest)
+        assert found["exp_backoff_restart_delay"] > 0, "PM2 stops for good after 16 quick crashes otherwise"
+
+
+def test_systemd_waits_longer_than_pm2_which_waits_longer_than_a_drain() -> None:
+    unit = (Path(pm2.__file__).parent.parent / "units/expressway-app.service").read_text()
+    stop = next(int(line.split("=")[1]) for line in unit.splitlines() if line.startswith("TimeoutStopSec="))
+    assert stop * 1000 > 2 * pm2.KILL_TIMEOUT_MS, "PM2 stops ten workers at a time"
+
+
+def test_an_unknown_start_mode_is_an_error() -> None:
+    with pytest.raises(ValueError, match="'spawn'"):
+        process(CLUSTER | {"start": CLUSTER["start"] | {"mode": "spawn"}})

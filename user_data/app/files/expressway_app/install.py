@@ -1,0 +1,102 @@
+"""Make this machine an app server. Each step finds what an earlier run, or a baked image, has already done."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from expressway_machine import config, files, host, readiness
+from expressway_machine.aws import Clients
+
+from . import artifact, paths, pm2, trust
+
+BUNDLE = Path(__file__).resolve().parent.parent
+SYSTEM_CA = Path("/etc/ssl/certs/ca-certificates.crt")
+UNIT = "expressway-app.service"
+READY_WITHIN = 90
+"""Seconds from the start of the service to the first ready answer."""
+
+
+def main() -> int:
+    """Install and start the app; 0 once it is ready, 1 with the reason otherwise."""
+    try:
+        machine = config.load()
+        changed = prepare(machine)
+        start(restart=changed)
+        wait_until_ready(machine["app"])
+    except (OSError, ValueError, KeyError, artifact.ArtifactError, subprocess.CalledProcessError) as error:
+        print(f"expressway: app server: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def prepare(machine: config.Machine) -> bool:
+    """Put everything in place that the service needs. Whether that changed what a running service would use."""
+    clients = Clients(machine["region"])
+    s3, ssm = clients.get("s3"), clients.get("ssm")
+    host.run("systemd-sysusers", str(BUNDLE / "units/expressway-app.sysusers.conf"))
+    host.close_ssh()
+    runtime_sha = machine["runtime"]["sha256"]
+    runtime = paths.RUNTIMES / runtime_sha
+    # Downloads that don't need each other.
+    with ThreadPoolExecutor() as pool:
+        certificates = pool.submit(trust.install_rds_ca, paths.RDS_CA) if machine["database"] else None
+        node = pool.submit(artifact.fetch, s3, machine["bucket"], machine["runtime"]["key"], runtime_sha, runtime)
+        release = artifact.read_pointer(ssm, machine["release_parameter"])
+        folder = paths.RELEASES / release.release_id
+        artifact.fetch(s3, machine["bucket"], release.key, release.sha256, folder, owner=paths.USER)
+        node.result()
+        rds_ca = certificates.result() if certificates else ""
+    ecosystem = pm2.ecosystem(
+        json.loads((folder / pm2.MANIFEST).read_text()), folder, runtime, len(os.sched_getaffinity(0)), memory_bytes()
+    )
+    print(f"expressway: release {release.release_id}, Node runtime {runtime_sha[:12]}", flush=True)
+    return any(
+        [
+            files.link(paths.RUNTIMES / "current", runtime),
+            files.link(paths.RELEASES / "current", folder),
+            files.write(paths.CA_BUNDLE, SYSTEM_CA.read_text() + rds_ca),
+            files.write(paths.ECOSYSTEM, ecosystem),
+            host.install_files(BUNDLE / "units", [UNIT], Path("/etc/systemd/system")),
+            reserve_port(machine["app"]["port"]),
+        ]
+    )
+
+
+def memory_bytes() -> int:
+    """The machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def reserve_port(port: int) -> bool:
+    """Keep the kernel from giving the app's port to an outgoing connection while the app restarts."""
+    path = Path("/etc/sysctl.d/60-expressway.conf")
+    # The dash: a container may not let this be set, and the app runs without it.
+    changed = files.write(path, f"-net.ipv4.ip_local_reserved_ports = {port}\n")
+    host.run("/usr/lib/systemd/systemd-sysctl", str(path))
+    return changed
+
+
+def start(*, restart: bool) -> None:
+    """Start the service now and at each boot. It isn't waited for: a start that fails at first is tried again."""
+    host.run("systemctl", "daemon-reload")
+    host.run("systemctl", "enable", "--quiet", UNIT)
+    host.run("systemctl", "restart" if restart else "start", "--no-block", UNIT)
+
+
+def wait_until_ready(app: config.Machine, patience: float = READY_WITHIN) -> None:
+    """Return once the app is ready. TimeoutError, with the end of its log printed, after `patience` seconds."""
+    deadline = time.monotonic() + patience
+    answer = readiness.probe("127.0.0.1", app["port"], app["readiness_path"])
+    while not answer.ready:
+        if time.monotonic() > deadline:
+            host.print_log(UNIT)
+            raise TimeoutError(
+                f"no ready answer on port {app['port']}, {app['readiness_path']}, in {patience:.0f} s: {answer.detail}"
+            )
+        time.sleep(0.1)
+        answer = readiness.probe("127.0.0.1", app["port"], app["readiness_path"])
+    print(f"expressway: the app is ready ({answer.detail})", flush=True)

@@ -1,0 +1,1 @@
+"""What makes a Debian machine the edge."""

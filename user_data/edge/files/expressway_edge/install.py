@@ -1,0 +1,53 @@
+"""Make this machine the edge. Each step finds what an earlier run, or a baked image, has already done."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from expressway_machine import config, host, metadata
+from expressway_machine.aws import Clients
+
+from . import address, nginx
+
+BUNDLE = Path(__file__).resolve().parent.parent
+SYSTEMD = Path("/etc/systemd/system")
+SYSCTL = "60-expressway.conf"
+RECONCILER = "expressway-reconciler.service"
+
+
+def main() -> int:
+    """Configure and start everything; 0 once the public address is here, 1 with the reason otherwise."""
+    try:
+        machine = config.load()
+        start_nginx(machine)
+        start_reconciler()
+        # Last: traffic comes with the address, and by now Nginx has its servers.
+        ec2 = Clients(machine["region"], attempts=2, read_timeout=5).get("ec2")
+        public = address.claim(ec2, machine["eip_allocation_id"], metadata.instance_id())
+    except (OSError, ValueError, KeyError, subprocess.CalledProcessError) as error:
+        print(f"expressway: edge: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    print(f"expressway: the edge is at {public}", flush=True)
+    return 0
+
+
+def start_nginx(machine: config.Machine) -> None:
+    """Nginx with this machine's configuration, now and at each boot."""
+    host.close_ssh()
+    host.install_files(BUNDLE / "sysctl", [SYSCTL], Path("/etc/sysctl.d"))
+    host.run("/usr/lib/systemd/systemd-sysctl", f"/etc/sysctl.d/{SYSCTL}")
+    host.install_files(BUNDLE / "logrotate", ["nginx"], Path("/etc/logrotate.d"))
+    changed = nginx.install(BUNDLE / "nginx", machine)
+    for unit in ("nginx.service", "logrotate.timer"):
+        changed |= host.install_files(BUNDLE / "units", [f"{unit}.conf"], SYSTEMD / f"{unit}.d")
+    changed |= host.install_files(BUNDLE / "units", [RECONCILER], SYSTEMD)
+    host.run("systemctl", "daemon-reload")
+    host.run("systemctl", "enable", "--quiet", "nginx.service", "logrotate.timer", RECONCILER)
+    # A restart, not a reload: the drop-in and the size of the listen queue need one. Nobody is connected yet.
+    host.start("nginx.service", restart=changed)
+    host.start("logrotate.timer", restart=changed)
+
+
+def start_reconciler() -> None:
+    """The reconciler, of this bundle; back after its first pass."""
+    host.start(RECONCILER, restart=True)

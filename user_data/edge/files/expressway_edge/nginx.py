@@ -1,0 +1,46 @@
+"""Nginx's configuration, from machine.json and the templates beside this package."""
+
+import re
+import subprocess
+from pathlib import Path
+
+from expressway_machine import config, files, host
+from reconciler import upstream
+
+ETC = Path("/etc/nginx")
+_SNIPPETS = ("header-defaults.conf", "response-headers.conf")
+
+
+def version() -> tuple[int, ...]:
+    """Of the installed Nginx, such as (1, 26, 3). Some directives are newer than Debian's."""
+    shown = subprocess.run(["nginx", "-v"], check=True, capture_output=True, text=True).stderr
+    found = re.search(r"nginx/([\d.]+)", shown)
+    if not found:
+        raise ValueError(f"nginx -v said {shown!r}")
+    return tuple(int(part) for part in found[1].split("."))
+
+
+def render(templates: Path, machine: config.Machine, nginx_version: tuple[int, ...]) -> str:
+    """nginx.conf."""
+    return files.render(
+        templates / "nginx.conf.j2", max_body_size=machine["max_body_size"], nginx_version=nginx_version
+    )
+
+
+def install(templates: Path, machine: config.Machine, etc: Path = ETC) -> bool:
+    """Put the configuration in place, after Nginx itself has tested it. Whether it changed.
+
+    subprocess.CalledProcessError when it doesn't pass; nginx.conf is then as before.
+    """
+    changed = host.install_files(templates, _SNIPPETS, etc / "expressway")
+    servers = etc / "expressway/upstream.conf"
+    if not servers.is_file():
+        changed |= files.write(servers, upstream.render((), machine["upstream"]["port"]))
+    text = render(templates, machine, version())
+    candidate = etc / "nginx.conf.candidate"
+    files.write(candidate, text)
+    try:
+        host.run("nginx", "-t", "-q", "-c", str(candidate))
+    finally:
+        candidate.unlink()
+    return files.write(etc / "nginx.conf", text) or changed

@@ -1,0 +1,44 @@
+"""The reconciler's service: a pass about every two seconds, for as long as the machine runs."""
+
+import os
+import random
+import socket
+import time
+from pathlib import Path
+
+from expressway_machine import config
+from expressway_machine.aws import Clients
+
+from . import observe, upstream
+from .loop import Reconciler
+
+INTERVAL = 2.0
+"""Seconds between passes, give or take a fifth, so that many edges don't ask in step."""
+UPSTREAM = Path("/etc/nginx/expressway/upstream.conf")
+RUN = Path("/run/expressway")
+
+
+def main() -> None:
+    """Run until stopped."""
+    machine = config.load()
+    target = machine["upstream"]
+    # Short-tempered: the next pass is at hand, and meanwhile nothing changes.
+    clients = Clients(machine["region"], attempts=2, read_timeout=5)
+    group = observe.Group(clients.get("autoscaling"), clients.get("ec2"), target["auto_scaling_group"])
+    nginx = upstream.Nginx(UPSTREAM, RUN / "upstream.loaded")
+    reconciler = Reconciler(group, nginx, target["port"], target["readiness_path"], RUN / "reconciler.json")
+    while True:
+        reconciler.run_pass()
+        notify_systemd("READY=1\nWATCHDOG=1")
+        time.sleep(INTERVAL * random.uniform(0.8, 1.2))  # noqa: S311, not for secrets
+
+
+def notify_systemd(message: str) -> None:
+    """Tell the service manager, if it wants to be told."""
+    if path := os.environ.get("NOTIFY_SOCKET"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.sendto(message.encode(), path.replace("@", "\0", 1))
+
+
+if __name__ == "__main__":
+    main()
