@@ -1,0 +1,29 @@
+"""What Expressway asks of AWS, as components for any Pulumi program."""
+
+from .app_servers import AppReleaseArgs, AppServers, AppServersArgs, CacheAccessArgs, DatabaseAccessArgs
+from .cache import Cache, CacheArgs
+from .database import Database, DatabaseArgs
+from .load_balancer import LoadBalancer, LoadBalancerArgs, TargetsArgs
+from .network import Network, NetworkArgs, SubnetArgs
+from .release import ArtifactArgs, Release, ReleaseArgs
+
+__all__ = [
+    "AppReleaseArgs",
+    "AppServers",
+    "AppServersArgs",
+    "ArtifactArgs",
+    "Cache",
+    "CacheAccessArgs",
+    "CacheArgs",
+    "Database",
+    "DatabaseAccessArgs",
+    "DatabaseArgs",
+    "LoadBalancer",
+    "LoadBalancerArgs",
+    "Network",
+    "NetworkArgs",
+    "Release",
+    "ReleaseArgs",
+    "SubnetArgs",
+    "TargetsArgs",
+]

@@ -1,0 +1,126 @@
+"""What the machines of both tiers have in common: image, identity and launch template."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from .planning import Finding, architecture
+
+DEBIAN = "136693071363"
+"""The Debian project's AWS account. https://wiki.debian.org/Cloud/AmazonEC2Image/Trixie"""
+
+_TRUST = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+    }
+)
+
+
+def check_instance_type(instance_type: str) -> list[Finding]:
+    """The type's name must tell its architecture, which decides image and Node runtime."""
+    if architecture(instance_type):
+        return []
+    rule = "it must be an EC2 instance type"
+    return [Finding("instanceType", instance_type, rule, "Write it like t3.small or t4g.small.")]
+
+
+def find_image(image: str, instance_type: str, parent: pulumi.Resource) -> "pulumi.Output[aws.ec2.GetAmiResult]":
+    """The newest AMI that `image` stands for and `instance_type` can run.
+
+    `debian-13` is Debian's own; `ami-...` is that very image; anything else is a name pattern among your own images.
+    """
+    processor = architecture(instance_type) or "x86_64"
+    owners: list[str] | None = ["self"]
+    key, value = "name", image
+    if image == "debian-13":
+        # Debian's names say amd64 where EC2 says x86_64; naming the processor keeps the backports images out.
+        owners, value = [DEBIAN], f"debian-13-{'arm64' if processor == 'arm64' else 'amd64'}-*"
+    elif image.startswith("ami-"):
+        owners, key = None, "image-id"
+    return aws.ec2.get_ami_output(
+        most_recent=True,
+        owners=owners,
+        filters=[
+            aws.ec2.GetAmiFilterArgs(name=key, values=[value]),
+            aws.ec2.GetAmiFilterArgs(name="architecture", values=[processor]),
+        ],
+        opts=pulumi.InvokeOutputOptions(parent=parent),
+    )
+
+
+def role(name: str, description: str, child: pulumi.ResourceOptions) -> "aws.iam.Role":
+    """A role that EC2 machines can take on; it may do nothing until `allow` says so."""
+    return aws.iam.Role(f"{name}-role", assume_role_policy=_TRUST, description=description, opts=child)
+
+
+def allow(
+    name: str, to: "aws.iam.Role", statements: Sequence[Mapping[str, Any]], child: pulumi.ResourceOptions
+) -> "aws.iam.RolePolicy":
+    """Let a role do what `statements` (action and resource) say."""
+    document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **each} for each in statements]}
+    return aws.iam.RolePolicy(name, role=to.name, policy=pulumi.Output.json_dumps(document), opts=child)
+
+
+def launch_template(
+    name: str,
+    *,
+    image: "pulumi.Output[aws.ec2.GetAmiResult]",
+    instance_type: str,
+    volume_size: int,
+    user_data: pulumi.Input[str],
+    role: "aws.iam.Role",
+    security_group_id: pulumi.Input[str],
+    tags: Mapping[str, pulumi.Input[str]],
+    child: pulumi.ResourceOptions,
+) -> "aws.ec2.LaunchTemplate":
+    """How a machine of this component is made: no key pair, IMDSv2 only, encrypted disk."""
+    profile = aws.iam.InstanceProfile(f"{name}-profile", role=role.name, opts=child)
+    return aws.ec2.LaunchTemplate(
+        f"{name}-template",
+        image_id=image.id,
+        instance_type=instance_type,
+        user_data=user_data,
+        iam_instance_profile={"arn": profile.arn},
+        vpc_security_group_ids=[security_group_id],
+        update_default_version=True,
+        # A hop limit of 1 keeps the machine's credentials out of reach of containers and of proxied requests.
+        metadata_options={"http_endpoint": "enabled", "http_tokens": "required", "http_put_response_hop_limit": 1},
+        block_device_mappings=[
+            {
+                "device_name": image.root_device_name,
+                "ebs": {
+                    "volume_size": volume_size,
+                    "volume_type": "gp3",
+                    "encrypted": "true",
+                    "delete_on_termination": "true",
+                },
+            }
+        ],
+        # The provider's default tags stop at the template: what a template launches has only the tags named here.
+        tag_specifications=[{"resource_type": kind, "tags": tags} for kind in ("instance", "volume")],
+        opts=child,
+    )
+
+
+def tags(name: str, tier: str, given: Mapping[str, pulumi.Input[str]]) -> dict[str, pulumi.Input[str]]:
+    """A machine's tags. Its tier (`edge` or `app`) is one, so that machines can be told apart wherever they are."""
+    return {"Name": name, "expressway:tier": tier, **given}
+
+
+def latest(template: "aws.ec2.LaunchTemplate") -> "aws.autoscaling.GroupLaunchTemplateArgs":
+    """The template's newest version, by number: `$Latest` would change a group without a trace in Pulumi's plan."""
+    version = template.latest_version.apply(lambda number: str(int(number)))
+    return aws.autoscaling.GroupLaunchTemplateArgs(id=template.id, version=version)
+
+
+def group_tags(tags: Mapping[str, pulumi.Input[str]]) -> "list[aws.autoscaling.GroupTagArgs]":
+    """An Auto Scaling group's own notation of tags; the provider's default tags don't get into it."""
+    return [
+        # The template tags the machines already.
+        aws.autoscaling.GroupTagArgs(key=key, value=value, propagate_at_launch=False)
+        for key, value in tags.items()
+    ]

@@ -1,0 +1,81 @@
+"""Security groups, and one rule each as a resource of its own, so that two components can add to one group."""
+
+import pulumi
+import pulumi_aws as aws
+
+HTTP, HTTPS = 80, 443
+ANYWHERE = "0.0.0.0/0"
+
+
+def group(
+    name: str, vpc_id: pulumi.Input[str], description: str, child: pulumi.ResourceOptions
+) -> "aws.ec2.SecurityGroup":
+    """A group that lets nothing through, in or out, until rules say so."""
+    return aws.ec2.SecurityGroup(name, vpc_id=vpc_id, description=description, tags={"Name": name}, opts=child)
+
+
+def accept_http(name: str, target: pulumi.Input[str], child: pulumi.ResourceOptions) -> pulumi.Resource:
+    """Let everybody open HTTP connections to members of group `target`."""
+    return aws.vpc.SecurityGroupIngressRule(
+        f"{name}-http-in",
+        security_group_id=target,
+        cidr_ipv4=ANYWHERE,
+        ip_protocol="tcp",
+        from_port=HTTP,
+        to_port=HTTP,
+        description="HTTP from anywhere",
+        opts=child,
+    )
+
+
+def connect(
+    name: str,
+    source: pulumi.Input[str],
+    target: pulumi.Input[str],
+    port: pulumi.Input[int],
+    description: str,
+    child: pulumi.ResourceOptions,
+) -> list[pulumi.Resource]:
+    """Let members of group `source` open connections to members of group `target`, by reference on both sides."""
+    return [
+        aws.vpc.SecurityGroupEgressRule(
+            f"{name}-out",
+            security_group_id=source,
+            referenced_security_group_id=target,
+            ip_protocol="tcp",
+            from_port=port,
+            to_port=port,
+            description=description,
+            opts=child,
+        ),
+        aws.vpc.SecurityGroupIngressRule(
+            f"{name}-in",
+            security_group_id=target,
+            referenced_security_group_id=source,
+            ip_protocol="tcp",
+            from_port=port,
+            to_port=port,
+            description=description,
+            opts=child,
+        ),
+    ]
+
+
+def reach_internet(name: str, source: pulumi.Input[str], child: pulumi.ResourceOptions) -> list[pulumi.Resource]:
+    """Let members of group `source` call out for AWS's APIs (HTTPS) and Debian's signed packages (HTTP)."""
+    return [
+        aws.vpc.SecurityGroupEgressRule(
+            f"{name}-{protocol}-out",
+            security_group_id=source,
+            cidr_ipv4=ANYWHERE,
+            ip_protocol="tcp",
+            from_port=port,
+            to_port=port,
+            description=description,
+            opts=child,
+        )
+        for protocol, port, description in (
+            ("https", HTTPS, "AWS APIs"),
+            ("http", HTTP, "Debian packages, checked by signature"),
+        )
+    ]

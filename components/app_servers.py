@@ -1,0 +1,294 @@
+"""The app's servers: an Auto Scaling group of Debian machines that run it under PM2."""
+
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+import pulumi_aws as aws
+
+from . import _bundle, _machines, _security, _user_data
+from ._checks import require
+from .planning import Finding
+
+BOOT_SECONDS = 600
+"""How long a machine may take to become ready, and to drain, before AWS gives it up."""
+
+WARM_UP_SECONDS = 120
+"""How long a new machine's CPU load says more about booting than about traffic."""
+
+
+class AppReleaseArgs(TypedDict):
+    """What Release gives: where releases are, and which one is current."""
+
+    bucket: pulumi.Input[str]
+    """The artifact bucket."""
+    bucket_arn: pulumi.Input[str]
+    """The artifact bucket's ARN."""
+    parameter_name: pulumi.Input[str]
+    """The SSM parameter that says which release is current."""
+    parameter_arn: pulumi.Input[str]
+    """The SSM parameter's ARN."""
+    runtime_key: pulumi.Input[str]
+    """The Node runtime's key in the bucket."""
+    runtime_sha256: pulumi.Input[str]
+    """The Node runtime's SHA-256."""
+
+
+class DatabaseAccessArgs(TypedDict):
+    """What Database gives."""
+
+    host: pulumi.Input[str]
+    """DNS name."""
+    port: pulumi.Input[int]
+    """Port."""
+    name: pulumi.Input[str]
+    """The database."""
+    secret_arn: pulumi.Input[str]
+    """The secret with username and password."""
+    security_group_id: pulumi.Input[str]
+    """The group to be let into."""
+    replica_hosts: NotRequired[pulumi.Input[list[str]]]
+    """DNS names of read replicas. Default: none."""
+
+
+class CacheAccessArgs(TypedDict):
+    """What Cache gives."""
+
+    host: pulumi.Input[str]
+    """DNS name."""
+    port: pulumi.Input[int]
+    """Port."""
+    secret_arn: pulumi.Input[str]
+    """The secret with the token."""
+    security_group_id: pulumi.Input[str]
+    """The group to be let into."""
+
+
+class AppServersArgs(TypedDict):
+    """Arguments of AppServers."""
+
+    vpc_id: pulumi.Input[str]
+    """The VPC."""
+    subnet_ids: pulumi.Input[list[str]]
+    """The subnets to spread machines over; they need a way to the internet."""
+    release: AppReleaseArgs
+    """Where to fetch the app and its runtime."""
+    node_version: NotRequired[int]
+    """Node's major version, which the runtime has. Default: 24."""
+    instance_type: NotRequired[str]
+    """EC2 instance type; it decides the architecture (t3 is x86_64, t4g is arm64). Default: t3.small."""
+    image: NotRequired[str]
+    """`debian-13`, an AMI's id, or a name pattern of your own AMIs, the newest of which counts. Default: debian-13."""
+    volume_size: NotRequired[int]
+    """Disk in GiB (gp3, encrypted). Default: 10."""
+    min_size: NotRequired[int]
+    """Fewest machines. Default: 2."""
+    max_size: NotRequired[int]
+    """Most machines. Default: 4."""
+    target_cpu: NotRequired[int]
+    """Average CPU load, in percent, that scaling aims at. Default: 60."""
+    port: NotRequired[int]
+    """The port that the app listens on. Default: 3000."""
+    liveness_path: NotRequired[str]
+    """Answers while the process is up. Default: /healthz."""
+    readiness_path: NotRequired[str]
+    """Answers below 500 while the app should get traffic. Default: /readyz."""
+    environment: NotRequired[dict[str, pulumi.Input[str]]]
+    """Plain variables of the app; they are part of the user data, so nothing secret. Default: none."""
+    secrets: NotRequired[dict[str, pulumi.Input[str]]]
+    """Variables that machines fetch from Secrets Manager: names or ARNs of secrets, by variable. Default: none."""
+    database: NotRequired[DatabaseAccessArgs]
+    """The database, told to the app as DATABASE_URL. Default: none."""
+    cache: NotRequired[CacheAccessArgs]
+    """The cache, told to the app as REDIS_URL. Default: none."""
+    tags: NotRequired[dict[str, pulumi.Input[str]]]
+    """Tags for machines and their disks, which a provider's default tags don't reach. Default: none."""
+
+
+class AppServers(pulumi.ComponentResource):
+    """Machines that fetch the current release at boot, and take traffic once something in front of them says so.
+
+    Every launch waits in a lifecycle hook, which a load balancer completes when the machine answers; a machine that
+    nobody completes is given up after ten minutes. So is every termination, to let requests finish.
+    """
+
+    group_name: pulumi.Output[str]
+    """The Auto Scaling group."""
+    group_arn: pulumi.Output[str]
+    """The Auto Scaling group's ARN."""
+    security_group_id: pulumi.Output[str]
+    """The machines' security group; it lets nobody in until somebody adds a rule."""
+    launch_template_id: pulumi.Output[str]
+    """The launch template."""
+
+    def __init__(self, name: str, args: AppServersArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("expressway:index:AppServers", name, None, opts)
+        instance_type = args.get("instance_type", "t3.small")
+        require("AppServers", name, _machines.check_instance_type(instance_type) + _check_sizes(args))
+        child = pulumi.ResourceOptions(parent=self)
+        group_id, rules = self._create_firewall(name, args, child)
+        secrets = self._find_secrets(args)
+        bundle = _bundle.build("app")
+        stored = bundle.upload(name, args["release"]["bucket"], child)
+        role = _machines.role(name, f"App servers of {name}", child)
+        permissions = _machines.allow(f"{name}-boot", role, _boot_permissions(args, secrets), child)
+        tags = _machines.tags(name, "app", args.get("tags", {}))
+        template = _machines.launch_template(
+            name,
+            image=_machines.find_image(args.get("image", "debian-13"), instance_type, self),
+            instance_type=instance_type,
+            volume_size=args.get("volume_size", 10),
+            user_data=_user_data.encoded("app", self._machine(name, args, bundle, stored.key, secrets)),
+            role=role,
+            security_group_id=group_id,
+            tags=tags,
+            child=child,
+        )
+        group = self._create_group(name, args, template, tags, [permissions, *rules])
+
+        self.group_name = group.name
+        self.group_arn = group.arn
+        self.security_group_id = group_id
+        self.launch_template_id = template.id
+        self.register_outputs(
+            {
+                "group_name": self.group_name,
+                "group_arn": self.group_arn,
+                "security_group_id": self.security_group_id,
+                "launch_template_id": self.launch_template_id,
+            }
+        )
+
+    def _create_firewall(
+        self, name: str, args: AppServersArgs, child: pulumi.ResourceOptions
+    ) -> tuple[pulumi.Output[str], list[pulumi.Resource]]:
+        group = _security.group(f"{name}-group", args["vpc_id"], f"App servers {name}", child)
+        rules = _security.reach_internet(name, group.id, child)
+        for role in ("database", "cache"):
+            target = args.get(role)
+            if target is not None:
+                rules += _security.connect(
+                    f"{name}-{role}", group.id, target["security_group_id"], target["port"], f"{name} to {role}", child
+                )
+        return group.id, rules
+
+    def _find_secrets(self, args: AppServersArgs) -> dict[str, pulumi.Output[str]]:
+        """ARNs by variable. A secret that doesn't exist stops the deployment here, not machines at boot."""
+        return {
+            variable: aws.secretsmanager.get_secret_output(
+                name=secret, opts=pulumi.InvokeOutputOptions(parent=self)
+            ).arn
+            for variable, secret in args.get("secrets", {}).items()
+        }
+
+    def _machine(
+        self,
+        name: str,
+        args: AppServersArgs,
+        bundle: _bundle.Bundle,
+        bundle_key: pulumi.Input[str],
+        secrets: dict[str, pulumi.Output[str]],
+    ) -> dict[str, Any]:
+        """What a machine is told: /etc/expressway/machine.json."""
+        release, database, cache = args["release"], args.get("database"), args.get("cache")
+        return {
+            "tier": "app",
+            "name": name,
+            "region": aws.get_region_output(opts=pulumi.InvokeOutputOptions(parent=self)).region,
+            "bucket": release["bucket"],
+            "bundle": {"key": bundle_key, "sha256": bundle.sha256},
+            "runtime": {
+                "key": release["runtime_key"],
+                "sha256": release["runtime_sha256"],
+                "node": args.get("node_version", 24),
+            },
+            "release_parameter": release["parameter_name"],
+            "app": {
+                "port": args.get("port", 3000),
+                "liveness_path": args.get("liveness_path", "/healthz"),
+                "readiness_path": args.get("readiness_path", "/readyz"),
+                "environment": args.get("environment", {}),
+                "secrets": secrets,
+            },
+            "database": database
+            and {
+                "host": database["host"],
+                "port": database["port"],
+                "name": database["name"],
+                "secret": database["secret_arn"],
+                "replica_hosts": database.get("replica_hosts", []),
+            },
+            "cache": cache and {"host": cache["host"], "port": cache["port"], "secret": cache["secret_arn"]},
+        }
+
+    def _create_group(
+        self,
+        name: str,
+        args: AppServersArgs,
+        template: "aws.ec2.LaunchTemplate",
+        tags: dict[str, pulumi.Input[str]],
+        needed_at_boot: list[pulumi.Resource],
+    ) -> "aws.autoscaling.Group":
+        group = aws.autoscaling.Group(
+            f"{name}-group",
+            # No desired capacity: it is scaling's and the operator's to change, and an update must not undo that.
+            min_size=args.get("min_size", 2),
+            max_size=args.get("max_size", 4),
+            vpc_zone_identifiers=args["subnet_ids"],
+            launch_template=_machines.latest(template),
+            health_check_type="EC2",
+            health_check_grace_period=BOOT_SECONDS,
+            default_instance_warmup=WARM_UP_SECONDS,
+            # Hooks made with the group: made after it, they would miss its first machines.
+            initial_lifecycle_hooks=[
+                {
+                    "name": hook,
+                    "lifecycle_transition": f"autoscaling:EC2_INSTANCE_{transition}",
+                    "default_result": "ABANDON",
+                    "heartbeat_timeout": BOOT_SECONDS,
+                }
+                for hook, transition in (("launch", "LAUNCHING"), ("terminate", "TERMINATING"))
+            ],
+            # The launch hook is completed by a load balancer, which may come after this group.
+            wait_for_capacity_timeout="0",
+            # A destroy takes the load balancer first; after it, nobody would complete a terminate hook.
+            force_delete=True,
+            tags=_machines.group_tags(tags),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=needed_at_boot),
+        )
+        aws.autoscaling.Policy(
+            f"{name}-cpu",
+            autoscaling_group_name=group.name,
+            policy_type="TargetTrackingScaling",
+            target_tracking_configuration={
+                "predefined_metric_specification": {"predefined_metric_type": "ASGAverageCPUUtilization"},
+                "target_value": args.get("target_cpu", 60),
+            },
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        return group
+
+
+def _check_sizes(args: AppServersArgs) -> list[Finding]:
+    fewest, most = args.get("min_size", 2), args.get("max_size", 4)
+    if fewest <= most:
+        return []
+    return [Finding("minSize", fewest, f"it must be at most maxSize, {most}", "Lower it, or raise maxSize.")]
+
+
+def _boot_permissions(args: AppServersArgs, secrets: dict[str, pulumi.Output[str]]) -> list[dict[str, Any]]:
+    release, database, cache = args["release"], args.get("database"), args.get("cache")
+    wanted: list[pulumi.Input[str]] = [*secrets.values()]
+    wanted += [target["secret_arn"] for target in (database, cache) if target is not None]
+    statements: list[dict[str, Any]] = [
+        {
+            "Action": "s3:GetObject",
+            "Resource": [
+                pulumi.Output.concat(release["bucket_arn"], f"/{folder}/*")
+                for folder in ("bundles", "releases", "runtime")
+            ],
+        },
+        {"Action": "ssm:GetParameter", "Resource": release["parameter_arn"]},
+    ]
+    if wanted:
+        statements.append({"Action": "secretsmanager:GetSecretValue", "Resource": wanted})
+    return statements

@@ -1,0 +1,100 @@
+"""Redis on ElastiCache, for cache-aside."""
+
+from typing import NotRequired, TypedDict
+
+import pulumi
+import pulumi_aws as aws
+
+from . import _security
+from ._checks import require
+
+PORT = 6379
+"""Redis's own."""
+
+
+class CacheArgs(TypedDict):
+    """Arguments of Cache."""
+
+    vpc_id: pulumi.Input[str]
+    """The VPC."""
+    subnet_ids: pulumi.Input[list[str]]
+    """Private subnets."""
+    engine_version: NotRequired[str]
+    """Redis OSS version: 6.2, 7.0 or 7.1. Default: 7.1."""
+    node_type: NotRequired[str]
+    """ElastiCache node type. Default: cache.t4g.micro."""
+    replicas: NotRequired[int]
+    """Standby nodes, 0 to 5; with one or more, ElastiCache fails over between zones by itself. Default: 1."""
+
+
+class Cache(pulumi.ComponentResource):
+    """A Redis replication group: encrypted at rest, TLS and a token on every connection, in private subnets.
+
+    Its security group lets nobody in; who connects adds a rule for a group of its own.
+    """
+
+    host: pulumi.Output[str]
+    """DNS name of the node that takes writes."""
+    port: pulumi.Output[int]
+    """Its port."""
+    secret_arn: pulumi.Output[str]
+    """The Secrets Manager secret that holds the token, as text."""
+    security_group_id: pulumi.Output[str]
+    """The group to let clients into."""
+
+    def __init__(self, name: str, args: CacheArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("expressway:index:Cache", name, None, opts)
+        require("Cache", name, [])
+        child = pulumi.ResourceOptions(parent=self)
+        replicas = args.get("replicas", 1)
+        group = _security.group(f"{name}-group", args["vpc_id"], f"Redis {name}", child)
+        subnets = aws.elasticache.SubnetGroup(
+            f"{name}-subnets", subnet_ids=args["subnet_ids"], description=f"Redis {name}", opts=child
+        )
+        token = self._create_token(name, child)
+        redis = aws.elasticache.ReplicationGroup(
+            f"{name}-redis",
+            description=f"Redis {name}",
+            engine="redis",
+            engine_version=args.get("engine_version", "7.1"),
+            node_type=args.get("node_type", "cache.t4g.micro"),
+            num_cache_clusters=1 + replicas,
+            automatic_failover_enabled=replicas > 0,
+            multi_az_enabled=replicas > 0,
+            port=PORT,
+            subnet_group_name=subnets.name,
+            security_group_ids=[group.id],
+            at_rest_encryption_enabled=True,
+            transit_encryption_enabled=True,
+            auth_token=token.secret_string,
+            auto_minor_version_upgrade=True,
+            opts=child,
+        )
+
+        self.host = redis.primary_endpoint_address
+        self.port = pulumi.Output.from_input(PORT)
+        self.secret_arn = token.secret_arn
+        self.security_group_id = group.id
+        self.register_outputs(
+            {
+                "host": self.host,
+                "port": self.port,
+                "secret_arn": self.secret_arn,
+                "security_group_id": self.security_group_id,
+            }
+        )
+
+    def _create_token(self, name: str, child: pulumi.ResourceOptions) -> "aws.secretsmanager.SecretVersion":
+        """The token, made once: later runs draw another, and ignore it."""
+        drawn = aws.secretsmanager.get_random_password_output(
+            password_length=64,
+            exclude_punctuation=True,  # Redis tokens take only some of it, and a URL would have to escape it
+            opts=pulumi.InvokeOutputOptions(parent=self),
+        )
+        secret = aws.secretsmanager.Secret(f"{name}-token", description=f"Redis token of {name}", opts=child)
+        return aws.secretsmanager.SecretVersion(
+            f"{name}-token",
+            secret_id=secret.id,
+            secret_string=drawn.random_password,
+            opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(ignore_changes=["secret_string"])),
+        )

@@ -1,0 +1,115 @@
+"""PostgreSQL on RDS."""
+
+from typing import NotRequired, TypedDict, cast
+
+import pulumi
+import pulumi_aws as aws
+
+from . import _security
+from ._checks import require
+
+
+class DatabaseArgs(TypedDict):
+    """Arguments of Database."""
+
+    vpc_id: pulumi.Input[str]
+    """The VPC."""
+    subnet_ids: pulumi.Input[list[str]]
+    """Private subnets in two zones at least."""
+    engine_version: NotRequired[str]
+    """PostgreSQL version, such as 17 or 17.6; RDS installs minor versions by itself. Default: 17."""
+    instance_class: NotRequired[str]
+    """RDS instance class. Default: db.t4g.micro."""
+    storage_gb: NotRequired[int]
+    """Storage in GiB (gp3, encrypted). Default: 20."""
+    multi_az: NotRequired[bool]
+    """A standby in another zone, which takes over by itself. Default: true."""
+    backup_days: NotRequired[int]
+    """Days that automatic backups are kept. Default: 7."""
+    deletion_protection: NotRequired[bool]
+    """Whether RDS refuses to delete it. Default: true."""
+    final_snapshot: NotRequired[bool]
+    """Whether deleting it leaves a snapshot. Default: true."""
+    database_name: NotRequired[str]
+    """The database made in it. Default: app."""
+
+
+class Database(pulumi.ComponentResource):
+    """A PostgreSQL instance: encrypted, TLS only, in private subnets, its password made and kept by RDS.
+
+    Its security group lets nobody in; who connects adds a rule for a group of its own.
+    """
+
+    host: pulumi.Output[str]
+    """Its DNS name."""
+    port: pulumi.Output[int]
+    """Its port."""
+    name: pulumi.Output[str]
+    """The database made in it."""
+    secret_arn: pulumi.Output[str]
+    """The Secrets Manager secret that RDS keeps: JSON with username and password."""
+    security_group_id: pulumi.Output[str]
+    """The group to let clients into."""
+    replica_hosts: pulumi.Output[list[str]]
+    """DNS names of its read replicas."""
+
+    def __init__(self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("expressway:index:Database", name, None, opts)
+        require("Database", name, [])
+        child = pulumi.ResourceOptions(parent=self)
+        version = args.get("engine_version", "17")
+        group = _security.group(f"{name}-group", args["vpc_id"], f"PostgreSQL {name}", child)
+        subnets = aws.rds.SubnetGroup(
+            f"{name}-subnets", subnet_ids=args["subnet_ids"], description=f"PostgreSQL {name}", opts=child
+        )
+        parameters = aws.rds.ParameterGroup(
+            # The family is part of the name, as RDS can't change it in place.
+            f"{name}-postgres{version.split('.')[0]}",
+            family=f"postgres{version.split('.')[0]}",
+            description=f"PostgreSQL {name}",
+            parameters=[{"name": "rds.force_ssl", "value": "1"}],
+            opts=child,
+        )
+        final_snapshot = args.get("final_snapshot", True)
+        instance = aws.rds.Instance(
+            f"{name}-instance",
+            engine="postgres",
+            engine_version=version,
+            instance_class=args.get("instance_class", "db.t4g.micro"),
+            allocated_storage=args.get("storage_gb", 20),
+            storage_type="gp3",
+            storage_encrypted=True,
+            db_name=args.get("database_name", "app"),
+            username="expressway",
+            manage_master_user_password=True,
+            db_subnet_group_name=subnets.name,
+            vpc_security_group_ids=[group.id],
+            parameter_group_name=parameters.name,
+            multi_az=args.get("multi_az", True),
+            publicly_accessible=False,
+            backup_retention_period=args.get("backup_days", 7),
+            copy_tags_to_snapshot=True,
+            auto_minor_version_upgrade=True,
+            deletion_protection=args.get("deletion_protection", True),
+            skip_final_snapshot=not final_snapshot,
+            # A snapshot outlives its stack; the subnet group's random suffix keeps the next stack's from colliding.
+            final_snapshot_identifier=pulumi.Output.concat(subnets.name, "-final") if final_snapshot else None,
+            opts=child,
+        )
+
+        self.host = instance.address
+        self.port = instance.port.apply(int)
+        self.name = instance.db_name
+        self.secret_arn = instance.master_user_secrets.apply(lambda secrets: cast(str, secrets[0].secret_arn))
+        self.security_group_id = group.id
+        self.replica_hosts = pulumi.Output.from_input([])
+        self.register_outputs(
+            {
+                "host": self.host,
+                "port": self.port,
+                "name": self.name,
+                "secret_arn": self.secret_arn,
+                "security_group_id": self.security_group_id,
+                "replica_hosts": self.replica_hosts,
+            }
+        )

@@ -1,0 +1,178 @@
+"""The edge: Nginx on a Debian machine that heals, at an address that stays."""
+
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+import pulumi_aws as aws
+
+from . import _bundle, _machines, _security, _user_data
+from ._checks import require
+
+
+class TargetsArgs(TypedDict):
+    """What AppServers gives: the machines to balance over."""
+
+    group_name: pulumi.Input[str]
+    """Their Auto Scaling group."""
+    group_arn: pulumi.Input[str]
+    """Their Auto Scaling group's ARN."""
+    security_group_id: pulumi.Input[str]
+    """Their security group, which lets the edge in."""
+    port: pulumi.Input[int]
+    """The port that they listen on."""
+    readiness_path: NotRequired[pulumi.Input[str]]
+    """Answers below 500 on a machine that should get traffic. Default: /readyz."""
+
+
+class LoadBalancerArgs(TypedDict):
+    """Arguments of LoadBalancer."""
+
+    vpc_id: pulumi.Input[str]
+    """The VPC."""
+    subnet_ids: pulumi.Input[list[str]]
+    """Public subnets, whose machines get public addresses."""
+    bucket: pulumi.Input[str]
+    """The artifact bucket, to carry the edge's own files."""
+    bucket_arn: pulumi.Input[str]
+    """The artifact bucket's ARN."""
+    targets: TargetsArgs
+    """The machines to balance over."""
+    instance_type: NotRequired[str]
+    """EC2 instance type; it decides the architecture (t3 is x86_64, t4g is arm64). Default: t3.small."""
+    image: NotRequired[str]
+    """`debian-13`, an AMI's id, or a name pattern of your own AMIs, the newest of which counts. Default: debian-13."""
+    volume_size: NotRequired[int]
+    """Disk in GiB (gp3, encrypted). Default: 10."""
+    max_body_size: NotRequired[str]
+    """Largest request body that Nginx takes, in its own notation. Default: 1m."""
+    tags: NotRequired[dict[str, pulumi.Input[str]]]
+    """Tags for machines and their disks, which a provider's default tags don't reach. Default: none."""
+
+
+class LoadBalancer(pulumi.ComponentResource):
+    """One Nginx machine at an Elastic IP that it claims, in an Auto Scaling group of its own so that AWS replaces it.
+
+    It finds its targets in their Auto Scaling group, lets each in once it answers, and lets it go once it is drained.
+    """
+
+    address: pulumi.Output[str]
+    """The public IPv4 address."""
+    url: pulumi.Output[str]
+    """Where it answers."""
+    group_name: pulumi.Output[str]
+    """The edge's own Auto Scaling group."""
+    security_group_id: pulumi.Output[str]
+    """The edge's security group."""
+
+    def __init__(self, name: str, args: LoadBalancerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("expressway:index:LoadBalancer", name, None, opts)
+        instance_type = args.get("instance_type", "t3.small")
+        require("LoadBalancer", name, _machines.check_instance_type(instance_type))
+        child = pulumi.ResourceOptions(parent=self)
+        group_id, rules = self._create_firewall(name, args, child)
+        address = aws.ec2.Eip(f"{name}-address", domain="vpc", tags={"Name": name}, opts=child)
+        bundle = _bundle.build("edge")
+        stored = bundle.upload(name, args["bucket"], child)
+        role = _machines.role(name, f"Edge of {name}", child)
+        permissions = _machines.allow(f"{name}-boot", role, _permissions(args, address), child)
+        tags = _machines.tags(name, "edge", args.get("tags", {}))
+        template = _machines.launch_template(
+            name,
+            image=_machines.find_image(args.get("image", "debian-13"), instance_type, self),
+            instance_type=instance_type,
+            volume_size=args.get("volume_size", 10),
+            user_data=_user_data.encoded("edge", self._machine(name, args, bundle, stored.key, address)),
+            role=role,
+            security_group_id=group_id,
+            tags=tags,
+            child=child,
+        )
+        group = aws.autoscaling.Group(
+            f"{name}-group",
+            # One machine: it holds the one address.
+            min_size=1,
+            max_size=1,
+            vpc_zone_identifiers=args["subnet_ids"],
+            launch_template=_machines.latest(template),
+            health_check_type="EC2",
+            tags=_machines.group_tags(tags),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[permissions, *rules]),
+        )
+
+        self.address = address.public_ip
+        self.url = pulumi.Output.concat("http://", address.public_ip)
+        self.group_name = group.name
+        self.security_group_id = group_id
+        self.register_outputs(
+            {
+                "address": self.address,
+                "url": self.url,
+                "group_name": self.group_name,
+                "security_group_id": self.security_group_id,
+            }
+        )
+
+    def _create_firewall(
+        self, name: str, args: LoadBalancerArgs, child: pulumi.ResourceOptions
+    ) -> tuple[pulumi.Output[str], list[pulumi.Resource]]:
+        group = _security.group(f"{name}-group", args["vpc_id"], f"Edge {name}", child)
+        targets = args["targets"]
+        return group.id, [
+            _security.accept_http(name, group.id, child),
+            *_security.reach_internet(name, group.id, child),
+            *_security.connect(
+                f"{name}-app", group.id, targets["security_group_id"], targets["port"], f"{name} to its targets", child
+            ),
+        ]
+
+    def _machine(
+        self,
+        name: str,
+        args: LoadBalancerArgs,
+        bundle: _bundle.Bundle,
+        bundle_key: pulumi.Input[str],
+        address: "aws.ec2.Eip",
+    ) -> dict[str, Any]:
+        """What a machine is told: /etc/expressway/machine.json."""
+        targets = args["targets"]
+        return {
+            "tier": "edge",
+            "name": name,
+            "region": aws.get_region_output(opts=pulumi.InvokeOutputOptions(parent=self)).region,
+            "bucket": args["bucket"],
+            "bundle": {"key": bundle_key, "sha256": bundle.sha256},
+            "eip_allocation_id": address.allocation_id,
+            "upstream": {
+                "auto_scaling_group": targets["group_name"],
+                "port": targets["port"],
+                "readiness_path": targets.get("readiness_path", "/readyz"),
+            },
+            "max_body_size": args.get("max_body_size", "1m"),
+        }
+
+
+def _permissions(args: LoadBalancerArgs, address: "aws.ec2.Eip") -> list[dict[str, Any]]:
+    # arn:aws:ec2:<region>:<account>, which AWS gives with the address
+    here = address.arn.apply(lambda arn: arn.rpartition(":")[0])
+    return [
+        {"Action": "s3:GetObject", "Resource": pulumi.Output.concat(args["bucket_arn"], "/bundles/*")},
+        {"Action": "autoscaling:CompleteLifecycleAction", "Resource": args["targets"]["group_arn"]},
+        {
+            # AWS checks the address and the machine that gets it; which machine that is, only the machine knows.
+            "Action": "ec2:AssociateAddress",
+            "Resource": [
+                address.arn,
+                *(pulumi.Output.concat(here, f":{kind}/*") for kind in ("instance", "network-interface")),
+            ],
+        },
+        {
+            # AWS can't restrict these to resources.
+            "Action": [
+                "autoscaling:DescribeAutoScalingGroups",
+                "autoscaling:DescribeLifecycleHooks",
+                "ec2:DescribeAddresses",
+                "ec2:DescribeInstances",
+            ],
+            "Resource": "*",
+        },
+    ]

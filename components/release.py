@@ -1,0 +1,166 @@
+"""Where releases are kept, and which of them is current."""
+
+import json
+from typing import NotRequired, TypedDict
+
+import pulumi
+import pulumi_aws as aws
+
+from ._checks import require
+
+
+class ArtifactArgs(TypedDict):
+    """A built archive on this machine, and where it goes in the bucket."""
+
+    path: str
+    """The file, as an absolute path."""
+    key: str
+    """Its key in the bucket. It contains the hash, so that what is behind a key never changes."""
+    sha256: str
+    """Its SHA-256, in hexadecimal, which machines check before they unpack it."""
+
+
+class ReleaseArgs(TypedDict):
+    """Arguments of Release."""
+
+    app: ArtifactArgs
+    """The app with its dependencies."""
+    runtime: ArtifactArgs
+    """Node, npm and PM2 for the app servers' architecture."""
+    release_id: str
+    """Short name of the release, as people and machines call it."""
+    old_versions_days: NotRequired[int]
+    """Days to keep overwritten or deleted objects. Default: 30."""
+    force_destroy: NotRequired[bool]
+    """Whether destroying the stack deletes a bucket that still holds releases. Default: false."""
+
+
+class Release(pulumi.ComponentResource):
+    """A private, versioned bucket of releases, and the pointer that machines read at boot.
+
+    The pointer is written once, with the first release. From then on deployments move it, and `pulumi up` lets it be.
+    """
+
+    bucket: pulumi.Output[str]
+    """The artifact bucket's name."""
+    bucket_arn: pulumi.Output[str]
+    """The artifact bucket's ARN."""
+    parameter_name: pulumi.Output[str]
+    """The SSM parameter that says which release is current: JSON with release_id, key and sha256."""
+    parameter_arn: pulumi.Output[str]
+    """The SSM parameter's ARN."""
+    runtime_key: pulumi.Output[str]
+    """The runtime's key in the bucket; known once it is there."""
+    runtime_sha256: pulumi.Output[str]
+    """The runtime's SHA-256."""
+
+    def __init__(self, name: str, args: ReleaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("expressway:index:Release", name, None, opts)
+        require("Release", name, [])
+        child = pulumi.ResourceOptions(parent=self)
+        bucket = aws.s3.Bucket(f"{name}-bucket", force_destroy=args.get("force_destroy", False), opts=child)
+        protections = _protect(name, bucket, args.get("old_versions_days", 30), child)
+        stored = pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=protections))
+        runtime = _upload(f"{name}-runtime", bucket, args["runtime"], stored)
+        # Machines may still run, or be rolled back to, a release that the program has gone past.
+        kept = pulumi.ResourceOptions.merge(stored, pulumi.ResourceOptions(retain_on_delete=True))
+        app = _upload(f"{name}-app", bucket, args["app"], kept)
+        pointer = aws.ssm.Parameter(
+            f"{name}-pointer",
+            type="String",
+            value=app.key.apply(
+                lambda key: json.dumps(
+                    {"release_id": args["release_id"], "key": key, "sha256": args["app"]["sha256"]}, sort_keys=True
+                )
+            ),
+            description="The release that app servers run; moved by deployments",
+            opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(ignore_changes=["value"])),
+        )
+
+        self.bucket = bucket.bucket
+        self.bucket_arn = bucket.arn
+        self.parameter_name = pointer.name
+        self.parameter_arn = pointer.arn
+        self.runtime_key = runtime.key
+        self.runtime_sha256 = pulumi.Output.from_input(args["runtime"]["sha256"])
+        self.register_outputs(
+            {
+                "bucket": self.bucket,
+                "bucket_arn": self.bucket_arn,
+                "parameter_name": self.parameter_name,
+                "parameter_arn": self.parameter_arn,
+                "runtime_key": self.runtime_key,
+                "runtime_sha256": self.runtime_sha256,
+            }
+        )
+
+
+def _protect(
+    name: str, bucket: "aws.s3.Bucket", old_versions_days: int, child: pulumi.ResourceOptions
+) -> list[pulumi.Resource]:
+    """Nothing public, nothing unencrypted at rest or on the way, nothing overwritten for good."""
+    versioning = aws.s3.BucketVersioning(
+        f"{name}-versioning", bucket=bucket.bucket, versioning_configuration={"status": "Enabled"}, opts=child
+    )
+    encryption = aws.s3.BucketServerSideEncryptionConfiguration(
+        f"{name}-encryption",
+        bucket=bucket.bucket,
+        rules=[{"apply_server_side_encryption_by_default": {"sse_algorithm": "AES256"}}],
+        opts=child,
+    )
+    closed = aws.s3.BucketPublicAccessBlock(
+        f"{name}-private",
+        bucket=bucket.bucket,
+        block_public_acls=True,
+        block_public_policy=True,
+        ignore_public_acls=True,
+        restrict_public_buckets=True,
+        opts=child,
+    )
+    refuse_plain_http = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "s3:*",
+                "Resource": [bucket.arn, pulumi.Output.concat(bucket.arn, "/*")],
+                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+            }
+        ],
+    }
+    policy = aws.s3.BucketPolicy(
+        f"{name}-tls-only",
+        bucket=bucket.bucket,
+        policy=pulumi.Output.json_dumps(refuse_plain_http),
+        # S3 refuses two changes of a bucket's access settings at once.
+        opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[closed])),
+    )
+    aws.s3.BucketLifecycleConfiguration(
+        f"{name}-lifecycle",
+        bucket=bucket.bucket,
+        rules=[
+            {
+                "id": "old-versions",
+                "status": "Enabled",
+                "filter": {},
+                "noncurrent_version_expiration": {"noncurrent_days": old_versions_days},
+                "abort_incomplete_multipart_upload": {"days_after_initiation": 7},
+            }
+        ],
+        opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[versioning])),
+    )
+    return [versioning, encryption, policy]
+
+
+def _upload(
+    name: str, bucket: "aws.s3.Bucket", artifact: ArtifactArgs, opts: pulumi.ResourceOptions
+) -> "aws.s3.BucketObjectv2":
+    return aws.s3.BucketObjectv2(
+        name,
+        bucket=bucket.bucket,
+        key=artifact["key"],
+        source=pulumi.FileAsset(artifact["path"]),
+        content_type="application/gzip",
+        opts=opts,
+    )

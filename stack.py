@@ -1,0 +1,166 @@
+"""The stack: which components there are, what each gets from the others, and what the stack tells the world."""
+
+import pulumi
+
+import artifact
+from artifact import cache as artifact_cache
+from components import AppServers, Cache, Database, LoadBalancer, Network, NetworkArgs, Release
+from settings import Settings
+
+
+class NotBuiltError(pulumi.RunError):
+    """The app's artifact or its runtime isn't in this machine's cache yet."""
+
+
+def build(settings: Settings) -> None:
+    """Register every resource of the stack, and its outputs. NotBuiltError when there is nothing to deploy."""
+    release = _release(settings)  # first, because without an artifact nothing should be made
+    network = _network(settings)
+    database = Database(
+        settings.name("database"),
+        {
+            "vpc_id": network.vpc_id,
+            "subnet_ids": network.private_subnet_ids,
+            "engine_version": settings.database.engine_version,
+            "instance_class": settings.database.instance_class,
+            "storage_gb": settings.database.storage_gb,
+            "multi_az": settings.database.multi_az,
+            "backup_days": settings.database.backup_days,
+            "deletion_protection": settings.database.deletion_protection,
+            "final_snapshot": settings.production,
+            "database_name": settings.database.name,
+        },
+    )
+    cache = Cache(
+        settings.name("cache"),
+        {
+            "vpc_id": network.vpc_id,
+            "subnet_ids": network.private_subnet_ids,
+            "engine_version": settings.cache.engine_version,
+            "node_type": settings.cache.node_type,
+            "replicas": settings.cache.replicas,
+        },
+    )
+    servers = _app_servers(settings, network, release, database, cache)
+    edge = LoadBalancer(
+        settings.name("edge"),
+        {
+            "vpc_id": network.vpc_id,
+            "subnet_ids": network.public_subnet_ids,
+            "bucket": release.bucket,
+            "bucket_arn": release.bucket_arn,
+            "targets": {
+                "group_name": servers.group_name,
+                "group_arn": servers.group_arn,
+                "security_group_id": servers.security_group_id,
+                "port": settings.app.port,
+                "readiness_path": settings.app.readiness_path,
+            },
+            "instance_type": settings.edge.instance_type,
+            "image": settings.edge.image,
+            "max_body_size": settings.edge.max_body_size,
+            "tags": {**settings.tags},
+        },
+    )
+    outputs = {
+        # Where the app answers.
+        "url": edge.url,
+        "edgeAddress": edge.address,
+        # Where day-2 work on machines starts.
+        "edgeGroupName": edge.group_name,
+        "appGroupName": servers.group_name,
+        "appPort": settings.app.port,
+        "readinessPath": settings.app.readiness_path,
+        # What a deployment writes to.
+        "artifactBucket": release.bucket,
+        "releaseParameter": release.parameter_name,
+        # What other stacks connect to.
+        "databaseEndpoint": pulumi.Output.format("{0}:{1}", database.host, database.port),
+        "cacheEndpoint": pulumi.Output.format("{0}:{1}", cache.host, cache.port),
+        "vpcId": network.vpc_id,
+    }
+    for name, value in outputs.items():
+        pulumi.export(name, value)
+
+
+def _network(settings: Settings) -> Network:
+    wanted = settings.network
+    args: NetworkArgs = {
+        "cidr": wanted.cidr,
+        "zones": wanted.zones,
+        "nat": wanted.nat,
+        "nat_per_zone": settings.production,
+    }
+    if wanted.subnets is not None:
+        args["subnets"] = [
+            {"zone": each.zone, "public": each.public, "private": each.private} for each in wanted.subnets
+        ]
+    return Network(settings.name("network"), args)
+
+
+def _release(settings: Settings) -> Release:
+    app, node, cache = settings.app, settings.app.node_version, artifact_cache.root()
+    built = artifact.find(app.path, node, app.arch, cache)
+    runtime = artifact.find_runtime(node, app.arch, cache)
+    if built is None or runtime is None:
+        missing = f"the app in {app.path}" if built is None else f"Node {node} for {app.arch}"
+        raise NotBuiltError(
+            f"{missing} isn't built: run ./expressway build Pulumi.{settings.stack}.yaml, then this again"
+        )
+    return Release(
+        settings.name("release"),
+        {
+            "app": {"path": str(built.path), "key": built.key, "sha256": built.sha256},
+            "runtime": {"path": str(runtime.path), "key": runtime.key, "sha256": runtime.sha256},
+            "release_id": built.release_id,
+            "force_destroy": not settings.production,
+        },
+    )
+
+
+def _app_servers(
+    settings: Settings, network: Network, release: Release, database: Database, cache: Cache
+) -> AppServers:
+    app = settings.app
+    return AppServers(
+        settings.name("app"),
+        {
+            "vpc_id": network.vpc_id,
+            # Without NAT, only a public address gets a machine to the APIs that it needs; nobody gets in by it.
+            "subnet_ids": network.public_subnet_ids if settings.network.nat == "none" else network.private_subnet_ids,
+            "release": {
+                "bucket": release.bucket,
+                "bucket_arn": release.bucket_arn,
+                "parameter_name": release.parameter_name,
+                "parameter_arn": release.parameter_arn,
+                "runtime_key": release.runtime_key,
+                "runtime_sha256": release.runtime_sha256,
+            },
+            "node_version": app.node_version,
+            "instance_type": app.instance_type,
+            "image": app.image,
+            "min_size": app.min_size,
+            "max_size": app.max_size,
+            "target_cpu": app.target_cpu,
+            "port": app.port,
+            "liveness_path": app.liveness_path,
+            "readiness_path": app.readiness_path,
+            "environment": {**app.environment},
+            "secrets": {**app.secrets},
+            "database": {
+                "host": database.host,
+                "port": database.port,
+                "name": database.name,
+                "secret_arn": database.secret_arn,
+                "security_group_id": database.security_group_id,
+                "replica_hosts": database.replica_hosts,
+            },
+            "cache": {
+                "host": cache.host,
+                "port": cache.port,
+                "secret_arn": cache.secret_arn,
+                "security_group_id": cache.security_group_id,
+            },
+            "tags": {**settings.tags},
+        },
+    )

@@ -1,0 +1,103 @@
+"""PostgreSQL on RDS, and Redis on ElastiCache."""
+
+from typing import cast
+
+import examples
+import pulumi
+import pytest
+from recording import Recording, record
+
+from components import Cache, CacheArgs, Database, DatabaseArgs
+
+INSTANCE = "aws:rds/instance:Instance"
+GROUP = "aws:elasticache/replicationGroup:ReplicationGroup"
+VERSION = "aws:secretsmanager/secretVersion:SecretVersion"
+
+
+def make_database(**more: object) -> Recording:
+    return record(lambda: Database("db", cast(DatabaseArgs, {**examples.database(), **more})))
+
+
+def make_cache(**more: object) -> Recording:
+    return record(lambda: Cache("redis", cast(CacheArgs, {**examples.cache(), **more})))
+
+
+def test_the_database_is_what_production_needs_unless_told_otherwise() -> None:
+    instance = make_database().one(INSTANCE).inputs
+    assert instance["storageEncrypted"] is True
+    assert instance["publiclyAccessible"] is False
+    assert instance["multiAz"] is True
+    assert instance["deletionProtection"] is True
+    assert instance["backupRetentionPeriod"] == 7
+    assert instance["skipFinalSnapshot"] is False
+    assert instance["finalSnapshotIdentifier"] == "db-subnets-final"
+
+
+def test_rds_makes_and_keeps_the_password() -> None:
+    made = make_database()
+    assert made.one(INSTANCE).inputs["manageMasterUserPassword"] is True
+    assert "password" not in made.one(INSTANCE).inputs, "a password here would be in Pulumi's state"
+    assert not made.all("aws:secretsmanager/secret:Secret"), "the secret is RDS's own"
+
+
+def test_the_database_refuses_connections_without_tls() -> None:
+    group = make_database(engine_version="16.4").one("aws:rds/parameterGroup:ParameterGroup")
+    assert group.inputs["family"] == "postgres16"
+    assert group.inputs["parameters"] == [{"name": "rds.force_ssl", "value": "1"}]
+
+
+def test_a_cheap_database_leaves_nothing_behind() -> None:
+    instance = make_database(final_snapshot=False, deletion_protection=False, multi_az=False, backup_days=1)
+    inputs = instance.one(INSTANCE).inputs
+    assert inputs["skipFinalSnapshot"] is True
+    assert "finalSnapshotIdentifier" not in inputs
+    assert inputs["deletionProtection"] is False, "a false that is given must not become the default"
+    assert inputs["multiAz"] is False
+    assert inputs["backupRetentionPeriod"] == 1
+
+
+def test_the_databases_secret_is_known_by_name_only() -> None:
+    def program() -> None:
+        database = Database("db", examples.database())
+        pulumi.export("secret", database.secret_arn)
+        pulumi.export("port", database.port)
+
+    outputs = record(program).outputs
+    assert outputs["secret"] == "arn:aws:secretsmanager:us-east-1:123456789012:secret:db-instance"
+    assert outputs["port"] == 5432
+
+
+def test_the_cache_is_encrypted_at_rest_and_on_the_way() -> None:
+    group = make_cache().one(GROUP).inputs
+    assert group["atRestEncryptionEnabled"] is True
+    assert group["transitEncryptionEnabled"] is True
+    assert group["engine"] == "redis"
+    assert group["port"] == 6379
+
+
+def test_the_caches_token_is_the_stored_secret_and_never_plain() -> None:
+    made = make_cache()
+    assert made.one(VERSION).inputs["secretString"] == "drawn-by-aws"
+    assert "secretString" in made.one(VERSION).secrets, "it would be readable in the state"
+    assert made.one(GROUP).inputs["authToken"] == "drawn-by-aws"
+    assert "authToken" in made.one(GROUP).secrets
+    assert "redis-token" in made.one(GROUP).depends_on, "the token must come from the secret, so that both agree"
+
+
+def test_the_caches_token_is_drawn_once() -> None:
+    assert make_cache().one(VERSION).ignore_changes == ("secretString",), "each run would lock every client out"
+
+
+@pytest.mark.parametrize(("replicas", "nodes", "failover"), [(0, 1, False), (1, 2, True), (3, 4, True)])
+def test_failover_comes_with_replicas(replicas: int, nodes: int, failover: bool) -> None:
+    group = make_cache(replicas=replicas).one(GROUP).inputs
+    assert group["numCacheClusters"] == nodes
+    assert group["automaticFailoverEnabled"] is failover
+    assert group["multiAzEnabled"] is failover
+
+
+def test_neither_lets_anybody_in_by_itself() -> None:
+    for made in (make_database(), make_cache()):
+        assert set(made.one("aws:ec2/securityGroup:SecurityGroup").inputs) == {"vpcId", "description", "tags"}
+        assert not made.all("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule")
+        assert not made.all("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule")

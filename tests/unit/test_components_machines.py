@@ -1,0 +1,296 @@
+"""App servers and load balancer: what their machines are, may do, may reach and are told."""
+
+import json
+from pathlib import Path
+from typing import Any, cast
+
+import examples
+import pulumi
+import pytest
+from recording import Recording, record
+
+from components import AppServers, LoadBalancer
+
+TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
+GROUP = "aws:autoscaling/group:Group"
+INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+EGRESS = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
+AMI = "aws:ec2/getAmi:getAmi"
+
+pytestmark = pytest.mark.usefixtures("user_data")
+
+
+def make_app(**more: Any) -> Recording:
+    return record(lambda: AppServers("app", cast(Any, {**examples.app_servers(), **more})))
+
+
+def make_edge(**more: Any) -> Recording:
+    return record(lambda: LoadBalancer("edge", cast(Any, {**examples.load_balancer(), **more})))
+
+
+@pytest.fixture(params=["app", "edge"])
+def either(request: pytest.FixtureRequest) -> Recording:
+    return make_app() if request.param == "app" else make_edge()
+
+
+def rules(made: Recording, kind: str) -> set[tuple[str, str, int]]:
+    """Each rule's group, peer and port."""
+    return {
+        (
+            rule.inputs["securityGroupId"],
+            rule.inputs.get("referencedSecurityGroupId") or rule.inputs["cidrIpv4"],
+            rule.inputs["toPort"],
+        )
+        for rule in made.all(kind)
+    }
+
+
+def test_machines_are_hardened(either: Recording) -> None:
+    template = either.one(TEMPLATE).inputs
+    assert template["metadataOptions"] == {
+        "httpEndpoint": "enabled",
+        "httpTokens": "required",
+        "httpPutResponseHopLimit": 1,
+    }, "credentials must be out of reach of forged requests"
+    (disk,) = template["blockDeviceMappings"]
+    assert disk == {
+        "deviceName": "/dev/xvda",
+        "ebs": {"volumeSize": 10, "volumeType": "gp3", "encrypted": "true", "deleteOnTermination": "true"},
+    }
+    assert "keyName" not in template, "nobody logs in"
+    assert "networkInterfaces" not in template, "whether a machine has a public address is its subnet's affair"
+
+
+def test_groups_name_the_templates_version_by_number(either: Recording) -> None:
+    assert either.one(GROUP).inputs["launchTemplate"]["version"] == "1", "$Latest changes machines behind Pulumi's back"
+
+
+def test_groups_leave_the_number_of_machines_to_scaling(either: Recording) -> None:
+    assert "desiredCapacity" not in either.one(GROUP).inputs
+    assert "instanceRefresh" not in either.one(GROUP).inputs, "deployments decide when machines are replaced"
+
+
+def test_tags_reach_group_machines_and_disks(either: Recording) -> None:
+    name = either.one(GROUP).parent
+    tags = {"Name": name, "expressway:tier": name, "team": "web"}
+    kinds = {each["resourceType"]: each["tags"] for each in either.one(TEMPLATE).inputs["tagSpecifications"]}
+    assert kinds == {"instance": tags, "volume": tags}
+    assert {each["key"]: each["value"] for each in either.one(GROUP).inputs["tags"]} == tags
+
+
+def test_groups_have_no_rules_of_their_own(either: Recording) -> None:
+    group = either.one("aws:ec2/securityGroup:SecurityGroup").inputs
+    assert set(group) == {"vpcId", "description", "tags"}, "inline rules would fight with those of other components"
+
+
+def test_roles_may_do_no_more_than_named(either: Recording) -> None:
+    for policy in either.all("aws:iam/rolePolicy:RolePolicy"):
+        for statement in json.loads(policy.inputs["policy"])["Statement"]:
+            actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+            assert not [action for action in actions if "*" in action], f"{policy.name} allows a whole family"
+            if statement["Resource"] == "*":
+                others = [action for action in actions if not action.partition(":")[2].startswith("Describe")]
+                assert not others, f"{policy.name} allows {others} on everything"
+
+
+def test_app_servers_reach_database_and_cache_by_reference_and_nobody_else_inside() -> None:
+    made = make_app()
+    assert rules(made, INGRESS) == {
+        ("sg-database", "app-group-id", 5432),
+        ("sg-cache", "app-group-id", 6379),
+    }, "only the two data stores let app servers in, and nobody lets anybody into app servers yet"
+    assert rules(made, EGRESS) == {
+        ("app-group-id", "sg-database", 5432),
+        ("app-group-id", "sg-cache", 6379),
+        ("app-group-id", "0.0.0.0/0", 443),
+        ("app-group-id", "0.0.0.0/0", 80),
+    }
+
+
+def test_no_address_range_is_let_in_but_everybody_on_the_edges_port_80() -> None:
+    open_to_ranges = {rule for rule in rules(make_edge(), INGRESS) | rules(make_app(), INGRESS) if "/" in rule[1]}
+    assert open_to_ranges == {("edge-group-id", "0.0.0.0/0", 80)}
+
+
+def test_the_edge_reaches_its_targets_by_reference() -> None:
+    made = make_edge()
+    assert ("sg-app", "edge-group-id", 3000) in rules(made, INGRESS)
+    assert rules(made, EGRESS) == {
+        ("edge-group-id", "sg-app", 3000),
+        ("edge-group-id", "0.0.0.0/0", 443),
+        ("edge-group-id", "0.0.0.0/0", 80),
+    }
+
+
+def test_every_launch_and_termination_waits_to_be_completed() -> None:
+    hooks = make_app().one(GROUP).inputs["initialLifecycleHooks"]
+    assert {each["lifecycleTransition"] for each in hooks} == {
+        "autoscaling:EC2_INSTANCE_LAUNCHING",
+        "autoscaling:EC2_INSTANCE_TERMINATING",
+    }
+    assert {each["defaultResult"] for each in hooks} == {"ABANDON"}, "a machine that nobody vouches for gets no traffic"
+    assert {each["heartbeatTimeout"] for each in hooks} == {600}
+    assert not make_app().all("aws:autoscaling/lifecycleHook:LifecycleHook"), (
+        "a hook made later misses the first machines"
+    )
+
+
+def test_a_destroy_does_not_wait_for_hooks_that_nobody_completes_any_more() -> None:
+    assert make_app().one(GROUP).inputs["forceDelete"] is True
+
+
+def test_an_update_does_not_wait_for_machines_that_the_edge_has_yet_to_let_in() -> None:
+    assert make_app().one(GROUP).inputs["waitForCapacityTimeout"] == "0", "the edge comes after the app servers"
+
+
+def test_machines_start_once_they_may_fetch_what_they_need() -> None:
+    app, edge = make_app().one(GROUP), make_edge().one(GROUP)
+    assert {"app-boot", "app-https-out", "app-database-in", "app-cache-in"} <= app.depends_on
+    assert {"edge-boot", "edge-https-out", "edge-app-in"} <= edge.depends_on
+
+
+def test_scaling_aims_at_a_cpu_load() -> None:
+    policy = make_app(target_cpu=45).one("aws:autoscaling/policy:Policy").inputs
+    assert policy["policyType"] == "TargetTrackingScaling"
+    assert policy["targetTrackingConfiguration"]["targetValue"] == 45
+
+
+def test_the_edge_is_one_machine_with_one_address() -> None:
+    made = make_edge()
+    assert (made.one(GROUP).inputs["minSize"], made.one(GROUP).inputs["maxSize"]) == (1, 1)
+    assert made.one("aws:ec2/eip:Eip").inputs["domain"] == "vpc"
+    assert not made.all("aws:autoscaling/policy:Policy")
+    assert "initialLifecycleHooks" not in made.one(GROUP).inputs, "nothing would complete them"
+
+
+def test_an_app_server_is_told_what_its_boot_needs() -> None:
+    assert make_app().machine("app") == {
+        "tier": "app",
+        "name": "app",
+        "region": "us-east-1",
+        "bucket": "bucket",
+        "bundle": make_app().machine("app")["bundle"],
+        "runtime": {"key": "runtime/node.tar.gz", "sha256": examples.SHA, "node": 24},
+        "release_parameter": "pointer",
+        "app": {
+            "port": 3000,
+            "liveness_path": "/healthz",
+            "readiness_path": "/readyz",
+            "environment": {"LOG_LEVEL": "info"},
+            "secrets": {"STRIPE_KEY": "arn:aws:secretsmanager:us-east-1:123456789012:secret:shop/stripe-AbCdEf"},
+        },
+        "database": {
+            "host": "db.example",
+            "port": 5432,
+            "name": "app",
+            "secret": "arn:aws:secretsmanager:us-east-1:123456789012:secret:db",
+            "replica_hosts": [],
+        },
+        "cache": {
+            "host": "cache.example",
+            "port": 6379,
+            "secret": "arn:aws:secretsmanager:us-east-1:123456789012:secret:cache",
+        },
+    }
+
+
+def test_an_edge_machine_is_told_what_its_boot_needs() -> None:
+    machine = make_edge().machine("edge")
+    bundle = machine.pop("bundle")
+    assert bundle["key"] == f"bundles/edge-{bundle['sha256']}.tar.gz"
+    assert machine == {
+        "tier": "edge",
+        "name": "edge",
+        "region": "us-east-1",
+        "bucket": "bucket",
+        "eip_allocation_id": "eipalloc-edge-address",
+        "upstream": {"auto_scaling_group": "app-group", "port": 3000, "readiness_path": "/readyz"},
+        "max_body_size": "1m",
+    }
+
+
+def test_the_bundle_that_machines_are_told_of_is_the_one_that_is_uploaded(either: Recording) -> None:
+    name = either.one(GROUP).parent
+    uploaded = either.one("aws:s3/bucketObjectv2:BucketObjectv2", f"{name}-bundle").inputs
+    told = either.machine(name)["bundle"]
+    assert uploaded["key"] == told["key"]
+    assert Path(uploaded["source"].path).name == f"{name}-{told['sha256']}.tar.gz"
+
+
+def test_an_app_needs_neither_database_nor_cache() -> None:
+    args = examples.app_servers()
+    del args["database"], args["cache"], args["secrets"]
+    made = record(lambda: AppServers("app", args))
+    machine = made.machine("app")
+    assert machine["database"] is None
+    assert machine["cache"] is None
+    assert not made.all(INGRESS)
+    granted = [each["Action"] for each in made.statements("app-boot")]
+    assert granted == ["s3:GetObject", "ssm:GetParameter"], "no secret is readable that isn't named"
+
+
+def test_an_app_server_reads_the_named_secrets_and_no_other() -> None:
+    made = make_app()
+    (secrets,) = [each for each in made.statements("app-boot") if each["Action"] == "secretsmanager:GetSecretValue"]
+    assert [arn.rpartition(":")[2] for arn in secrets["Resource"]] == ["shop/stripe-AbCdEf", "db", "cache"]
+
+
+def test_the_edge_completes_its_targets_hooks_and_claims_its_own_address() -> None:
+    statements = make_edge().statements("edge-boot")
+    (hooks,) = [each for each in statements if each["Action"] == "autoscaling:CompleteLifecycleAction"]
+    assert hooks["Resource"] == "arn:aws:autoscaling:us-east-1:123456789012:app-group"
+    (looks,) = [each for each in statements if each["Resource"] == "*"]
+    assert "autoscaling:DescribeLifecycleHooks" in looks["Action"], "the reconciler asks which hook to complete"
+    (claim,) = [each for each in statements if each["Action"] == "ec2:AssociateAddress"]
+    assert claim["Resource"] == [
+        "arn:aws:ec2:us-east-1:123456789012:edge-address",
+        "arn:aws:ec2:us-east-1:123456789012:instance/*",
+        "arn:aws:ec2:us-east-1:123456789012:network-interface/*",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("image", "instance_type", "owners", "filters"),
+    [
+        ("debian-13", "t3.small", ["136693071363"], {"name": "debian-13-amd64-*", "architecture": "x86_64"}),
+        ("debian-13", "t4g.small", ["136693071363"], {"name": "debian-13-arm64-*", "architecture": "arm64"}),
+        ("shop-app-*", "t4g.small", ["self"], {"name": "shop-app-*", "architecture": "arm64"}),
+        ("ami-0123456789abcdef0", "t3.small", None, {"image-id": "ami-0123456789abcdef0", "architecture": "x86_64"}),
+    ],
+)
+def test_the_image_is_the_newest_that_fits(
+    image: str, instance_type: str, owners: list[str] | None, filters: dict[str, str]
+) -> None:
+    for made in (
+        make_app(image=image, instance_type=instance_type),
+        make_edge(image=image, instance_type=instance_type),
+    ):
+        (asked,) = made.called(AMI)
+        assert asked.get("owners") == owners
+        assert {each["name"]: each["values"][0] for each in asked["filters"]} == filters
+        assert asked["mostRecent"] is True
+
+
+def test_a_secret_among_the_plain_variables_stops_the_deployment() -> None:
+    def program() -> None:
+        secret = pulumi.Output.secret("sk_live_1")
+        AppServers("app", {**examples.app_servers(), "environment": {"STRIPE_KEY": secret}})
+
+    with pytest.raises(ValueError, match="user data of app would hold a secret value"):
+        record(program)
+
+
+def test_user_data_larger_than_ec2_takes_stops_the_deployment() -> None:
+    with pytest.raises(ValueError, match="EC2 takes 16384"):
+        make_app(environment={"BIG": "x" * 16384})
+
+
+def test_the_same_arguments_give_the_same_user_data() -> None:
+    assert make_app().one(TEMPLATE).inputs["userData"] == make_app().one(TEMPLATE).inputs["userData"]
+
+
+def test_every_bad_argument_is_refused_at_once() -> None:
+    with pytest.raises(pulumi.InputPropertiesError) as caught:
+        make_app(instance_type="t3-small", min_size=5, max_size=2)
+    assert caught.value.errors is not None
+    assert {each["property_path"] for each in caught.value.errors} == {"instanceType", "minSize"}

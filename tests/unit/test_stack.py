@@ -1,0 +1,219 @@
+"""The whole program: every example builds, what the stack tells, and how fast it gets there."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+import pytest
+import yaml
+from recording import Recording, record
+
+import artifact
+import settings
+import stack
+from settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+STACKS = ["dev", "staging", "prod", "lab"]
+
+pytestmark = pytest.mark.usefixtures("user_data")
+
+
+@dataclass(frozen=True)
+class Built:
+    """Stands for an artifact that was built."""
+
+    path: Path
+    key: str
+    sha256: str = "5e88489"
+    release_id: str = "5e88"
+
+
+@pytest.fixture(autouse=True)
+def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """App and runtime are in the cache already."""
+    for name in ("app", "node"):
+        (tmp_path / name).write_bytes(b"archive")
+    monkeypatch.setattr(artifact, "find", lambda *_: Built(tmp_path / "app", "releases/app.tar.gz"))
+    monkeypatch.setattr(artifact, "find_runtime", lambda *_: Built(tmp_path / "node", "runtime/node.tar.gz"))
+
+
+def load(name: str) -> Settings:
+    return settings.from_file(ROOT / f"Pulumi.{name}.yaml")
+
+
+def build(name: str, *, preview: bool = False) -> Recording:
+    return record(lambda: stack.build(load(name)), stack=name, preview=preview)
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_every_example_builds_the_same_in_preview_and_update(name: str) -> None:
+    made, preview = build(name), build(name, preview=True)
+    assert set(made.resources) == set(preview.resources)
+    assert {key[1] for key in made.resources if key[0].startswith("expressway:")} == {
+        f"{name}-{role}" for role in ("network", "release", "database", "cache", "app", "edge")
+    }
+
+
+def test_the_stack_tells_where_everything_is() -> None:
+    assert build("dev").outputs == {
+        "url": "http://198.51.100.10",
+        "edgeAddress": "198.51.100.10",
+        "edgeGroupName": "dev-edge-group",
+        "appGroupName": "dev-app-group",
+        "appPort": 3000,
+        "readinessPath": "/readyz",
+        "artifactBucket": "dev-release-bucket",
+        "releaseParameter": "dev-release-pointer",
+        "databaseEndpoint": "dev-database-instance.rds.example:5432",
+        "cacheEndpoint": "dev-cache-redis.cache.example:6379",
+        "vpcId": "dev-network-vpc-id",
+    }
+
+
+def test_the_tiers_are_chained_by_security_group() -> None:
+    made = build("dev")
+    allowed = {
+        (
+            rule.inputs.get("referencedSecurityGroupId", "everybody"),
+            rule.inputs["securityGroupId"],
+            rule.inputs["toPort"],
+        )
+        for rule in made.all("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule")
+    }
+    assert allowed == {
+        ("everybody", "dev-edge-group-id", 80),
+        ("dev-edge-group-id", "dev-app-group-id", 3000),
+        ("dev-app-group-id", "dev-cache-group-id", 6379),
+        ("dev-app-group-id", "dev-database-group-id", 5432),
+    }
+
+
+def test_app_servers_are_in_private_subnets_and_the_edge_in_public_ones() -> None:
+    made = build("dev")
+    groups = {each.name: each.inputs["vpcZoneIdentifiers"] for each in made.all("aws:autoscaling/group:Group")}
+    assert {each.split("-")[2] for each in groups["dev-app-group"]} == {"private"}
+    assert {each.split("-")[2] for each in groups["dev-edge-group"]} == {"public"}
+
+
+def test_without_nat_app_servers_go_where_they_can_call_out() -> None:
+    without = load("dev").model_copy(update={"network": load("dev").network.model_copy(update={"nat": "none"})})
+    made = record(lambda: stack.build(without))
+    group = made.one("aws:autoscaling/group:Group", "dev-app-group")
+    assert {each.split("-")[2] for each in group.inputs["vpcZoneIdentifiers"]} == {"public"}
+    assert not made.all("aws:ec2/natGateway:NatGateway")
+
+
+def test_data_outlives_only_a_production_stack() -> None:
+    kept, gone = build("prod"), build("dev")
+    assert kept.one("aws:rds/instance:Instance").inputs["skipFinalSnapshot"] is False
+    assert kept.one("aws:s3/bucket:Bucket").inputs["forceDestroy"] is False
+    assert gone.one("aws:rds/instance:Instance").inputs["skipFinalSnapshot"] is True
+    assert gone.one("aws:s3/bucket:Bucket").inputs["forceDestroy"] is True
+
+
+def test_only_production_pays_for_a_nat_gateway_in_each_zone() -> None:
+    assert len(build("prod").all("aws:ec2/natGateway:NatGateway")) == 3
+    assert len(build("staging").all("aws:ec2/natGateway:NatGateway")) == 1
+
+
+def test_every_setting_reaches_a_resource() -> None:
+    config = {
+        "aws:region": "us-east-1",
+        "aws:defaultTags": {"tags": {"team": "web"}},
+        "expressway:network": {"cidr": "10.77.0.0/16", "zones": 3},
+        "expressway:edge": {"instanceType": "t4g.micro", "image": "edge-*", "maxBodySize": "77m"},
+        "expressway:app": {
+            "port": 7777,
+            "livenessPath": "/live77",
+            "readinessPath": "/ready77",
+            "nodeVersion": 26,
+            "instanceType": "c7g.large",
+            "image": "app-*",
+            "minSize": 7,
+            "maxSize": 17,
+            "targetCpu": 77,
+            "environment": {"LOG_LEVEL": "level77"},
+            "secrets": {"STRIPE_KEY": "secret77"},
+        },
+        "expressway:cache": {"engineVersion": "7.0", "nodeType": "cache.r77.large", "replicas": 3},
+        "expressway:database": {
+            "engineVersion": "15.7",
+            "instanceClass": "db.r77.large",
+            "storageGb": 77,
+            "multiAz": True,
+            "backupDays": 17,
+            "deletionProtection": True,
+            "name": "shop77",
+        },
+    }
+    settled = settings.parse(config, stack="dev", base=ROOT, source="test")
+    made = record(lambda: stack.build(settled))
+    database, cache = (
+        made.one("aws:rds/instance:Instance").inputs,
+        made.one("aws:elasticache/replicationGroup:ReplicationGroup").inputs,
+    )
+    assert made.one("aws:ec2/vpc:Vpc").inputs["cidrBlock"] == "10.77.0.0/16"
+    assert len(made.all("aws:ec2/subnet:Subnet")) == 6
+    assert [database[key] for key in ("engineVersion", "instanceClass", "allocatedStorage", "multiAz")] == [
+        *("15.7", "db.r77.large", 77, True)
+    ]
+    assert [database[key] for key in ("backupRetentionPeriod", "deletionProtection", "dbName")] == [17, True, "shop77"]
+    assert [cache[key] for key in ("engineVersion", "nodeType", "numCacheClusters")] == ["7.0", "cache.r77.large", 4]
+    group = made.one("aws:autoscaling/group:Group", "dev-app-group").inputs
+    assert (group["minSize"], group["maxSize"]) == (7, 17)
+    template = made.one("aws:ec2/launchTemplate:LaunchTemplate", "dev-app-template").inputs
+    assert template["instanceType"] == "c7g.large"
+    assert template["tagSpecifications"][0]["tags"]["team"] == "web"
+    edge = made.one("aws:ec2/launchTemplate:LaunchTemplate", "dev-edge-template").inputs
+    assert edge["instanceType"] == "t4g.micro"
+    assert edge["tagSpecifications"][0]["tags"]["team"] == "web"
+    images = {each["filters"][0]["values"][0] for each in made.called("aws:ec2/getAmi:getAmi")}
+    assert images == {"edge-*", "app-*"}
+    policy = made.one("aws:autoscaling/policy:Policy").inputs
+    assert policy["targetTrackingConfiguration"]["targetValue"] == 77
+    app, balancer = made.machine("dev-app"), made.machine("dev-edge")
+    assert app["runtime"]["node"] == 26
+    assert app["app"]["port"] == balancer["upstream"]["port"] == 7777
+    assert app["app"]["liveness_path"] == "/live77"
+    assert app["app"]["readiness_path"] == balancer["upstream"]["readiness_path"] == "/ready77"
+    assert app["app"]["environment"] == {"LOG_LEVEL": "level77"}
+    assert "secret77" in app["app"]["secrets"]["STRIPE_KEY"]
+    assert balancer["max_body_size"] == "77m"
+
+
+def test_no_secret_is_in_user_data_or_outputs() -> None:
+    made = build("dev")
+    told = json.dumps([made.machine("dev-app"), made.machine("dev-edge"), made.outputs])
+    assert "drawn-by-aws" not in told, "the cache's token is for machines to fetch, by their role"
+
+
+def test_what_was_not_built_is_told_with_the_command_that_builds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(artifact, "find", lambda *_: None)
+    with pytest.raises(stack.NotBuiltError, match=r"run ./expressway build Pulumi.dev.yaml"):
+        build("dev")
+    assert issubclass(stack.NotBuiltError, pulumi.RunError), "Pulumi shows such an error without a traceback"
+
+
+def test_nothing_deprecated_is_used(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
+    build("prod")
+    assert not [each for each in caplog.messages if "deprecated" in each]
+
+
+def test_bad_configuration_ends_the_program_before_anything_is_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    namespace: dict[str, object] = {"__name__": "program"}
+    exec(compile((ROOT / "__main__.py").read_text(), "__main__.py", "exec"), namespace)  # noqa: S102
+    main = namespace["main"]
+    assert callable(main)
+    with pytest.raises(pulumi.RunError, match="1 mistake"):
+        record(lambda: main(), config={"aws:region": "us-east-1", "expressway:app": '{"port": 1}'})
+
+
+def test_the_program_stays_small() -> None:
+    assert len((ROOT / "__main__.py").read_text().splitlines()) <= 40
+    assert yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["runtime"] == {
+        "name": "python",
+        "options": {"toolchain": "pip", "virtualenv": ".venv"},
+    }
