@@ -1,0 +1,42 @@
+"""Which subnet gets the next instance of an Auto Scaling group, and which instance goes first. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True)
+class Place:
+    """A subnet and its Availability Zone."""
+
+    subnet: str
+    zone: str
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An instance that may go: where it runs, its launch template's version, and since when."""
+
+    instance: str
+    zone: str
+    version: int
+    since: datetime
+
+
+def place_next(places: Sequence[Place], taken: Iterable[Place]) -> Place:
+    """The zone with the fewest instances, in it the subnet with the fewest; the group's own order decides a tie."""
+    taken = list(taken)
+    zones, subnets = Counter(at.zone for at in taken), Counter(at.subnet for at in taken)
+    return min(places, key=lambda place: (zones[place.zone], subnets[place.subnet], places.index(place)))
+
+
+def first_to_go(candidates: Iterable[Candidate], count: int) -> list[str]:
+    """AWS's default termination policy: from the fullest zone, the oldest launch template, then the oldest instance."""
+    left, gone = list(candidates), []
+    while left and len(gone) < count:
+        zones = Counter(candidate.zone for candidate in left)
+        victim = min(left, key=lambda candidate: (-zones[candidate.zone], candidate.version, candidate.since))
+        left.remove(victim)
+        gone.append(victim.instance)
+    return gone

@@ -1,0 +1,65 @@
+"""What the lab itself asks of the API, under /lab/v1/ and on loopback only: machines to run, and how they are."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from werkzeug.wrappers import Request, Response
+
+from lab.api import elasticache, rds
+from lab.api.changes import Changes
+
+PREFIX = "/lab/v1/"
+
+DATABASE_STATUSES = ("creating", "available", "failed", "stopped", "rebooting")
+CACHE_STATUSES = ("creating", "available", "create-failed")
+
+
+class Control:
+    """The control surface. Everything but a token is safe to log."""
+
+    def __init__(self, changes: Changes, ready: Callable[[], bool]) -> None:
+        self._changes = changes
+        self._ready = ready
+
+    def __call__(self, request: Request) -> Response:
+        """Answer one request; the caller holds the API's lock."""
+        match request.method, request.path.removeprefix(PREFIX).split("/"):
+            case "GET", ["health"]:
+                return _answer({"ready": True, "prewarmed": self._ready()})
+            case "GET", ["version"]:
+                return _answer({"version": self._changes.version})
+            case "GET", ["db-instances"]:
+                return _answer([asdict(machine) for machine in rds.machines()])
+            case "PUT", ["db-instances", identifier]:
+                return self._status(request, identifier, rds.set_status, DATABASE_STATUSES)
+            case "GET", ["replication-groups"]:
+                return _answer([asdict(machine) for machine in elasticache.machines()])
+            case "PUT", ["replication-groups", identifier]:
+                return self._status(request, identifier, elasticache.set_status, CACHE_STATUSES)
+            case "GET", ["replication-groups", identifier, "auth-token"]:
+                token = elasticache.auth_token(identifier)
+                return _answer({"token": token}) if token else _error(404, f"no auth token for {identifier}")
+            case method, _:
+                return _error(404, f"no such control call: {method} {request.path}")
+
+    def _status(
+        self, request: Request, identifier: str, set_status: Callable[[str, str], bool], allowed: tuple[str, ...]
+    ) -> Response:
+        body = request.get_json(force=True, silent=True)
+        status = body.get("status") if isinstance(body, dict) else None
+        if status not in allowed:
+            return _error(400, f"status must be one of {', '.join(allowed)}, and is {status!r}")
+        if not set_status(identifier, status):
+            return _error(404, f"there is no {identifier}")
+        self._changes.record()
+        return _answer({"id": identifier, "status": status})
+
+
+def _answer(value: Any, status: int = 200) -> Response:
+    return Response(json.dumps(value), status=status, content_type="application/json")
+
+
+def _error(status: int, message: str) -> Response:
+    return _answer({"error": message}, status)

@@ -1,0 +1,226 @@
+"""ElastiCache as AWS has it: parameter groups, member nodes with private addresses, a status that changes."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from moto.core.exceptions import ServiceException
+from moto.core.responses import ActionResult, EmptyResult
+from moto.ec2.models import ec2_backends
+from moto.elasticache import models, responses
+
+from lab.api.ec2 import private_interface
+from lab.api.patching import add, around
+
+VERSIONS = ("6.0", "6.2", "7.0", "7.1")
+"""Of Redis OSS; the lab's machine runs what Debian has."""
+
+
+class UnknownVersionError(ServiceException):
+    """ElastiCache has no such Redis."""
+
+    code = "InvalidParameterCombination"
+
+
+class ParameterGroupExistsError(ServiceException):
+    """The name is taken."""
+
+    code = "CacheParameterGroupAlreadyExists"
+
+
+class ParameterGroupNotFoundError(ServiceException):
+    """There is no such group."""
+
+    code = "CacheParameterGroupNotFound"
+
+
+@dataclass(frozen=True)
+class Node:
+    """One member of a replication group; `role` is primary or replica."""
+
+    id: str
+    role: str
+    endpoint: str
+    address: str
+    subnet: str
+
+
+@dataclass(frozen=True)
+class CacheMachine:
+    """What has to run behind a replication group's endpoints."""
+
+    id: str
+    status: str
+    engine_version: str | None
+    endpoint: str
+    reader_endpoint: str
+    address: str
+    port: int
+    subnet: str
+    security_groups: tuple[str, ...]
+    transit_encryption: bool
+    auth_token: bool
+    nodes: tuple[Node, ...]
+    parameters: dict[str, str]
+
+
+def install() -> None:
+    """Change moto's ElastiCache. Once a process, before the first request."""
+    around(models.ReplicationGroup, "__init__", _create)
+    around(models.ReplicationGroup, "_set_node_members_clusters_disabled", _count_members)
+    around(models.ElastiCacheBackend, "delete_replication_group", _delete)
+    for name, action in (
+        ("create_cache_parameter_group", _create_parameters),
+        ("modify_cache_parameter_group", _modify_parameters),
+        ("describe_cache_parameter_groups", _describe_parameter_groups),
+        ("describe_cache_parameters", _describe_parameters),
+        ("delete_cache_parameter_group", _delete_parameters),
+    ):
+        add(responses.ElastiCacheResponse, name, action)
+
+
+def machines() -> list[CacheMachine]:
+    """Every replication group of every account and region."""
+    return [_machine(backend, group) for backend in _backends() for group in backend.replication_groups.values()]
+
+
+def set_status(identifier: str, status: str) -> bool:
+    """What runs behind the endpoint says how it is; returns whether there is such a group."""
+    for backend in _backends():
+        if identifier in backend.replication_groups:
+            backend.replication_groups[identifier].status = status
+            return True
+    return False
+
+
+def auth_token(identifier: str) -> str | None:
+    """The token that clients authenticate with; None when there is no such group, or it has none."""
+    for backend in _backends():
+        if identifier in backend.replication_groups:
+            return backend.replication_groups[identifier].auth_token
+    return None
+
+
+def _backends() -> list[Any]:
+    return [backend for account in models.elasticache_backends.values() for backend in account.values()]
+
+
+def _create(original: Any, group: Any, *args: Any, **kwargs: Any) -> None:
+    version = kwargs.get("engine_version")
+    if version is not None and version not in VERSIONS:
+        raise UnknownVersionError(f"Cannot find version {version} for redis")
+    original(group, *args, **kwargs)
+    group.status = "creating"
+    # Kept for the machine; no shape of the API has it, so no answer shows it.
+    group.auth_token = kwargs.get("auth_token")
+    account, region = kwargs["account_id"], kwargs["region_name"]
+    subnets = models.elasticache_backends[account][region].describe_cache_subnet_groups(group.cache_subnet_group_name)
+    group.interfaces = []
+    for index, member in enumerate(group.member_clusters):
+        # Members spread over the group's zones.
+        subnet = subnets[0].subnets[index % len(subnets[0].subnets)]
+        interface = private_interface(
+            ec2_backends[account][region],
+            subnet["subnet_identifier"],
+            group.security_group_ids,
+            f"ElastiCache {member}",
+        )
+        group.interfaces.append(interface)
+        group.node_groups[0]["node_group_members"][index]["preferred_availability_zone"] = interface.availability_zone
+
+
+def _count_members(original: Any, group: Any, **kwargs: Any) -> None:
+    # moto looks at the replicas of a node group only, and not at the number of cache clusters.
+    replicas = kwargs["replicas_per_node_group"] or kwargs["num_cache_clusters"] - 1
+    original(group, **kwargs | {"replicas_per_node_group": replicas})
+
+
+def _delete(original: Any, backend: Any, replication_group_id: str, *args: Any, **kwargs: Any) -> Any:
+    group = original(backend, replication_group_id, *args, **kwargs)
+    for interface in group.interfaces:
+        interface.delete()
+    return backend.replication_groups.pop(replication_group_id)  # moto keeps it, deleting for ever
+
+
+def _machine(backend: Any, group: Any) -> CacheMachine:
+    shard = group.node_groups[0]
+    nodes = tuple(
+        Node(member["cache_cluster_id"], member["current_role"], member["read_endpoint"]["address"],
+             interface.private_ip_address, interface.subnet.id)
+        for member, interface in zip(shard["node_group_members"], group.interfaces, strict=True)
+    )  # fmt: skip
+    parameters = _parameter_groups(backend).get(group.cache_parameter_group_name)
+    return CacheMachine(
+        id=group.replication_group_id,
+        status=group.status,
+        engine_version=group.engine_version,
+        endpoint=shard["primary_endpoint_address"],
+        reader_endpoint=shard["reader_endpoint_address"],
+        address=nodes[0].address,
+        port=int(group.port),
+        subnet=nodes[0].subnet,
+        security_groups=tuple(group.security_group_ids or ()),
+        transit_encryption=bool(group.transit_encryption_enabled),
+        auth_token=bool(group.auth_token),
+        nodes=nodes,
+        parameters=parameters["values"] if parameters else {},
+    )
+
+
+def _parameter_groups(backend: Any) -> dict[str, Any]:
+    if not hasattr(backend, "parameter_groups"):
+        backend.parameter_groups = {}
+    return backend.parameter_groups
+
+
+def _parameter_group(response: Any) -> dict[str, Any]:
+    name = response._get_param("CacheParameterGroupName")
+    try:
+        return _parameter_groups(response.elasticache_backend)[name]
+    except KeyError:
+        raise ParameterGroupNotFoundError(f"CacheParameterGroup {name} not found.") from None
+
+
+def _create_parameters(response: Any) -> Any:
+    groups, name = _parameter_groups(response.elasticache_backend), response._get_param("CacheParameterGroupName")
+    if name in groups:
+        raise ParameterGroupExistsError(f"CacheParameterGroup {name} already exists.")
+    backend = response.elasticache_backend
+    groups[name] = {
+        "CacheParameterGroupName": name,
+        "CacheParameterGroupFamily": response._get_param("CacheParameterGroupFamily"),
+        "Description": response._get_param("Description"),
+        "ARN": f"arn:aws:elasticache:{backend.region_name}:{backend.account_id}:parametergroup:{name}",
+        "IsGlobal": False,
+        "values": {},
+    }
+    if tags := response._get_param("Tags", []):
+        backend.tagging_service.tag_resource(groups[name]["ARN"], tags)
+    return ActionResult({"CacheParameterGroup": groups[name]})
+
+
+def _modify_parameters(response: Any) -> Any:
+    group = _parameter_group(response)
+    for parameter in response._get_param("ParameterNameValues", []):
+        group["values"][parameter["ParameterName"]] = parameter["ParameterValue"]
+    return ActionResult({"CacheParameterGroupName": group["CacheParameterGroupName"]})
+
+
+def _describe_parameter_groups(response: Any) -> Any:
+    groups = list(_parameter_groups(response.elasticache_backend).values())
+    wanted = response._get_param("CacheParameterGroupName")
+    return ActionResult({"CacheParameterGroups": [_parameter_group(response)] if wanted else groups})
+
+
+def _describe_parameters(response: Any) -> Any:
+    values = _parameter_group(response)["values"]
+    parameters = [
+        {"ParameterName": name, "ParameterValue": value, "Source": "user", "DataType": "string", "IsModifiable": True}
+        for name, value in values.items()
+    ]
+    return ActionResult({"Parameters": parameters})
+
+
+def _delete_parameters(response: Any) -> Any:
+    name = _parameter_group(response)["CacheParameterGroupName"]
+    del _parameter_groups(response.elasticache_backend)[name]
+    return EmptyResult()

@@ -1,0 +1,136 @@
+"""RDS as AWS has it: endpoint names, versions, a private address, a real managed password, a status that changes."""
+
+import hashlib
+import json
+import secrets
+import string
+from dataclasses import dataclass
+from typing import Any
+
+from moto.core.exceptions import ServiceException
+from moto.ec2.models import ec2_backends
+from moto.rds import models
+
+from lab.api.ec2 import private_interface
+from lab.api.patching import around, instead
+
+# The newest minor version that the lab resolves a major one to, as RDS does.
+MINORS = {"13": "13.22", "14": "14.19", "15": "15.14", "16": "16.10", "17": "17.6"}
+
+PASSWORD_LENGTH = 28
+# What RDS allows in a password, less what needs quoting in a URL or a shell.
+PASSWORD_CHARACTERS = string.ascii_letters + string.digits + "-._~"
+
+
+class UnknownVersionError(ServiceException):
+    """RDS has no such PostgreSQL."""
+
+    code = "InvalidParameterCombination"
+
+
+@dataclass(frozen=True)
+class DatabaseMachine:
+    """What has to run behind a database instance's endpoint."""
+
+    id: str
+    status: str
+    engine_version: str
+    endpoint: str
+    address: str
+    port: int
+    name: str | None
+    subnet: str
+    security_groups: tuple[str, ...]
+    secret_arn: str | None
+    parameters: dict[str, str]
+
+
+def install() -> None:
+    """Change moto's RDS. Once a process, before the first request."""
+    around(models.DBInstance, "__init__", _create)
+    instead(models.DBInstance, "address", property(_endpoint))
+    instead(models.MasterUserSecret, "_generate_secret_string", _credentials)
+    around(models.RDSBackend, "delete_db_instance", _delete)
+
+
+def machines() -> list[DatabaseMachine]:
+    """Every database instance of every account and region."""
+    return [
+        _machine(database)
+        for account in models.rds_backends.values()
+        for backend in account.values()
+        for database in backend.databases.values()
+    ]
+
+
+def set_status(identifier: str, status: str) -> bool:
+    """What runs behind the endpoint says how it is; returns whether there is such an instance."""
+    for account in models.rds_backends.values():
+        for backend in account.values():
+            if identifier in backend.databases:
+                backend.databases[identifier].status = status
+                return True
+    return False
+
+
+def _create(original: Any, database: Any, *args: Any, **kwargs: Any) -> None:
+    if kwargs.get("engine") == "postgres" and (version := kwargs.get("engine_version")):
+        kwargs["engine_version"] = full_version(version)
+    original(database, *args, **kwargs)
+    database.status = "creating"
+    database.dbi_resource_id = f"db-{secrets.token_hex(13).upper()}"
+    group = getattr(database, "db_subnet_group", None)
+    if group:
+        backend = ec2_backends[database.account_id][database.region]
+        subnet = min(group._subnets, key=lambda subnet: subnet.availability_zone)
+        description = f"RDSNetworkInterface {database.db_instance_identifier}"
+        database.interface = private_interface(backend, subnet.id, database.vpc_security_group_ids, description)
+        database.availability_zone = subnet.availability_zone
+
+
+def full_version(asked: str) -> str:
+    """The version that RDS runs when `asked` is a major one; a full one stays."""
+    major = asked.partition(".")[0]
+    if major not in MINORS:
+        raise UnknownVersionError(f"Cannot find version {asked} for postgres")
+    return MINORS[major] if asked == major else asked
+
+
+def _endpoint(database: Any) -> str:
+    # One label per account and region, as on AWS.
+    label = hashlib.sha256(f"rds {database.account_id} {database.region}".encode()).hexdigest()[:11]
+    return f"{database.db_instance_identifier}.c{label}.{database.region}.rds.amazonaws.com"
+
+
+def _credentials(secret: Any) -> str:
+    password = "".join(secrets.choice(PASSWORD_CHARACTERS) for _ in range(PASSWORD_LENGTH))
+    return json.dumps({"username": secret.resource.master_username, "password": password})
+
+
+def _delete(original: Any, backend: Any, db_instance_identifier: str, *args: Any, **kwargs: Any) -> Any:
+    database = original(backend, db_instance_identifier, *args, **kwargs)
+    if interface := getattr(database, "interface", None):
+        interface.delete()
+    return database
+
+
+def _machine(database: Any) -> DatabaseMachine:
+    secret = getattr(database, "master_user_secret", None)
+    parameters: dict[str, str] = {}
+    for group in database.db_parameter_groups():
+        parameters |= {
+            name: value["ParameterValue"] for name, value in group.parameters.items() if "ParameterValue" in value
+        }
+    return DatabaseMachine(
+        id=database.db_instance_identifier,
+        status=database.status,
+        engine_version=database.engine_version,
+        endpoint=database.address,
+        address=database.interface.private_ip_address,
+        port=database.port,
+        name=database.db_name,
+        subnet=database.interface.subnet.id,
+        security_groups=tuple(database.vpc_security_group_ids),
+        secret_arn=secret.secret_arn if secret else None,
+        parameters=parameters,
+    )

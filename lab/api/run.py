@@ -1,0 +1,59 @@
+"""Puts the API together: moto with the lab's changes, the servers, and the clock that Auto Scaling runs by."""
+
+import logging
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+
+from lab.api import autoscaling, ec2, elasticache, rds, s3, tls
+from lab.api.application import Api
+from lab.api.changes import Changes
+from lab.api.control import Control
+from lab.api.prewarm import prewarm
+from lab.api.serving import Server
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 1.0
+
+
+def serve(port: int, region: str, tls_address: str | None, tls_port: int, tls_dir: Path | None) -> None:
+    """Serve until SIGTERM or SIGINT. The addresses have to be free."""
+    install()
+    stopped, prewarmed, changes = threading.Event(), threading.Event(), Changes()
+    application = Api(changes, Control(changes, prewarmed.is_set), autoscaling.step, tls_dir)
+    servers = [Server("127.0.0.1", port, application)]
+    if tls_dir:
+        tls.ca(tls_dir)
+    if tls_address and tls_dir:
+        servers.append(Server(tls_address, tls_port, application, tls.issue(tls_dir, tls.api_names(region))))
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        stopped.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    for server in servers:
+        server.start()
+    prewarm(application, region)
+    prewarmed.set()
+    while not stopped.wait(TICK_SECONDS):
+        tick(changes)
+
+
+def install() -> None:
+    """All of the lab's changes to moto."""
+    for module in (autoscaling, ec2, elasticache, rds, s3):
+        module.install()
+
+
+def tick(changes: Changes) -> None:
+    """Timeouts and health checks of one second."""
+    with changes.lock:
+        try:
+            if autoscaling.step():
+                changes.record()
+        except Exception:
+            # One bad group must not stop the clock for the others.
+            log.exception("an Auto Scaling step failed")

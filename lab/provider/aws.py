@@ -1,0 +1,43 @@
+"""boto3 clients for the lab's API."""
+
+import threading
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+ACCOUNT_CREDENTIALS = {"aws_access_key_id": "lab", "aws_secret_access_key": "lab"}
+"""The API checks no signatures: any key is the lab's only account."""
+
+
+class Aws:
+    """One client a service, made when first asked for. Safe to share between threads."""
+
+    def __init__(self, endpoint: str, region: str) -> None:
+        self.region = region
+        self._endpoint = endpoint
+        self._session = boto3.Session(region_name=region, **ACCOUNT_CREDENTIALS)
+        self._clients: dict[str, Any] = {}
+        self._lock = threading.Lock()
+        self._account: str | None = None
+
+    def __call__(self, service: str) -> Any:
+        """The client of a service, such as `ec2`."""
+        with self._lock:  # a session is not safe for threads, a client is
+            if service not in self._clients:
+                self._clients[service] = self._session.client(
+                    service,
+                    endpoint_url=self._endpoint,
+                    config=Config(
+                        max_pool_connections=32,
+                        # The API is on this host: a failure is an answer, and not to be tried again.
+                        retries={"total_max_attempts": 1},
+                        s3={"addressing_style": "path"},
+                    ),
+                )
+            return self._clients[service]
+
+    def account(self) -> str:
+        """The account's id."""
+        self._account = self._account or str(self("sts").get_caller_identity()["Account"])
+        return self._account

@@ -1,0 +1,23 @@
+"""What can go wrong between a program and the lab's API, named so that the reader finds the place."""
+
+
+class ProviderError(Exception):
+    """Something the program asks for can't be had."""
+
+
+class UnknownTypeError(ProviderError):
+    """The lab has no such resource type or function."""
+
+    def __init__(self, token: str) -> None:
+        super().__init__(f"the lab does not know {token}; add it under lab/provider/services")
+
+
+class InputError(ProviderError):
+    """An input that the type doesn't take, or one that it lacks."""
+
+
+class ResourceError(ProviderError):
+    """Creating one resource failed: type and name first, then the cause."""
+
+    def __init__(self, token: str, name: str, cause: BaseException) -> None:
+        super().__init__(f'{token} "{name}": {cause}')

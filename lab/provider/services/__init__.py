@@ -1,0 +1,29 @@
+"""The provider's resource types and functions, one module per AWS service."""
+
+from lab.provider.resource import Invoke, Resource
+from lab.provider.services import (
+    autoscaling,
+    ec2,
+    elasticache,
+    iam,
+    network,
+    rds,
+    s3,
+    secretsmanager,
+    security_groups,
+    ssm,
+)
+
+ALL_RESOURCES: tuple[type[Resource], ...] = (
+    *autoscaling.RESOURCES,
+    *ec2.RESOURCES,
+    *elasticache.RESOURCES,
+    *iam.RESOURCES,
+    *network.RESOURCES,
+    *rds.RESOURCES,
+    *s3.RESOURCES,
+    *secretsmanager.RESOURCES,
+    *security_groups.RESOURCES,
+    *ssm.RESOURCES,
+)
+ALL_INVOKES: tuple[Invoke, ...] = (*ec2.INVOKES, *iam.INVOKES, *network.INVOKES, *secretsmanager.INVOKES)

@@ -1,0 +1,73 @@
+"""Property values between Pulumi's wire form and boto3's. Pure."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lab.provider.errors import InputError
+
+SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270"}
+"""What marks a map as a secret on the wire; its `value` is the secret."""
+
+Spec = Mapping[str, "str | tuple[str, Spec] | tuple[str, Callable[[Any], Any]]"]
+"""Pulumi's property name -> boto3's, with the spec of what is inside or with a conversion."""
+
+
+def plain(value: Any) -> Any:
+    """Without secret marks, and with whole numbers as integers: on the wire every number is a float."""
+    if isinstance(value, dict):
+        if _is_secret(value):
+            return plain(value["value"])
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def has_secret(value: Any) -> bool:
+    """Whether a secret is anywhere in it."""
+    if isinstance(value, dict):
+        return _is_secret(value) or any(has_secret(item) for item in value.values())
+    return isinstance(value, list) and any(has_secret(item) for item in value)
+
+
+def secret(value: Any) -> dict[str, Any]:
+    """Marked as a secret."""
+    return SECRET | {"value": value}
+
+
+def translate(value: Any, spec: Spec, where: str) -> Any:
+    """A nested input in boto3's words. An input that `spec` doesn't have is an error that names its path."""
+    if isinstance(value, list):
+        return [translate(item, spec, f"{where}[{index}]") for index, item in enumerate(value)]
+    if not isinstance(value, dict):
+        raise InputError(f"{where} must be a map, and is {value!r}")
+    translated: dict[str, Any] = {}
+    for key, item in value.items():
+        if key not in spec:
+            raise InputError(f"the lab does not know the input {where}.{key}")
+        target = spec[key]
+        if item is None:
+            continue
+        if isinstance(target, str):
+            translated[target] = item
+        elif callable(target[1]):
+            translated[target[0]] = target[1](item)
+        else:
+            translated[target[0]] = translate(item, target[1], f"{where}.{key}")
+    return translated
+
+
+def aws_tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    """A map of tags as most AWS calls want them."""
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def present(**arguments: Any) -> dict[str, Any]:
+    """Keyword arguments for boto3, without those that were not given."""
+    return {name: value for name, value in arguments.items() if value is not None}
+
+
+def _is_secret(value: Mapping[str, Any]) -> bool:
+    return SECRET.items() <= value.items()

@@ -1,0 +1,190 @@
+"""Auto Scaling in the lab's API, as boto3 sees it: places, sizes, launches, and what AWS refuses."""
+
+import base64
+import ipaddress
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.plan.lab_api_server import ApiServer
+from tests.plan.lab_fleet import USER_DATA, Fleet, eventually
+
+
+@pytest.fixture
+def fleet(api: ApiServer) -> Iterator[Fleet]:
+    fleet = Fleet(api)
+    yield fleet
+    fleet.clean_up()
+
+
+def test_instances_are_spread_over_the_zones(fleet: Fleet) -> None:
+    group = fleet.create(3)
+    zones = Counter(member["AvailabilityZone"] for member in fleet.members(group))
+    assert sorted(zones.values()) == [1, 2], f"three instances in two zones, not {zones}"
+    fleet.autoscaling.set_desired_capacity(AutoScalingGroupName=group, DesiredCapacity=4)
+    zones = Counter(member["AvailabilityZone"] for member in fleet.members(group))
+    assert sorted(zones.values()) == [2, 2], f"the fourth goes where there are fewest, not {zones}"
+
+
+def test_scale_in_takes_from_the_fullest_zone_and_spares_protected_instances(fleet: Fleet) -> None:
+    group = fleet.create(3)
+    zones = Counter(member["AvailabilityZone"] for member in fleet.members(group))
+    fullest = zones.most_common(1)[0][0]
+    oldest = next(member for member in fleet.members(group) if member["AvailabilityZone"] == fullest)
+    fleet.autoscaling.set_instance_protection(
+        AutoScalingGroupName=group, InstanceIds=[oldest["InstanceId"]], ProtectedFromScaleIn=True
+    )
+    fleet.autoscaling.set_desired_capacity(AutoScalingGroupName=group, DesiredCapacity=2)
+    assert oldest["InstanceId"] in fleet.ids(group), "a protected instance stays"
+    fleet.autoscaling.set_desired_capacity(AutoScalingGroupName=group, DesiredCapacity=0)
+    assert fleet.ids(group) == {oldest["InstanceId"]}, "even when all others have to go"
+
+
+@pytest.mark.parametrize(("wanted", "word"), [(5, "above max value 4"), (0, "below min value 1")])
+def test_a_desired_capacity_outside_the_bounds_is_refused(fleet: Fleet, wanted: int, word: str) -> None:
+    group = fleet.create(1, MinSize=1)
+    with pytest.raises(ClientError, match=word):
+        fleet.autoscaling.set_desired_capacity(AutoScalingGroupName=group, DesiredCapacity=wanted)
+    assert len(fleet.members(group)) == 1, "nothing was launched or terminated"
+
+
+def test_a_group_with_impossible_sizes_is_refused(fleet: Fleet) -> None:
+    with pytest.raises(ClientError, match="must be between"):
+        fleet.create(9)
+    with pytest.raises(ClientError, match="greater than or equal"):
+        fleet.create(1, MinSize=3, MaxSize=2)
+
+
+def test_a_second_group_of_the_same_name_is_refused(fleet: Fleet) -> None:
+    group = fleet.create(0)
+    with pytest.raises(ClientError, match="already exists"):
+        fleet.create(0, AutoScalingGroupName=group)
+
+
+def test_new_bounds_move_the_desired_capacity_with_them(fleet: Fleet) -> None:
+    group = fleet.create(3)
+    fleet.autoscaling.update_auto_scaling_group(AutoScalingGroupName=group, MaxSize=2)
+    assert fleet.describe(group)["DesiredCapacity"] == 2, "a lower maximum lowers it"
+    assert len(fleet.members(group)) == 2, "and ends an instance"
+    fleet.autoscaling.update_auto_scaling_group(AutoScalingGroupName=group, MinSize=4, MaxSize=4)
+    assert len(fleet.members(group)) == 4, "a higher minimum starts some"
+
+
+def test_an_instance_is_what_its_launch_template_says(fleet: Fleet) -> None:
+    instance = fleet.instance(fleet.ids(fleet.create(1)).pop())
+    assert instance["State"]["Name"] == "running"
+    assert instance["InstanceType"] == "t3.small"
+    assert instance["IamInstanceProfile"]["Arn"] == fleet.profile, "the profile is set on the instance"
+    options = instance["MetadataOptions"]
+    assert (options["HttpTokens"], options["HttpPutResponseHopLimit"]) == ("required", 1), "so are metadata options"
+    groups = [group["GroupId"] for group in instance["NetworkInterfaces"][0]["Groups"]]
+    assert groups == [fleet.security_group], "the interface names its security groups"
+    tags = {tag["Key"]: tag["Value"] for tag in instance["Tags"]}
+    assert tags["Name"] == "tier", "tags of the template"
+    assert tags["tier"] == "app", "tags of the group that propagate"
+    attribute = fleet.ec2.describe_instance_attribute(InstanceId=instance["InstanceId"], Attribute="userData")
+    assert base64.b64decode(attribute["UserData"]["Value"]).decode() == USER_DATA
+    assert instance["PrivateDnsName"] == f"ip-{instance['PrivateIpAddress'].replace('.', '-')}.ec2.internal"
+
+
+def test_an_instance_has_a_public_address_in_a_public_subnet_only(fleet: Fleet) -> None:
+    private = fleet.instance(fleet.ids(fleet.create(1)).pop())
+    assert "PublicIpAddress" not in private, "a private subnet gives no public address"
+    public = fleet.instance(fleet.ids(fleet.create(1, VPCZoneIdentifier=fleet.public)).pop())
+    address = ipaddress.ip_address(public["PublicIpAddress"])
+    assert address in ipaddress.ip_network("198.51.100.0/24"), f"{address} is somebody's"
+
+
+def test_an_instance_keeps_the_template_version_that_it_was_launched_from(fleet: Fleet) -> None:
+    group = fleet.create(1)
+    fleet.ec2.create_launch_template_version(
+        LaunchTemplateId=fleet.template, LaunchTemplateData={"ImageId": "ami-0", "InstanceType": "t3.micro"}
+    )
+    fleet.ec2.modify_launch_template(LaunchTemplateId=fleet.template, DefaultVersion="2")
+    assert fleet.members(group)[0]["LaunchTemplate"]["Version"] == "1", "not the template's default one"
+
+
+def test_an_unhealthy_instance_is_replaced(fleet: Fleet) -> None:
+    group = fleet.create(1)
+    sick = fleet.ids(group).pop()
+    fleet.autoscaling.set_instance_health(InstanceId=sick, HealthStatus="Unhealthy")
+    assert len(fleet.ids(group) - {sick}) == 1, "another one is there"
+    assert fleet.instance(sick)["State"]["Name"] == "terminated"
+
+
+@pytest.mark.parametrize("ending", ["terminate_instances", "stop_instances"])
+def test_an_instance_that_ends_behind_the_groups_back_is_replaced(fleet: Fleet, ending: str) -> None:
+    group = fleet.create(2)
+    lost = fleet.ids(group).pop()
+    getattr(fleet.ec2, ending)(InstanceIds=[lost])
+    eventually(lambda: lost not in fleet.ids(group), 3, f"{lost} is still in the group")
+    assert len(fleet.ids(group)) == 2, "and another one came"
+
+
+def test_terminating_an_instance_may_lower_the_capacity(fleet: Fleet) -> None:
+    group = fleet.create(2, MinSize=1)
+    first, second = fleet.ids(group)
+    terminate = fleet.autoscaling.terminate_instance_in_auto_scaling_group
+    terminate(InstanceId=first, ShouldDecrementDesiredCapacity=True)
+    assert fleet.ids(group) == {second}, "it is not replaced"
+    with pytest.raises(ClientError, match="min size"):
+        terminate(InstanceId=second, ShouldDecrementDesiredCapacity=True)
+    terminate(InstanceId=second, ShouldDecrementDesiredCapacity=False)
+    assert len(fleet.ids(group) - {second}) == 1, "without lowering, it is replaced"
+
+
+def test_a_suspended_launch_launches_nothing_until_resumed(fleet: Fleet) -> None:
+    group = fleet.create(0)
+    fleet.autoscaling.suspend_processes(AutoScalingGroupName=group, ScalingProcesses=["Launch"])
+    fleet.autoscaling.set_desired_capacity(AutoScalingGroupName=group, DesiredCapacity=1)
+    assert fleet.members(group) == []
+    fleet.autoscaling.resume_processes(AutoScalingGroupName=group, ScalingProcesses=["Launch"])
+    assert len(fleet.members(group)) == 1
+
+
+def test_a_launch_that_fails_is_in_the_history_and_is_tried_again_after_a_pause(fleet: Fleet) -> None:
+    template = fleet.add_template(IamInstanceProfile={"Name": "nobody"})
+    group = fleet.create(2, LaunchTemplate={"LaunchTemplateId": template, "Version": "1"})
+    activities = fleet.autoscaling.describe_scaling_activities(AutoScalingGroupName=group)["Activities"]
+    assert [activity["StatusCode"] for activity in activities] == ["Failed"], "one try, not one for each instance"
+    assert "nobody" in activities[0]["StatusMessage"], "and the reason"
+    assert fleet.members(group) == []
+
+
+def test_the_history_tells_launches_and_terminations_newest_first(fleet: Fleet) -> None:
+    group = fleet.create(1)
+    instance = fleet.ids(group).pop()
+    fleet.autoscaling.set_desired_capacity(AutoScalingGroupName=group, DesiredCapacity=0)
+    activities = fleet.autoscaling.describe_scaling_activities(AutoScalingGroupName=group)["Activities"]
+    assert [(activity["Description"], activity["StatusCode"]) for activity in activities] == [
+        (f"Terminating EC2 instance: {instance}", "Successful"),
+        (f"Launching a new EC2 instance: {instance}", "Successful"),
+    ]
+    assert all(activity["EndTime"] >= activity["StartTime"] for activity in activities)
+
+
+def test_a_group_with_instances_is_deleted_by_force_only(fleet: Fleet) -> None:
+    group = fleet.create(1)
+    instance = fleet.ids(group).pop()
+    with pytest.raises(ClientError, match="still in the group"):
+        fleet.autoscaling.delete_auto_scaling_group(AutoScalingGroupName=group)
+    fleet.autoscaling.delete_auto_scaling_group(AutoScalingGroupName=group, ForceDelete=True)
+    assert fleet.instance(instance)["State"]["Name"] == "terminated"
+    found = fleet.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[group])
+    assert found["AutoScalingGroups"] == []
+
+
+def test_a_scaling_policy_has_an_arn(fleet: Fleet) -> None:
+    group = fleet.create(0)
+    policy = fleet.autoscaling.put_scaling_policy(
+        AutoScalingGroupName=group,
+        PolicyName="cpu",
+        PolicyType="TargetTrackingScaling",
+        TargetTrackingConfiguration={
+            "PredefinedMetricSpecification": {"PredefinedMetricType": "ASGAverageCPUUtilization"},
+            "TargetValue": 60,
+        },
+    )
+    assert f"autoScalingGroupName/{group}" in policy["PolicyARN"]
