@@ -1,0 +1,76 @@
+"""Looking into a machine: run a command inside, read what it logged."""
+
+import os
+import re
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from lab import paths
+
+from . import boot
+from .observation import leader
+
+_ENVIRONMENT: Final = {
+    "HOME": "/root",
+    "LANG": "C.UTF-8",
+    "LOGNAME": "root",
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "SHELL": "/bin/bash",
+    "USER": "root",
+}
+_CONTROL: Final = re.compile(r"\x1b(\[[0-9;?!]*[A-Za-z]|\][^\a]*\a)|\r")
+_NOT_FOUND: Final = "(nothing yet)"
+
+
+class MachineError(Exception):
+    """A machine could not be started or entered; the message says why."""
+
+
+def shell(machine: str, command: Sequence[str] = (), machines: Path = paths.MACHINES) -> int:
+    """Run `command` inside as root, or a login shell when it is empty, on this process's own terminal and streams.
+
+    Returns its exit status; 128 and the signal's number when a signal ended it, as shells have it. Raises MachineError
+    when the machine does not run.
+    """
+    status = subprocess.run([*_enter(machine, machines), *(command or ["bash", "--login"])], check=False).returncode
+    return status if status >= 0 else 128 - status
+
+
+def run(machine: str, command: Sequence[str], machines: Path = paths.MACHINES) -> subprocess.CompletedProcess[str]:
+    """Run `command` inside as root, with its output in the result and nothing on its standard input.
+
+    Raises MachineError when the machine does not run.
+    """
+    entered = [*_enter(machine, machines), *command]
+    return subprocess.run(entered, check=False, text=True, capture_output=True, stdin=subprocess.DEVNULL)
+
+
+def _enter(machine: str, machines: Path) -> list[str]:
+    pid = leader(machine, machines)
+    if pid is None:
+        raise MachineError(f"machine {machine} does not run")
+    environment = _ENVIRONMENT | {"TERM": os.environ.get("TERM", "dumb")}
+    assignments = [f"{name}={value}" for name, value in environment.items()]
+    return ["nsenter", f"--target={pid}", "--all", "--root", "--wd", "--", "env", "--ignore-environment", *assignments]
+
+
+def logs(machine: str, machines: Path = paths.MACHINES) -> str:
+    """The machine's console, which also shows what cloud-init and its programs print. Works for dead machines too."""
+    return _read(machines / machine / "console.log")
+
+
+def boot_failure(machine: str, machines: Path = paths.MACHINES, lines: int = 30) -> str:
+    """The end of what its user data printed, or of its console if it did not come that far."""
+    home = machines / machine
+    printed = _read(home / "upper" / boot.OUTPUT)
+    text = _read(home / "console.log") if printed == _NOT_FOUND else printed
+    return "\n".join(text.splitlines()[-lines:])
+
+
+def _read(log: Path) -> str:
+    try:
+        return _CONTROL.sub("", log.read_text(errors="replace")).strip() or _NOT_FOUND
+    except FileNotFoundError:
+        return _NOT_FOUND

@@ -1,0 +1,75 @@
+"""A control group of its own for each machine.
+
+Without one, two machines started from the same shell would share that shell's group, each take it for the root of its
+own tree, and kill each other's processes. The groups lie at the top of each hierarchy in which systemd-nspawn may
+write: the unified one, and in the hybrid layout also systemd's named one.
+"""
+
+import contextlib
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Final
+
+PARENT: Final = "expressway-lab"
+"""The group that holds all machines' groups."""
+
+_REMOVAL_SECONDS: Final = 5.0
+
+
+def hierarchies(mounts: str) -> list[Path]:
+    """Where the hierarchies are mounted that a machine needs its own group in; `mounts` is the text of /proc/mounts."""
+    found: list[Path] = []
+    for line in mounts.splitlines():
+        _, target, kind, options, *_ = line.split(" ")
+        ours = kind == "cgroup2" or (kind == "cgroup" and "name=systemd" in options.split(","))
+        if ours and target.startswith("/sys/fs/cgroup"):
+            found.append(Path(target))
+    return found
+
+
+def create(machine: str) -> list[Path]:
+    """Make the machine's groups; a process joins one by writing 0 to its `cgroup.procs`."""
+    groups = _groups(machine)
+    for group in groups:
+        group.mkdir(parents=True, exist_ok=True)
+    return groups
+
+
+def processes(machine: str) -> set[int]:
+    """The ids of all processes in the machine's groups."""
+    found: set[int] = set()
+    for group in _groups(machine):
+        # os.walk passes over what vanishes meanwhile.
+        for directory, _, _ in os.walk(group):
+            with contextlib.suppress(OSError):
+                found.update(int(line) for line in (Path(directory) / "cgroup.procs").read_text().split())
+    return found
+
+
+def remove(machine: str) -> None:
+    """Kill what still runs in the machine's groups, then remove them. Raises TimeoutError when they do not empty."""
+    deadline = time.monotonic() + _REMOVAL_SECONDS
+    while any(group.exists() for group in _groups(machine)):
+        for pid in processes(machine):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for group in _groups(machine):
+            _remove_empty(group)
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"control group of {machine} does not empty: processes {sorted(processes(machine))}")
+        time.sleep(0.02)
+    for group in _groups(machine):
+        with contextlib.suppress(OSError):  # other machines are in it
+            group.parent.rmdir()
+
+
+def _groups(machine: str) -> list[Path]:
+    return [mount / PARENT / machine for mount in hierarchies(Path("/proc/mounts").read_text())]
+
+
+def _remove_empty(group: Path) -> None:
+    for directory, _, _ in os.walk(group, topdown=False):
+        with contextlib.suppress(OSError):
+            Path(directory).rmdir()

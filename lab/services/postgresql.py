@@ -1,0 +1,131 @@
+"""What stands behind an RDS endpoint in the lab: Debian's PostgreSQL, set up as RDS sets up its own.
+
+The master user is no superuser but a member of `rds_superuser`; passwords are SCRAM; with `force_ssl` (RDS's default
+since PostgreSQL 15) connections without TLS are refused. Not emulated: durable storage, backups, replicas,
+parameter groups.
+
+Source: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Appendix.PostgreSQL.CommonDBATasks.Roles.html
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from lab.machines.recipe import BASE, File, Recipe
+
+from .cloud_config import ConfigFile, render
+
+VERSION: Final = "17"
+"""Debian 13's."""
+
+_UNIT: Final = f"postgresql@{VERSION}-main.service"
+_CONFIGURATION: Final = f"/etc/postgresql/{VERSION}/main"
+
+# The boot starts it by itself as soon as user data has written its key. Debian's wrapper would sleep for 2 s after a
+# start that takes 0.1 s; the server itself tells systemd when it is ready.
+_DROP_IN: Final = f"""\
+[Unit]
+ConditionPathExists={_CONFIGURATION}/server.key
+
+[Service]
+Type=notify
+User=postgres
+PIDFile=
+ExecStart=
+ExecStart=/usr/lib/postgresql/{VERSION}/bin/postgres -D /var/lib/postgresql/{VERSION}/main \
+    -c config_file={_CONFIGURATION}/postgresql.conf
+ExecStop=
+ExecReload=
+ExecReload=kill -HUP $MAINPID
+KillMode=mixed
+KillSignal=SIGINT
+"""
+
+IMAGE: Final = Recipe(
+    "postgresql",
+    BASE,
+    packages=("postgresql",),
+    files=(File(f"etc/systemd/system/{_UNIT}.d/lab.conf", _DROP_IN),),
+)
+"""Installing the package makes an empty cluster, so a machine only configures and starts it."""
+
+_GRANTED: Final = "pg_monitor, pg_signal_backend, pg_checkpoint, pg_create_subscription, pg_use_reserved_connections"
+
+
+@dataclass(frozen=True)
+class PostgresqlServer:
+    """One database. `certificate` (with its chain) and `key` are PEM texts for the endpoint's name.
+
+    `database` is RDS's `DBName`; without it there is only `postgres`.
+    """
+
+    certificate: str
+    key: str = field(repr=False)
+    username: str
+    password: str = field(repr=False)
+    database: str | None = None
+    port: int = 5432
+    force_ssl: bool = True
+
+
+def user_data(server: PostgresqlServer) -> bytes:
+    """What the machine's cloud-init runs: configuration, start, roles and database."""
+    files = [
+        ConfigFile(f"{_CONFIGURATION}/server.pem", server.certificate, "postgres", public=True),
+        ConfigFile(f"{_CONFIGURATION}/server.key", server.key, "postgres"),
+        ConfigFile(f"{_CONFIGURATION}/conf.d/lab.conf", _settings(server), "postgres", public=True),
+        ConfigFile(f"{_CONFIGURATION}/pg_hba.conf", _access(server), "postgres"),
+        # In memory, and gone once it has run.
+        ConfigFile("/run/lab/roles.sql", roles(server), "root"),
+    ]
+    # Not by way of Debian's wrapper, which is slow to choose between versions.
+    psql = f"/usr/lib/postgresql/{VERSION}/bin/psql --port={server.port} --set=ON_ERROR_STOP=1 --quiet"
+    return render(
+        files,
+        [
+            f"systemctl start {_UNIT}",
+            f"runuser -u postgres -- {psql} < /run/lab/roles.sql",
+            "rm /run/lab/roles.sql",
+        ],
+    )
+
+
+def roles(server: PostgresqlServer) -> str:
+    """SQL that makes the master user and its database."""
+    user = _identifier(server.username)
+    statements = [
+        "CREATE ROLE rds_superuser NOLOGIN",
+        f"GRANT {_GRANTED} TO rds_superuser WITH ADMIN OPTION",
+        f"CREATE ROLE {user} LOGIN CREATEDB CREATEROLE PASSWORD {_literal(server.password)}",
+        f"GRANT rds_superuser TO {user}",
+    ]
+    if server.database:
+        statements.append(f"CREATE DATABASE {_identifier(server.database)} OWNER {user}")
+    return "".join(f"{statement};\n" for statement in statements)
+
+
+def _settings(server: PostgresqlServer) -> str:
+    return f"""\
+listen_addresses = '0.0.0.0'
+port = {server.port}
+ssl = on
+ssl_cert_file = '{_CONFIGURATION}/server.pem'
+ssl_key_file = '{_CONFIGURATION}/server.key'
+ssl_min_protocol_version = 'TLSv1.2'
+password_encryption = 'scram-sha-256'
+# What is written lives as long as the machine; a crash of the server alone loses nothing.
+fsync = off
+"""
+
+
+def _access(server: PostgresqlServer) -> str:
+    # Without an entry that matches, a connection without TLS is refused in the very words that RDS uses.
+    kind = "hostssl" if server.force_ssl else "host"
+    return f"local all postgres peer\n{kind} all all 0.0.0.0/0 scram-sha-256\n"
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,269 @@
+"""The machines' programs on a real Debian 13: its Python and boto3, its Nginx, its systemd, its cloud-init."""
+
+import base64
+import contextlib
+import io
+import json
+import tarfile
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components import _render
+from lab import images
+from lab.machines import image, machine, recipe
+from tests.lab.machine_host import MachineHost, machine_host
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
+
+ROOT = Path(__file__).resolve().parents[2]
+USER_DATA = ROOT / "user_data"
+GOLDEN = ROOT / "tests/golden/user_data"
+BUNDLE = "/opt/expressway/bundle"
+EDGE = recipe.edge(images.packages("edge"))
+MACHINE: dict[str, Any] = {
+    "tier": "edge",
+    "region": "us-east-1",
+    "upstream": {"auto_scaling_group": "shop-app", "port": 3000, "readiness_path": "/readyz"},
+    "max_body_size": "1m",
+}
+NASTY = 'k"e\'y $HOME `x` \\ \\n # ü\nsecond = "line"; \t$(date)'
+
+
+def quiet(_: str) -> AbstractContextManager[None]:
+    return contextlib.nullcontext()
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MachineHost]:
+    built = image.ensure([EDGE], quiet)
+    with machine_host(tmp_path_factory.mktemp("host"), built) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def debian(host: MachineHost) -> str:
+    """A machine with the edge's packages, and both tiers' programs in the bundle's place."""
+    host.start("i-debian", "10.99.0.21", image=EDGE.name)
+    status = host.booted("i-debian")
+    assert status.state is machine.State.READY, machine.boot_failure("i-debian", host.machines)
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for tier in ("common", "app", "edge"):
+            for path in sorted((USER_DATA / tier / "files").rglob("*")):
+                if path.is_file() and "__pycache__" not in path.parts and (tier, path.name) != ("app", "install"):
+                    archive.add(path, path.relative_to(USER_DATA / tier / "files"))
+    put(host, f"{BUNDLE}.tar.gz", packed.getvalue())
+    host.output("i-debian", "sh", "-ec", f"mkdir {BUNDLE}; tar -xzf {BUNDLE}.tar.gz -C {BUNDLE} --no-same-owner")
+    put(host, "/etc/expressway/machine.json", json.dumps(MACHINE).encode())
+    return "i-debian"
+
+
+def put(host: MachineHost, path: str, content: bytes) -> None:
+    encoded = base64.b64encode(content).decode()
+    host.output("i-debian", "sh", "-ec", f'mkdir -p "$(dirname {path})"; echo {encoded} | base64 -d > {path}')
+
+
+def python(host: MachineHost, program: str) -> str:
+    """Run a program under the machine's Python, among the bundle's modules; any warning is an error."""
+    return host.output("i-debian", "env", f"PYTHONPATH={BUNDLE}", "python3", "-W", "error", "-c", program)
+
+
+@pytest.mark.parametrize("tier", ["app", "edge"])
+def test_cloud_inits_own_schema_takes_the_user_data(tier: str, host: MachineHost, debian: str) -> None:
+    put(host, "/root/user-data.yaml", (GOLDEN / f"{tier}.cloud-config.yaml").read_bytes())
+    assert "Valid schema" in host.output(debian, "cloud-init", "schema", "-c", "/root/user-data.yaml")
+
+
+@pytest.mark.parametrize("module", ["expressway_app.install", "expressway_app.environment", "expressway_edge.install"])
+def test_debians_python_and_boto3_take_the_programs(module: str, host: MachineHost, debian: str) -> None:
+    python(host, f"import {module}, reconciler.__main__")
+    clients = "from expressway_machine.aws import Clients; c = Clients('us-east-1')"
+    names = ("s3", "ssm", "secretsmanager", "autoscaling", "ec2")
+    answer = python(host, f"{clients}; print([c.get(each).meta.region_name for each in {names}])")
+    assert answer == str(["us-east-1"] * len(names)), "each service has a client"
+
+
+def test_the_machine_learns_who_it_is_with_a_session_token(host: MachineHost, debian: str) -> None:
+    assert python(host, "from expressway_machine import metadata; print(metadata.instance_id())") == debian
+
+
+def test_systemd_takes_the_units(host: MachineHost, debian: str) -> None:
+    # The app's runtime isn't in this image.
+    runtime = "/opt/expressway/runtime/current/bin"
+    host.output(debian, "sh", "-ec", f"mkdir -p {runtime}; ln -sf /bin/true {runtime}/node")
+    for unit in ("expressway-app.service", "expressway-reconciler.service"):
+        said = host.output(debian, "sh", "-ec", f"systemd-analyze verify {BUNDLE}/units/{unit} 2>&1")
+        assert unit not in said, said
+
+
+def test_systemd_reads_every_value_as_it_was_written(host: MachineHost, debian: str) -> None:
+    program = "import sys; from expressway_app.environment import as_environment_file as text; "
+    written = {"API_KEY": NASTY, "EMPTY": "", "PLAIN": "a=b"}
+    put(host, "/run/app.env", python(host, f"{program}sys.stdout.write(text({written!r}))").encode())
+    dump = "import json, os; print(json.dumps(dict(os.environ)))"
+    service = ("systemd-run", "--quiet", "--wait", "--pipe", "--property=EnvironmentFile=/run/app.env")
+    read = json.loads(host.output(debian, *service, "python3", "-c", dump))
+    assert {name: read[name] for name in written} == written
+
+
+def test_what_a_container_may_not_set_is_no_failure(host: MachineHost, debian: str) -> None:
+    host.output(debian, "/usr/lib/systemd/systemd-sysctl", f"{BUNDLE}/sysctl/60-expressway.conf")
+
+
+START_NGINX = "from expressway_edge import install; install.start_nginx(install.config.load())"
+
+
+@pytest.fixture(scope="module")
+def nginx(host: MachineHost, debian: str) -> str:
+    """The machine with its real Nginx running, configured by the edge's own programs; there is no app server yet."""
+    python(host, START_NGINX)
+    return debian
+
+
+def curl(host: MachineHost, *arguments: str) -> str:
+    return host.output("i-debian", "curl", "-sS", "--max-time", "10", *arguments)
+
+
+def status(host: MachineHost, *arguments: str) -> str:
+    return curl(host, "-o", "/dev/null", "-w", "%{http_code}", *arguments)
+
+
+def test_without_an_app_server_there_is_a_503_that_says_when_to_come_back(host: MachineHost, nginx: str) -> None:
+    answer = curl(host, "-i", "http://127.0.0.1/").lower()
+    assert answer.startswith("http/1.1 503 "), answer
+    assert "\nretry-after: 5" in answer, answer
+
+
+def test_limits_hold_without_an_app_server(host: MachineHost, nginx: str) -> None:
+    host.output(nginx, "truncate", "--size", str(1024 * 1024 + 1), "/root/body")
+    assert status(host, "--data-binary", "@/root/body", "http://127.0.0.1/") == "413", "larger than max_body_size"
+    assert status(host, "-X", "TRACE", "http://127.0.0.1/") == "405", "it would show a client its own cookies"
+    assert status(host, "-H", f"X-Long: {'a' * 9000}", "http://127.0.0.1/") == "400", "a header of more than 8 KiB"
+    assert "Active connections" in curl(host, "http://127.0.0.1:8082/nginx_status"), "for monitoring"
+    outside = machine.run(nginx, ["curl", "-sS", "http://10.99.0.21:8082/nginx_status"], host.machines)
+    assert outside.returncode == 7, f"not from outside: {outside}"
+
+
+ECHO = """
+import http.server, json
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        seen = {name.lower(): value for name, value in self.headers.items()}
+        body = json.dumps(seen | {"connection-from": self.client_address[1]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("X-Powered-By", "Express")
+        if self.path == "/framed":
+            self.send_header("X-Frame-Options", "DENY")
+        self.end_headers()
+        self.wfile.write(body)
+http.server.ThreadingHTTPServer(("127.0.0.1", 3000), Handler).serve_forever()
+"""
+
+
+NGINX = """
+import pathlib
+from reconciler import __main__ as main, model, upstream
+pathlib.Path(main.RUN).mkdir(exist_ok=True)
+nginx = upstream.Nginx(main.UPSTREAM, main.RUN / "upstream.loaded")
+text = upstream.render((model.Server("i-app", "127.0.0.1"),), 3000)"""
+
+
+@pytest.fixture(scope="module")
+def app(host: MachineHost, nginx: str) -> str:
+    """The machine with an app server behind its Nginx, put there by the reconciler's own hands."""
+    host.output(nginx, "systemd-run", "--quiet", "python3", "-c", ECHO)
+    host.output(
+        nginx, "curl", "-sS", "--retry", "20", "--retry-connrefused", "--retry-delay", "1", "http://127.0.0.1:3000/"
+    )
+    python(host, f"{NGINX}; assert nginx.apply(text), 'no reload'; assert not nginx.apply(text), 'a second reload'")
+    time.sleep(0.5)  # the old workers answer for a moment yet
+    return nginx
+
+
+def test_a_request_reaches_the_app_as_it_came_but_for_what_could_be_forged(host: MachineHost, app: str) -> None:
+    sent = ("X-Forwarded-For: 6.6.6.6", "Forwarded: for=6.6.6.6", "Proxy: evil", "Host: shop.example")
+    seen = json.loads(curl(host, *(word for each in sent for word in ("-H", each)), "http://10.99.0.21/"))
+    assert seen["x-forwarded-for"] == "10.99.0.21", "the client's own address"
+    assert seen["host"] == "shop.example"
+    assert seen["x-forwarded-proto"] == "http"
+    assert len(seen["x-request-id"]) == 32, "to find the request in the logs"
+    assert not {"forwarded", "proxy", "connection"} & seen.keys(), "and the connection to the app is kept"
+    upgrade = json.loads(curl(host, "-H", "Connection: upgrade", "-H", "Upgrade: websocket", "http://127.0.0.1/"))
+    assert (upgrade["connection"], upgrade["upgrade"]) == ("upgrade", "websocket"), "a WebSocket gets through"
+
+
+def test_an_answer_has_the_headers_that_the_app_did_not_set(host: MachineHost, app: str) -> None:
+    plain = curl(host, "-i", "http://127.0.0.1/").lower()
+    for header in (
+        "x-content-type-options: nosniff",
+        "x-frame-options: sameorigin",
+        "referrer-policy: ",
+        "server: nginx\n",
+    ):
+        assert f"\n{header}" in plain, f"{header} is missing: {plain}"
+    assert "x-powered-by" not in plain, "nobody's business"
+    framed = curl(host, "-i", "http://127.0.0.1/framed").lower()
+    assert framed.count("x-frame-options:") == 1, framed
+    assert "x-frame-options: deny" in framed, "the app has spoken for itself"
+
+
+def test_connections_to_the_app_are_kept(host: MachineHost, app: str) -> None:
+    used = {json.loads(curl(host, "http://127.0.0.1/"))["connection-from"] for _ in range(20)}
+    workers = host.output(app, "pgrep", "--count", "--full", "nginx: worker process$")
+    assert len(used) <= int(workers), f"{len(used)} connections for 20 requests, and {workers} workers"
+
+
+def test_the_log_is_json_whatever_is_asked(host: MachineHost, app: str) -> None:
+    curl(host, "-A", 'a "quoted" \\ agent', "http://127.0.0.1/logged?b=%22c%22")
+    line = json.loads(logged(host, "/logged"))
+    assert (line["uri"], line["status"], line["method"]) == ("/logged?b=%22c%22", 200, "GET"), line
+    assert line["user_agent"] == 'a "quoted" \\ agent', line
+    assert line["upstream"] == "127.0.0.1:3000", line
+
+
+def logged(host: MachineHost, wanted: str) -> str:
+    """The access log's line about a path; Nginx writes it about a second after the request."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        for line in host.output("i-debian", "cat", "/var/log/nginx/access.log").splitlines():
+            if wanted in line:
+                return line
+        time.sleep(0.2)
+    raise AssertionError(f"{wanted} is not in the log")
+
+
+def test_a_list_that_nginx_refuses_leaves_the_old_one_at_work(host: MachineHost, app: str) -> None:
+    refused = f"{NGINX}\ntry: nginx.apply('server 300.1.1.1:99999;')\nexcept upstream.ApplyError: print('refused')"
+    assert python(host, refused) == "refused"
+    assert status(host, "http://127.0.0.1/") == "200", "Nginx goes on"
+    host.output(app, "nginx", "-t", "-q")
+
+
+def test_configuring_again_changes_nothing(host: MachineHost, app: str) -> None:
+    before = host.output(app, "systemctl", "show", "--property=MainPID", "nginx.service")
+    python(host, START_NGINX)
+    assert host.output(app, "systemctl", "show", "--property=MainPID", "nginx.service") == before, "it was restarted"
+    assert status(host, "http://127.0.0.1/") == "200", "and its servers are still there"
+
+
+def test_logs_are_rotated_and_written_on(host: MachineHost, app: str) -> None:
+    host.output(app, "logrotate", "--force", "/etc/logrotate.d/nginx")
+    curl(host, "http://127.0.0.1/after-rotation")
+    logged(host, "/after-rotation")
+
+
+def test_a_boot_that_fails_says_so_at_its_end(host: MachineHost) -> None:
+    broken = _render.render("edge", {"tier": "edge", "region": "us-east-1"})
+    host.start("i-broken", "10.99.0.22", image=EDGE.name, user_data=broken.encode())
+    assert host.booted("i-broken").state is machine.State.FAILED, "cloud-init took a failing step for a success"
+    log = host.output("i-broken", "cat", "/var/log/cloud-init-output.log").splitlines()
+    assert any("bootstrap failed: KeyError: 'bundle'" in line for line in log[-8:]), log[-8:]
+    result = json.loads(host.output("i-broken", "cat", "/run/cloud-init/result.json"))
+    assert result["v1"]["errors"], "and result.json doesn't know"

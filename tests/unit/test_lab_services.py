@@ -1,0 +1,68 @@
+"""User data of the machines behind RDS and ElastiCache."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from lab.services import postgresql, redis
+from lab.services.postgresql import PostgresqlServer
+from lab.services.redis import RedisServer
+
+DATABASE = PostgresqlServer("CERT", "KEY", username='od"d', password="it's", database="app", port=5433)
+CACHE = RedisServer("CERT", "KEY", "a-token!of#sixteen$")
+
+
+def config(user_data: bytes) -> dict[str, Any]:
+    assert user_data.startswith(b"#cloud-config\n"), user_data[:40]
+    return yaml.safe_load(user_data)
+
+
+def files(user_data: bytes) -> dict[str, dict[str, str]]:
+    return {file["path"]: file for file in config(user_data)["write_files"]}
+
+
+@pytest.mark.parametrize("user_data", [postgresql.user_data(DATABASE), redis.user_data(CACHE)])
+def test_only_owners_read_what_is_secret(user_data: bytes) -> None:
+    for path, file in files(user_data).items():
+        secret = any(word in file["content"] for word in ("KEY", "it''s", "sixteen"))
+        assert not secret or file["permissions"] == "0600", path
+
+
+def test_rendering_twice_gives_the_same_bytes() -> None:
+    assert postgresql.user_data(DATABASE) == postgresql.user_data(DATABASE), "byte-stable"
+
+
+def test_names_and_passwords_are_quoted_as_sql_wants_it() -> None:
+    sql = postgresql.roles(DATABASE)
+    assert 'CREATE ROLE "od""d" LOGIN' in sql, sql
+    assert "PASSWORD 'it''s'" in sql, sql
+    assert "SUPERUSER" not in sql.replace("rds_superuser", ""), "no superuser"
+
+
+def test_a_database_is_made_only_when_it_has_a_name() -> None:
+    assert "CREATE DATABASE" in postgresql.roles(DATABASE), "named"
+    nameless = PostgresqlServer("CERT", "KEY", username="master", password="secret")
+    assert "CREATE DATABASE" not in postgresql.roles(nameless), "RDS makes none either"
+
+
+@pytest.mark.parametrize(("force_ssl", "kind"), [(True, "hostssl"), (False, "host")])
+def test_force_ssl_decides_who_may_connect(force_ssl: bool, kind: str) -> None:
+    server = PostgresqlServer("CERT", "KEY", username="master", password="secret", force_ssl=force_ssl)
+    access = next(file for path, file in files(postgresql.user_data(server)).items() if path.endswith("pg_hba.conf"))
+    remote = [line.split()[0] for line in access["content"].splitlines() if not line.startswith("local")]
+    assert remote == [kind], access["content"]
+
+
+def test_the_cache_has_no_port_without_tls() -> None:
+    lines = redis.configuration(CACHE).splitlines()
+    assert "port 0" in lines, lines
+    assert "tls-port 6379" in lines, lines
+    assert 'requirepass "a-token!of#sixteen$"' in lines, lines
+
+
+def test_a_script_ends_at_the_first_command_that_fails() -> None:
+    (command,) = config(postgresql.user_data(DATABASE))["runcmd"]
+    assert command[:2] == ["sh", "-c"], command
+    assert command[2].startswith("set -eu\n"), command
+    assert "it's" not in command[2], "a password is no argument"
