@@ -1,0 +1,146 @@
+"""`expressway lab …`: the same stack on this machine."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from operate.console import err, fail, out, print_json
+
+app = typer.Typer(no_args_is_help=True, help="The whole stack on this machine, without an AWS account.")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+@app.command()
+def up(
+    app_dir: Annotated[Path | None, typer.Option("--app", help="The Express app's folder.")] = None,
+    config: Annotated[
+        list[str] | None, typer.Option("--config", "-c", help="A setting on top of Pulumi.lab.yaml, as key=value.")
+    ] = None,
+    plain: Annotated[bool, typer.Option(help="Boot plain Debian images instead of baked ones.")] = False,
+    api_port: Annotated[int, typer.Option(help="Where the API listens on 127.0.0.1.", min=1, max=65535)] = 4566,
+    json: Json = False,
+) -> None:
+    """Bring the stack up and wait until it answers."""
+    from lab.lock import BusyError
+    from lab.up import Options, UpError, up
+
+    try:
+        record, table = up(Options(app_dir, tuple(config or ()), plain, api_port), err)
+    except (UpError, BusyError) as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        fail("interrupted; what was started is cleared away by the next `lab up`, or now by: make down")
+    if json:
+        _print_status(json=True)
+        return
+    err.print(table)
+    _print_status(json=False)
+    out.print(f"\nfirst answer after {record.seconds['first_answer']:.1f} s: [bold]{record.url}[/bold]")
+    out.print(f"try: curl {record.url}/    stop: make down", markup=False)
+
+
+@app.command()
+def down() -> None:
+    """Take the lab down; only the cache stays."""
+    from lab import down as lab_down
+    from lab.lock import BusyError, exclusive
+
+    _root_only()
+    try:
+        with exclusive():
+            there = lab_down.present()
+            lab_down.down()
+    except BusyError as error:
+        fail(str(error))
+    out.print("the lab is down" if there else "there is no lab here")
+
+
+@app.command()
+def status(json: Json = False) -> None:
+    """Show the machines of the lab and the app they serve."""
+    _print_status(json=json)
+
+
+@app.command()
+def logs(machine: Annotated[str, typer.Argument(help="A machine's id, or a tier if it has one machine.")]) -> None:
+    """Print a machine's boot log."""
+    from lab.machines import access
+
+    out.print(access.logs(_find(machine)), markup=False, soft_wrap=True)
+
+
+# Options after the machine are the command's, also without `--` before them.
+@app.command(context_settings={"allow_interspersed_args": False})
+def shell(
+    machine: Annotated[str, typer.Argument(help="A machine's id, or a tier if it has one machine.")],
+    command: Annotated[list[str] | None, typer.Argument(help="What to run inside; without it, a shell.")] = None,
+) -> None:
+    """Run a command inside a machine, or open a shell there; its exit status is handed on."""
+    from lab.machines import access
+
+    _root_only()
+    words = command or []
+    try:
+        raise typer.Exit(access.shell(_find(machine), words[1:] if words[:1] == ["--"] else words))
+    except access.MachineError as error:
+        fail(str(error))
+
+
+def _find(name: str) -> str:
+    """The id of the machine that `name` names: an id, the beginning of one, or a tier with one machine."""
+    from lab import status as lab_status
+
+    there = lab_status.machines()
+    if not there:
+        fail("there is no lab here; start one with: make up")
+    ids = [one["id"] for one in there if one["id"] == name]
+    ids = ids or [one["id"] for one in there if one["tier"] == name or one["id"].startswith(name)]
+    if len(ids) != 1:
+        known = ", ".join(f"{one['id']} ({one['tier']})" for one in there)
+        fail(f"{name!r} names {'no machine' if not ids else 'more than one machine'} here. There are: {known}")
+    return ids[0]
+
+
+def _print_status(*, json: bool) -> None:
+    from lab import status as lab_status
+
+    record = lab_status.read()
+    there = lab_status.machines()
+    if json:
+        shown = lab_status.Record("down", "", {}, {}, {}, []) if record is None else record
+        print_json(
+            {
+                "phase": shown.phase,
+                "url": shown.url or None,
+                "works": lab_status.works(),
+                "app": shown.app,
+                "seconds": shown.seconds,
+                "machines": there,
+            }
+        )
+        return
+    if record is None:
+        out.print("there is no lab here; start one with: make up")
+        return
+    table = Table("tier", "machine", "address", "state")
+    table.add_column("boot, s", justify="right")
+    for one in there:
+        boot = "" if one["boot_seconds"] is None else f"{one['boot_seconds']:.1f}"
+        table.add_row(one["tier"], one["id"], one["address"], one["state"], boot)
+    out.print(table)
+    run = "cluster, a worker per CPU" if record.app["mode"] == "cluster" else "one process"
+    why = f" ({record.app['reason']})" if record.app["reason"] else ""
+    out.print(f"app: {record.app['name']} {record.app['version']}, release {record.app['release']}", markup=False)
+    out.print(f"PM2: {run}{why}", markup=False)
+    if not lab_status.works():
+        out.print(f"[red]the lab is not working[/red] (phase: {record.phase}); make up starts a new one")
+
+
+def _root_only() -> None:
+    import os
+
+    if os.geteuid() != 0:
+        fail("the lab's machines are root's: run this as root")

@@ -1,0 +1,64 @@
+"""What the API says, read in one go."""
+
+import urllib.parse
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+
+from lab.aws import Clients
+
+CALL_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class ApiState:
+    """The lists inside the API's `describe_*` answers, and what runs behind its database and cache endpoints."""
+
+    reservations: list[Any]
+    security_groups: list[Any]
+    subnets: list[Any]
+    route_tables: list[Any]
+    elastic_addresses: list[Any]
+    nat_gateways: list[Any]
+    databases: list[Any]
+    caches: list[Any]
+
+
+class Api:
+    """The lab's API at `endpoint`, as AWS clients see it and through the lab's own control calls."""
+
+    def __init__(self, endpoint: str, region: str) -> None:
+        self.aws = Clients(endpoint, region)
+        self._control = f"{endpoint}/lab/v1/"
+        self._http = requests.Session()
+        # A proxy of the environment is not for this host's own address.
+        self._http.trust_env = False
+
+    def version(self) -> int:
+        """A number that changes whenever anything was changed."""
+        return int(self.get("version")["version"])
+
+    def read(self) -> ApiState:
+        """Everything the controller acts on."""
+        return ApiState(
+            reservations=self.aws.pages("ec2", "describe_instances", "Reservations"),
+            security_groups=self.aws.pages("ec2", "describe_security_groups", "SecurityGroups"),
+            subnets=self.aws.pages("ec2", "describe_subnets", "Subnets"),
+            route_tables=self.aws.pages("ec2", "describe_route_tables", "RouteTables"),
+            elastic_addresses=self.aws.pages("ec2", "describe_addresses", "Addresses"),
+            nat_gateways=self.aws.pages("ec2", "describe_nat_gateways", "NatGateways"),
+            databases=self.get("db-instances"),
+            caches=self.get("replication-groups"),
+        )
+
+    def get(self, path: str) -> Any:
+        """A control call's answer. Raises requests.RequestException."""
+        answer = self._http.get(self._control + path, timeout=CALL_SECONDS)
+        answer.raise_for_status()
+        return answer.json()
+
+    def report(self, collection: str, identifier: str, status: str) -> None:
+        """Say how a database (`db-instances`) or a cache (`replication-groups`) is."""
+        url = f"{self._control}{collection}/{urllib.parse.quote(identifier)}"
+        self._http.put(url, json={"status": status}, timeout=CALL_SECONDS).raise_for_status()

@@ -1,0 +1,122 @@
+"""Who is who for the metadata service: what each address's machine may learn about itself."""
+
+import contextlib
+import json
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import requests
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lab.api import tls
+from lab.machines import describe, guest
+from lab.machines.instance import InstanceMetadata, Role
+from lab.services import postgresql, redis
+
+from .api import Api, ApiState
+from .wanted import cache_machine, database_machine
+
+SERVICE_TYPE = "lab.service"
+MASTER = ("username", "password")
+
+
+class Identities:
+    """Answers by source address. What cannot change is read from the API once.
+
+    `certificates` is the directory of the lab's authority.
+    """
+
+    def __init__(self, api: Api, certificates: Path, region: str) -> None:
+        self._api = api
+        self._certificates = certificates
+        self._region = region
+        self._lock = threading.Lock()
+        self._instances: dict[str, Any] = {}
+        self._services: dict[str, tuple[str, Any]] = {}
+        self._subnets: dict[str, str] = {}
+        self._user_data: dict[str, bytes | None] = {}
+        self._roles: dict[str, Role | None] = {}
+
+    def update(self, state: ApiState) -> None:
+        """Answer by `state` from now on."""
+        instances = [one for reservation in state.reservations for one in reservation["Instances"]]
+        with self._lock:
+            self._instances = {one["PrivateIpAddress"]: one for one in instances if one.get("PrivateIpAddress")}
+            self._services = {item["address"]: ("database", item) for item in state.databases}
+            self._services |= {item["address"]: ("cache", item) for item in state.caches}
+            self._subnets = {subnet["SubnetId"]: subnet["CidrBlock"] for subnet in state.subnets}
+
+    def lookup(self, address: str) -> InstanceMetadata | None:
+        """For the metadata service. None while the API does not know the address, or cannot say enough about it."""
+        with self._lock:
+            instance, service = self._instances.get(address), self._services.get(address)
+        with contextlib.suppress(BotoCoreError, ClientError, requests.RequestException):
+            if instance is not None:
+                return self._instance(instance)
+            if service is not None:
+                return self._service(*service)
+        return None
+
+    def _instance(self, instance: Mapping[str, Any]) -> InstanceMetadata:
+        identifier = instance["InstanceId"]
+        if identifier not in self._user_data:
+            # A running instance's user data cannot be changed.
+            attribute = self._api.aws["ec2"].describe_instance_attribute(InstanceId=identifier, Attribute="userData")
+            self._user_data[identifier] = describe.user_data(attribute)
+        return describe.instance_metadata(
+            instance,
+            user_data=self._user_data[identifier],
+            role=self._role(instance.get("IamInstanceProfile", {}).get("Arn")),
+            subnet_cidr=self._subnets.get(instance["SubnetId"], ""),
+        )
+
+    def _role(self, profile_arn: str | None) -> Role | None:
+        if profile_arn is None:
+            return None
+        if profile_arn not in self._roles:
+            name = profile_arn.rpartition("/")[2]
+            profile = self._api.aws["iam"].get_instance_profile(InstanceProfileName=name)["InstanceProfile"]
+            self._roles[profile_arn] = describe.role(profile, self._api.aws["sts"].assume_role)
+        return self._roles[profile_arn]
+
+    def _service(self, kind: str, item: Mapping[str, Any]) -> InstanceMetadata:
+        machine = (database_machine if kind == "database" else cache_machine)(item["id"])
+        return InstanceMetadata(
+            instance_id=machine,
+            image_id="ami-lab",
+            instance_type=SERVICE_TYPE,
+            hostname=f"ip-{item['address'].replace('.', '-')}.ec2.internal",
+            private_ip=item["address"],
+            mac=guest.mac_address(machine),
+            zone=f"{self._region}a",
+            user_data=self._service_user_data(machine, kind, item),
+        )
+
+    def _service_user_data(self, machine: str, kind: str, item: Mapping[str, Any]) -> bytes | None:
+        if machine not in self._user_data:
+            names = [item["endpoint"]]
+            if kind == "cache":
+                names += [item["reader_endpoint"], *(node["endpoint"] for node in item["nodes"])]
+            certificate, key = (path.read_text() for path in tls.issue(self._certificates, names))
+            if kind == "database":
+                secret = self._api.aws["secretsmanager"].get_secret_value(SecretId=item["secret_arn"])
+                username, password = (json.loads(secret["SecretString"])[name] for name in MASTER)
+                self._user_data[machine] = postgresql.user_data(
+                    postgresql.PostgresqlServer(
+                        certificate=certificate,
+                        key=key,
+                        username=username,
+                        password=password,
+                        database=item["name"],
+                        port=int(item["port"]),
+                        force_ssl=item["parameters"].get("rds.force_ssl", "1") == "1",
+                    )
+                )
+            else:
+                token = self._api.get(f"replication-groups/{item['id']}/auth-token")["token"]
+                self._user_data[machine] = redis.user_data(
+                    redis.RedisServer(certificate=certificate, key=key, token=token, port=int(item["port"]))
+                )
+        return self._user_data[machine]

@@ -1,0 +1,129 @@
+"""The controller's loop: observe, plan, act, twice a second."""
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Final
+
+from lab.api import tls
+from lab.config import LabConfig
+from lab.machines import machine, observation
+from lab.machines.metadata import MetadataServer
+from lab.network import addresses, dns, links, nft, security_groups
+
+from .api import Api, ApiState
+from .identity import Identities
+from .plan import Action, ReportService, ReportStopped, Start, Stop, Wanted, plan
+from .wanted import wanted
+
+PERIOD_SECONDS: Final = 0.5
+"""Between two looks; the API's version call costs about 2 ms."""
+
+LINKS_PERIOD: Final = 20
+"""Links are looked at again every so many rounds, should somebody have taken one down."""
+
+STARTS_AT_ONCE: Final = 6
+
+METADATA_PORT: Final = 80
+
+COLLECTIONS: Final = {"database": "db-instances", "cache": "replication-groups"}
+
+log = logging.getLogger("lab.controller")
+
+
+class Controller:
+    """Makes this host as the API says."""
+
+    def __init__(self, config: LabConfig, state: Path) -> None:
+        self._config = config
+        self._state = state
+        self._authority = state / "tls" / tls.CERTIFICATE
+        self._api = Api(config.endpoint, config.region)
+        self._identities = Identities(self._api, state / "tls", config.region)
+        self._pool = ThreadPoolExecutor(STARTS_AT_ONCE, thread_name_prefix="machine")
+        self._busy: set[str] = set()
+        self._lock = threading.Lock()
+        self._version: int | None = None
+        self._round = 0
+
+    def run(self, stopped: threading.Event) -> None:
+        """Serve metadata and reconcile until `stopped`. What fails is logged and tried again."""
+        links.ensure_host(self._state)
+        metadata = MetadataServer(self._identities.lookup, (str(addresses.METADATA_SERVER), METADATA_PORT))
+        threading.Thread(target=metadata.serve_forever, name="metadata", daemon=True).start()
+        current: Wanted | None = None
+        while not stopped.wait(0 if current is None else PERIOD_SECONDS):
+            try:
+                current = self._reconcile(current)
+            except Exception:
+                # An API that restarts or a host that refuses one command must not end the controller.
+                log.exception("this round failed; trying again")
+                current = None
+                stopped.wait(PERIOD_SECONDS)
+        metadata.shutdown()
+        self._pool.shutdown(wait=True)
+
+    def _reconcile(self, current: Wanted | None) -> Wanted:
+        version = self._api.version()
+        if current is None or version != self._version:
+            state = self._api.read()
+            current = self._apply_network(state)
+            self._version = version
+        found = observation.observe(self._state / "machines")
+        with self._lock:
+            busy = set(self._busy)
+        for action in plan(current, found, busy):
+            self._begin(action)
+        self._round += 1
+        if self._round % LINKS_PERIOD == 0:
+            for spec in current.machines:
+                links.ensure(addresses.interface(spec.id), IPv4Address(spec.address))
+        return current
+
+    def _apply_network(self, state: ApiState) -> Wanted:
+        current = wanted(state, self._config, self._authority)
+        # Filters before machines: a link without a ruleset would let everything through.
+        nft.apply(security_groups.ruleset(current.network))
+        dns.ensure(self._state, current.records)
+        self._identities.update(state)
+        return current
+
+    def _begin(self, action: Action) -> None:
+        match action:
+            case Start(spec):
+                self._background(spec.id, lambda: self._start(spec))
+            case Stop(identifier):
+                self._background(identifier, lambda: self._stop(identifier))
+            case ReportStopped(instance):
+                log.info("%s stopped by itself", instance)
+                self._api.aws["ec2"].stop_instances(InstanceIds=[instance])
+            case ReportService(kind, identifier, status):
+                log.info("%s %s is %s", kind, identifier, status)
+                self._api.report(COLLECTIONS[kind], identifier, status)
+
+    def _background(self, identifier: str, work: Callable[[], None]) -> None:
+        with self._lock:
+            self._busy.add(identifier)
+
+        def run() -> None:
+            try:
+                work()
+            except Exception:
+                log.exception("%s: failed; trying again", identifier)
+            finally:
+                with self._lock:
+                    self._busy.discard(identifier)
+
+        self._pool.submit(run)
+
+    def _start(self, spec: machine.MachineSpec) -> None:
+        log.info("starting %s (%s) at %s", spec.id, spec.tier, spec.address)
+        machine.start(spec, self._state / "machines")
+        links.ensure(addresses.interface(spec.id), IPv4Address(spec.address))
+
+    def _stop(self, identifier: str) -> None:
+        log.info("stopping %s", identifier)
+        machine.stop(identifier, self._state / "machines")

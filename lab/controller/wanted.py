@@ -1,0 +1,112 @@
+"""From what the API says to the machines, the network and the names that should be. Pure."""
+
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+from lab.config import LabConfig
+from lab.machines.machine import MachineSpec
+from lab.network import dns, model
+
+from .api import ApiState
+from .plan import Service, Wanted
+
+RUNNING = ("pending", "running")
+TIER_TAG = "expressway:tier"
+
+
+def wanted(api: ApiState, config: LabConfig, authority: Path) -> Wanted:
+    """What should be. `authority` is the certificate (PEM) that all machines trust."""
+    # A stopped instance keeps its addresses, but nothing is there that could send or answer.
+    reservations = [{"Instances": list(_live(api.reservations))}]
+    network = model.from_api(
+        reservations=reservations,
+        security_groups=api.security_groups,
+        subnets=api.subnets,
+        route_tables=api.route_tables,
+        elastic_addresses=api.elastic_addresses,
+        nat_gateways=api.nat_gateways,
+        services=[
+            *(_placed(database_machine(item["id"]), item) for item in api.databases),
+            *(_placed(cache_machine(item["id"]), item) for item in api.caches),
+        ],
+    )
+    machines = [_instance(instance, config, authority) for instance in reservations[0]["Instances"]]
+    machines += [
+        _service_machine(database_machine(item["id"]), "database", "postgresql", item, config, authority)
+        for item in api.databases
+    ]
+    machines += [
+        _service_machine(cache_machine(item["id"]), "cache", "redis", item, config, authority) for item in api.caches
+    ]
+    return Wanted(
+        machines=tuple(machines),
+        network=network,
+        records=dns.records(network.machines, _endpoints(api), config.region),
+        services=(
+            *(Service("database", item["id"], database_machine(item["id"]), item["status"]) for item in api.databases),
+            *(Service("cache", item["id"], cache_machine(item["id"]), item["status"]) for item in api.caches),
+        ),
+    )
+
+
+def database_machine(identifier: str) -> str:
+    """The id of the machine behind a database instance."""
+    return f"db-{identifier}"
+
+
+def cache_machine(identifier: str) -> str:
+    """The id of the machine behind a replication group."""
+    return f"cache-{identifier}"
+
+
+def _live(reservations: Iterable[Mapping[str, Any]]) -> Iterable[Any]:
+    for reservation in reservations:
+        for instance in reservation["Instances"]:
+            if instance["State"]["Name"] in RUNNING:
+                yield instance
+
+
+def _instance(instance: Mapping[str, Any], config: LabConfig, authority: Path) -> MachineSpec:
+    tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", ())}
+    return MachineSpec(
+        id=instance["InstanceId"],
+        tier=tags.get(TIER_TAG, "other"),
+        address=instance["PrivateIpAddress"],
+        hostname=instance["PrivateDnsName"].partition(".")[0],
+        layers=tuple(map(Path, config.images[instance["ImageId"]])),
+        authority=authority,
+    )
+
+
+def _service_machine(
+    machine: str, tier: str, image: str, item: Mapping[str, Any], config: LabConfig, authority: Path
+) -> MachineSpec:
+    return MachineSpec(
+        id=machine,
+        tier=tier,
+        address=item["address"],
+        hostname=f"ip-{item['address'].replace('.', '-')}",
+        layers=tuple(map(Path, config.services[image])),
+        authority=authority,
+    )
+
+
+def _placed(machine: str, item: Mapping[str, Any]) -> model.ServiceMachine:
+    return model.ServiceMachine(
+        id=machine,
+        address=IPv4Address(item["address"]),
+        groups=frozenset(item["security_groups"]),
+        subnet=item["subnet"],
+    )
+
+
+def _endpoints(api: ApiState) -> dict[str, IPv4Address]:
+    names = {item["endpoint"]: IPv4Address(item["address"]) for item in (*api.databases, *api.caches)}
+    for cache in api.caches:
+        # One machine serves the whole group in the lab: reading from a replica is reading from the primary.
+        names[cache["reader_endpoint"]] = IPv4Address(cache["address"])
+        for node in cache["nodes"]:
+            names[node["endpoint"]] = IPv4Address(cache["address"])
+    return names

@@ -1,0 +1,28 @@
+"""Which images a lab needs: the plain one, the baked ones of both tiers, and those behind RDS and ElastiCache."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from artifact import Runtime
+from lab.machines import recipe
+from lab.machines.recipe import Recipe
+from lab.services import postgresql, redis
+
+USER_DATA = Path(__file__).resolve().parent.parent / "user_data"
+
+
+def packages(tier: str) -> list[str]:
+    """The Debian packages that the user data of `tier` installs."""
+    return (USER_DATA / tier / "packages.txt").read_text().split()
+
+
+def recipes(runtime: Runtime) -> Sequence[Recipe]:
+    """Everything that `lab up` makes when it is missing."""
+    edge, app = packages("edge"), packages("app")
+    return (
+        recipe.debian(edge + app),
+        recipe.edge(edge),
+        recipe.app(app, runtime.path, runtime.sha256),
+        postgresql.IMAGE,
+        redis.IMAGE,
+    )

@@ -1,0 +1,16 @@
+"""Where the lab keeps things: images in the cache that stays after `lab down`, the rest in a state directory."""
+
+from pathlib import Path
+
+from artifact import cache
+
+STATE = Path("/var/lib/expressway-lab")
+"""Everything of a running lab. `lab down` removes it whole."""
+
+MACHINES = STATE / "machines"
+"""One directory per machine: its overlay, its pid, its console log."""
+
+
+def images() -> Path:
+    """Root file systems, keyed by what they were made from."""
+    return cache.root() / "images"

@@ -1,0 +1,62 @@
+"""What `lab status` shows: the machines of the lab, how they are, and the app they serve."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lab import daemon, paths
+from lab.down import API, CONTROLLER
+from lab.machines import observation
+
+TIERS = ("edge", "app", "cache", "database")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What `lab up` writes down. `phase` is starting, up or failed; `app` says what runs and how PM2 runs it."""
+
+    phase: str
+    url: str
+    app: dict[str, Any]
+    seconds: dict[str, float]
+    """From the start of `lab up`: to the first 200 through the edge, and to all machines in service."""
+    outputs: dict[str, Any]
+    steps: list[dict[str, Any]]
+    """Name, and seconds from the start of `lab up` at which each step began and ended."""
+
+
+def write(record: Record, state: Path = paths.STATE) -> None:
+    """Keep `record` for as long as the lab is there."""
+    (state / "up.json").write_text(json.dumps(asdict(record)))
+
+
+def read(state: Path = paths.STATE) -> Record | None:
+    """The record of the lab that is there, or None."""
+    try:
+        return Record(**json.loads((state / "up.json").read_text()))
+    except (FileNotFoundError, TypeError, ValueError):
+        # Not there, half written, or another version's.
+        return None
+
+
+def works() -> bool:
+    """Whether the lab came up and its programs still run."""
+    record = read()
+    return record is not None and record.phase == "up" and all(daemon.find(name) for name in (API, CONTROLLER))
+
+
+def machines(state: Path = paths.STATE) -> list[dict[str, Any]]:
+    """One entry a machine, in the order in which a request meets the tiers."""
+    found = observation.observe(state / "machines")
+    found.sort(key=lambda status: (TIERS.index(status.tier) if status.tier in TIERS else len(TIERS), status.id))
+    return [
+        {
+            "id": status.id,
+            "tier": status.tier,
+            "address": status.address,
+            "state": str(status.state),
+            "boot_seconds": status.boot_seconds,
+        }
+        for status in found
+    ]

@@ -1,0 +1,276 @@
+"""`lab up`: from nothing to the whole stack answering on this machine."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from http import HTTPStatus
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any, Final
+
+import requests
+from rich.console import Console
+from rich.table import Table
+
+import artifact
+import settings
+from artifact import AppError, Artifact, BuildError, Runtime
+from artifact.cache import root as cache_root
+from lab import config, daemon, down, images, paths, preflight, status
+from lab.config import LabConfig
+from lab.lock import exclusive
+from lab.machines import access, debian, image, observation
+from lab.machines.image import Image
+from lab.machines.observation import State
+from lab.machines.recipe import BASE
+from lab.network import addresses, links
+from lab.provider import config as program_config
+from lab.steps import Steps
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+CONFIGURATION: Final = ROOT / "Pulumi.lab.yaml"
+API_PORT: Final = 4566
+API_SECONDS: Final = 30
+FIRST_ANSWER_SECONDS: Final = 240
+"""A plain image on a busy machine needs half a minute."""
+POLL_SECONDS: Final = 0.2
+STATE_BYTES: Final = 1_000_000_000
+CACHE_BYTES: Final = 3_000_000_000
+"""Measured: 1.9 GB for all images, the runtime and the app's artifact."""
+
+
+class UpError(Exception):
+    """The lab did not come up; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `lab up` was asked for. `overrides` are `key=value` settings on top of Pulumi.lab.yaml."""
+
+    app: Path | None = None
+    overrides: Sequence[str] = ()
+    plain: bool = False
+    """Boot plain Debian images, whose user data installs everything, instead of the baked ones."""
+    api_port: int = API_PORT
+
+
+def up(options: Options, console: Console) -> tuple[status.Record, Table]:
+    """Bring the lab up and wait until all of it is in service; what it is, and where the seconds went.
+
+    Raises UpError, or BusyError. What was started stays for a look at it, and the next `lab up` clears it away.
+    """
+    with exclusive():
+        if status.works():
+            record = status.read()
+            raise UpError(f"a lab is already up at {record.url if record else '?'}; take it down first: make down")
+        overrides = _overrides(options)
+        settled = _settings(overrides)
+        steps = Steps(console)
+        with steps.live():
+            # What is left over holds the very addresses and ports that are checked next.
+            if os.geteuid() == 0 and down.present():
+                with steps.step("clear away what a former lab left"):
+                    down.down()
+            _check_host(options, settled, console)
+            record = _up(options, settled, overrides, steps)
+        return record, steps.table()
+
+
+def _overrides(options: Options) -> list[str]:
+    """What goes on top of Pulumi.lab.yaml; a later one wins."""
+    images = [f"expressway:{tier}.image=debian-13" for tier in ("edge", "app")] if options.plain else []
+    app = [f"expressway:app.path={options.app.resolve()}"] if options.app else []
+    return [*images, *app, *options.overrides]
+
+
+def _settings(overrides: Sequence[str]) -> settings.Settings:
+    try:
+        values = program_config.load(ROOT, CONFIGURATION, overrides)
+        return settings.parse(values, stack="lab", base=ROOT, source=CONFIGURATION.name)
+    except (program_config.ConfigError, settings.SettingsError) as error:
+        raise UpError(str(error)) from error
+
+
+def _up(options: Options, settled: settings.Settings, overrides: Sequence[str], steps: Steps) -> status.Record:
+    built, _, made = _build(settled, steps)
+    paths.STATE.mkdir(parents=True, mode=0o755)
+    app = artifact.inspect(settled.app.path)
+    described = {
+        "path": str(settled.app.path),
+        "name": app.name,
+        "version": app.version,
+        "release": built.release_id,
+        "mode": built.start.mode,
+        "reason": built.start.reason,
+    }
+    status.write(status.Record("starting", "", described, {}, {}, []))
+    try:
+        lab = _start(options, settled, made, steps)
+        outputs = _apply(overrides, lab, steps)
+        record = _await(outputs, described, steps)
+    except BaseException:
+        status.write(status.Record("failed", "", described, {}, {}, []))
+        raise
+    status.write(record)
+    return record
+
+
+def _check_host(options: Options, settled: settings.Settings, console: Console) -> None:
+    """UpError with everything that stands in the way; warnings are printed."""
+    needs = preflight.Needs(
+        vpc=IPv4Network(settled.network.cidr),
+        api_port=options.api_port,
+        registries=() if paths.images().exists() else (f"{debian.archive().main}/dists/{debian.SUITE}/Release",),
+        disk=((paths.STATE, STATE_BYTES), (cache_root(), CACHE_BYTES)),
+    )
+    found = preflight.problems(needs)
+    for problem in found:
+        if not problem.fatal:
+            console.print(f"note: {problem}", markup=False)
+    if fatal := [problem for problem in found if problem.fatal]:
+        raise UpError("\n".join(map(str, fatal)))
+
+
+def _build(settled: settings.Settings, steps: Steps) -> tuple[Artifact, Runtime, dict[str, Image]]:
+    """The app's artifact, the Node runtime and the images; what does not wait for another is made side by side."""
+    cache = cache_root()
+    node, arch = settled.app.node_version, settled.app.arch
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            base = pool.submit(image.ensure, [BASE], steps.step)
+            with steps.step("Node runtime") as detail:
+                runtime = artifact.build_runtime(node, arch, cache, detail)
+            with steps.step("app artifact") as detail:
+                built = artifact.build(settled.app.path, node, arch, cache, detail)
+            base.result()
+        with steps.step("images"):
+            made = dict(image.ensure(images.recipes(runtime), steps.step))
+    except (AppError, BuildError, image.ImageError) as error:
+        raise UpError(str(error)) from error
+    return built, runtime, made
+
+
+def _start(options: Options, settled: settings.Settings, made: dict[str, Image], steps: Steps) -> LabConfig:
+    """The API and the controller, ready."""
+    offered = [made[name] for name in ("debian-13", "expressway-edge", "expressway-app")]
+    listed = paths.STATE / "amis.json"
+    listed.write_text(json.dumps([one.ami().entry() for one in offered]))
+    lab = LabConfig(
+        api_port=options.api_port,
+        region=settled.region,
+        images={one.ami().id: [str(layer) for layer in one.layers] for one in offered},
+        services={name: [str(layer) for layer in made[name].layers] for name in ("postgresql", "redis")},
+    )
+    config.write(lab)
+    with steps.step("AWS API"):
+        links.ensure_host(paths.STATE)
+        daemon.start(
+            down.API,
+            "lab.api",
+            [
+                *("--port", str(lab.api_port), "--tls-address", str(addresses.API)),
+                *("--tls-dir", str(paths.STATE / "tls"), "--amis", str(listed), "--region", lab.region),
+            ],
+        )
+        _await_api(lab)
+        daemon.start(down.CONTROLLER, "lab.controller")
+    return lab
+
+
+def _await_api(lab: LabConfig) -> None:
+    deadline = time.monotonic() + API_SECONDS
+    while time.monotonic() < deadline:
+        if daemon.find(down.API) is None:
+            raise UpError(f"the API did not start:\n{daemon.last_words(down.API)}")
+        with contextlib.suppress(requests.RequestException):
+            if _get(f"{lab.endpoint}/lab/v1/health", 1).ok:
+                return
+        time.sleep(0.05)
+    raise UpError(f"the API did not answer within {API_SECONDS} s:\n{daemon.last_words(down.API)}")
+
+
+def _apply(overrides: Sequence[str], lab: LabConfig, steps: Steps) -> dict[str, Any]:
+    """Run the Pulumi program against the API; its outputs."""
+    written = paths.STATE / "outputs.json"
+    command = [
+        *(sys.executable, "-m", "lab.provider.apply", "--stack", "lab", "--config", str(CONFIGURATION), "--json"),
+        *("--endpoint", lab.endpoint, "--outputs", str(written)),
+    ]
+    for override in overrides:
+        command += ["--set", override]
+    with steps.step("Pulumi program") as detail:
+        log = paths.STATE / "log" / "apply.log"
+        message = ""
+        with (
+            log.open("w") as errors,
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=ROOT) as program,
+        ):
+            count = 0
+            for line in program.stdout or ():
+                event = json.loads(line)
+                match event["event"]:
+                    case "resource":
+                        detail(f"{(count := count + 1)} {event['name']}")
+                    case "error":
+                        message = event["message"]
+                    case _:
+                        pass
+        if program.returncode:
+            raise UpError(f"the program failed:\n{message or log.read_text().strip()}")
+    return json.loads(written.read_text())
+
+
+def _await(outputs: dict[str, Any], app: dict[str, Any], steps: Steps) -> status.Record:
+    """Wait for the first 200 through the edge, then for all machines."""
+    url = str(outputs["url"])
+    with steps.step("first answer through the edge") as detail:
+        _poll(lambda: _answers(url), detail, FIRST_ANSWER_SECONDS, f"{url} did not answer")
+    first = steps.elapsed()
+    with steps.step("all machines in service") as detail:
+        _poll(_all_ready, detail, FIRST_ANSWER_SECONDS, "not every machine is in service")
+    seconds = {"first_answer": first, "all": steps.elapsed()}
+    return status.Record("up", url, app, seconds, outputs, [asdict(step) for step in steps.done])
+
+
+def _poll(done: Callable[[], bool], detail: Callable[[str], None], seconds: float, otherwise: str) -> None:
+    """Wait until `done`; UpError when a machine fails to boot or the controller is gone, or after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not done():
+        found = observation.observe()
+        for one in found:
+            if one.state is State.FAILED:
+                raise UpError(f"machine {one.id} ({one.tier}) failed to boot:\n{access.boot_failure(one.id)}")
+        if daemon.find(down.CONTROLLER) is None:
+            raise UpError(f"the controller ended:\n{daemon.last_words(down.CONTROLLER)}")
+        if time.monotonic() > deadline:
+            states = ", ".join(f"{one.id} ({one.tier}) {one.state}" for one in found) or "no machine was started"
+            raise UpError(
+                f"{otherwise} within {seconds:.0f} s: {states}. Look into one with: ./expressway lab logs MACHINE\n"
+                f"The controller's last words:\n{daemon.last_words(down.CONTROLLER, 5)}"
+            )
+        ready = sum(one.state is State.READY for one in found)
+        detail(f"{ready} of {len(found)} machines ready")
+        time.sleep(POLL_SECONDS)
+
+
+def _answers(url: str) -> bool:
+    with contextlib.suppress(requests.RequestException):
+        return _get(url, 2).status_code == HTTPStatus.OK
+    return False
+
+
+def _all_ready() -> bool:
+    return all(one.state is State.READY for one in observation.observe())
+
+
+def _get(url: str, seconds: float) -> requests.Response:
+    with requests.Session() as session:
+        # A proxy of the environment is not for this host's own addresses.
+        session.trust_env = False
+        return session.get(url, timeout=seconds)

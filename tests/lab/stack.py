@@ -1,0 +1,72 @@
+"""How the tests use the lab: through its command line, as a user does."""
+
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+
+ROOT = Path(__file__).resolve().parents[2]
+UP_SECONDS = 600
+"""Images may have to be made first."""
+TIMED_OUT = 124
+"""Exit status of timeout(1)."""
+
+
+def expressway(*arguments: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
+    """Run the command line; its output and exit status."""
+    return subprocess.run(
+        [str(ROOT / "expressway"), *arguments], capture_output=True, text=True, check=False, timeout=seconds
+    )
+
+
+def up(*arguments: str) -> "Stack":
+    """Bring the lab up. The assertion shows what it said when that fails."""
+    done = expressway("lab", "up", "--json", *arguments, seconds=UP_SECONDS)
+    assert done.returncode == 0, f"lab up failed:\n{done.stdout}\n{done.stderr}"
+    return Stack(json.loads(done.stdout))
+
+
+@dataclass
+class Stack:
+    """A lab that is up."""
+
+    status: dict[str, Any]
+
+    @property
+    def url(self) -> str:
+        """The edge, as clients see it."""
+        return self.status["url"]
+
+    def machines(self, tier: str) -> list[dict[str, Any]]:
+        """The machines of `tier`."""
+        found = [machine for machine in self.status["machines"] if machine["tier"] == tier]
+        assert found, f"there is no {tier} machine in {self.status['machines']}"
+        return found
+
+    def refresh(self) -> None:
+        """Look again."""
+        done = expressway("lab", "status", "--json")
+        assert done.returncode == 0, done.stderr
+        self.status = json.loads(done.stdout)
+
+    def shell(self, machine: str, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command inside a machine (id or tier)."""
+        return expressway("lab", "shell", machine, "--", *command)
+
+    def get(self, path: str, **arguments: Any) -> requests.Response:
+        """GET through the edge on a connection of its own."""
+        return self.request("GET", path, **arguments)
+
+    def request(self, method: str, path: str, **arguments: Any) -> requests.Response:
+        """One request through the edge on a connection of its own, past any proxy."""
+        with requests.Session() as session:
+            session.trust_env = False
+            return session.request(method, self.url + path, timeout=10, **arguments)
+
+    def reaches(self, machine: str, address: str, port: int) -> bool:
+        """Whether packets from inside `machine` get there: an answer within 2 s, be it a refusal. Dropped get none."""
+        done = self.shell(machine, "timeout", "2", "bash", "-c", f"</dev/tcp/{address}/{port}")
+        return done.returncode != TIMED_OUT

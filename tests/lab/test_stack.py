@@ -1,0 +1,255 @@
+"""The whole stack on this machine, as its users and its neighbours meet it."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from lab.aws import Clients
+from lab.config import read
+from tests.lab.stack import Stack, expressway, up
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    expressway("lab", "down")
+    yield up()
+    expressway("lab", "down")
+
+
+def eventually(check: Callable[[], bool], seconds: float = 20) -> bool:
+    """Whether `check` becomes true in time."""
+    deadline = time.monotonic() + seconds
+    while not (true := check()) and time.monotonic() < deadline:
+        time.sleep(0.3)
+    return true
+
+
+def aws() -> Clients:
+    lab = read()
+    assert lab, "the lab has no configuration"
+    return Clients(lab.endpoint, lab.region)
+
+
+def test_every_tier_has_its_own_machine_that_booted_by_cloud_init(stack: Stack) -> None:
+    for tier, count in {"edge": 1, "app": 2, "cache": 1, "database": 1}.items():
+        machines = stack.machines(tier)
+        assert len(machines) == count, f"{tier}: {machines}"
+        for machine in machines:
+            assert machine["state"] == "ready", f"cloud-init did not end well on {machine}"
+            assert machine["boot_seconds"] > 0, f"no boot was measured on {machine}"
+
+
+def test_all_workers_of_both_app_servers_answer(stack: Stack) -> None:
+    seen: set[tuple[str, object]] = set()
+    for _ in range(200):
+        answer = stack.get("/")
+        assert answer.status_code == 200, answer.text
+        seen.add((answer.json()["instance"], answer.json()["worker"]))
+    instances = {instance for instance, _ in seen}
+    assert instances == {machine["id"] for machine in stack.machines("app")}, f"answered: {seen}"
+    cpus = int(stack.shell(next(iter(instances)), "nproc").stdout)
+    assert len(seen) == 2 * cpus, f"{cpus} workers on each of two servers, and these answered: {seen}"
+
+
+def test_an_item_written_through_one_server_is_read_through_the_other(stack: Stack) -> None:
+    first, second = (f"http://{machine['address']}:3000" for machine in stack.machines("app"))
+    written = stack.shell("edge", "curl", "-sSf", "--json", '{"name": "across"}', f"{first}/items")
+    assert written.returncode == 0, written.stderr
+    assert '"name":"across"' in written.stdout.replace(" ", ""), written.stdout
+    identifier = written.stdout.split('"id":')[1].strip().split(",")[0].strip('"} ')
+    read_back = stack.shell("edge", "curl", "-sSf", f"{second}/items/{identifier}")
+    assert '"across"' in read_back.stdout, f"the other server does not have it: {read_back.stdout}{read_back.stderr}"
+
+
+def test_the_cache_goes_miss_hit_and_miss_again_after_a_write(stack: Stack) -> None:
+    identifier = stack.request("POST", "/items", json={"name": "cached"}).json()["id"]
+    path = f"/items/{identifier}"
+    caches = [stack.get(path).headers["X-Cache"] for _ in range(3)]
+    assert caches == ["miss", "hit", "hit"], caches
+    changed = stack.request("PUT", path, json={"name": "changed"})
+    assert changed.status_code == 200, changed.text
+    again = stack.get(path)
+    assert (again.headers["X-Cache"], again.json()["name"]) == ("miss", "changed"), again.text
+    assert stack.request("DELETE", path).status_code == 204
+    assert stack.get(path).status_code == 404, "a deleted item is still served"
+
+
+def test_stopping_redis_keeps_reads_and_writes_working(stack: Stack) -> None:
+    identifier = stack.request("POST", "/items", json={"name": "without cache"}).json()["id"]
+    assert stack.shell("cache", "systemctl", "stop", "redis-server").returncode == 0
+    try:
+        for _ in range(10):
+            answer = stack.get(f"/items/{identifier}")
+            assert answer.status_code == 200, answer.text
+            assert answer.elapsed.total_seconds() < 2, "a read waits for the cache that is down"
+        assert stack.request("POST", "/items", json={"name": "written meanwhile"}).status_code == 201
+    finally:
+        assert stack.shell("cache", "systemctl", "start", "redis-server").returncode == 0
+
+    def hit() -> bool:
+        return stack.get(f"/items/{identifier}").headers["X-Cache"] == "hit"
+
+    assert eventually(hit), "the app does not use the cache again once it is back"
+
+
+REACHABLE = [
+    ("edge", "app", 3000),
+    ("app", "cache", 6379),
+    ("app", "database", 5432),
+]
+UNREACHABLE = [
+    ("edge", "database", 5432),
+    ("edge", "cache", 6379),
+    ("edge", "app", 22),
+    ("app", "edge", 443),
+    ("app", "edge", 8081),
+    ("app", "app", 3000),
+    ("cache", "database", 5432),
+    ("cache", "app", 3000),
+    ("database", "cache", 6379),
+    ("database", "app", 3000),
+]
+
+
+def peers(stack: Stack, source: str, target: str) -> tuple[str, str]:
+    """A machine of `source`, and the address of a machine of `target` that is another one."""
+    return stack.machines(source)[0]["id"], stack.machines(target)[-1]["address"]
+
+
+@pytest.mark.parametrize(("source", "target", "port"), REACHABLE)
+def test_what_the_security_groups_allow_is_reachable(stack: Stack, source: str, target: str, port: int) -> None:
+    machine, address = peers(stack, source, target)
+    assert stack.reaches(machine, address, port), f"{source} does not reach {target} on {port}"
+
+
+@pytest.mark.parametrize(("source", "target", "port"), UNREACHABLE)
+def test_what_no_rule_allows_is_not_reachable(stack: Stack, source: str, target: str, port: int) -> None:
+    machine, address = peers(stack, source, target)
+    assert not stack.reaches(machine, address, port), f"{source} reaches {target} on {port}"
+
+
+def test_the_outside_reaches_port_80_of_the_edge_and_nothing_else(stack: Stack) -> None:
+    import socket
+
+    def reaches(address: str, port: int) -> bool:
+        try:
+            socket.create_connection((address, port), 1).close()
+        except ConnectionRefusedError:
+            return True  # the packet got there
+        except OSError:
+            return False
+        return True
+
+    public = stack.url.removeprefix("http://")
+    assert reaches(public, 80), "port 80 of the edge is closed"
+    for port in (22, 443, 3000, 8081):
+        assert not reaches(public, port), f"port {port} of the edge is open to the outside"
+    for tier, ports in {"edge": (22, 8081), "app": (22, 3000), "cache": (6379,), "database": (5432,)}.items():
+        for port in ports:
+            address = stack.machines(tier)[0]["address"]
+            assert not reaches(address, port), f"{tier} {address}:{port} is open to the outside"
+
+
+def test_a_rule_taken_away_closes_the_way_and_given_back_opens_it(stack: Stack) -> None:
+    ec2 = aws()["ec2"]
+    machine, address = peers(stack, "app", "database")
+    rules = [
+        rule
+        for rule in ec2.describe_security_group_rules()["SecurityGroupRules"]
+        if not rule["IsEgress"] and rule.get("FromPort") == 5432
+    ]
+    assert len(rules) == 1, f"one rule opens the database: {rules}"
+    rule = rules[0]
+    ec2.revoke_security_group_ingress(GroupId=rule["GroupId"], SecurityGroupRuleIds=[rule["SecurityGroupRuleId"]])
+    try:
+        closed = eventually(lambda: not stack.reaches(machine, address, 5432))
+    finally:
+        ec2.authorize_security_group_ingress(
+            GroupId=rule["GroupId"],
+            IpPermissions=[
+                {
+                    "IpProtocol": rule["IpProtocol"],
+                    "FromPort": rule["FromPort"],
+                    "ToPort": rule["ToPort"],
+                    "UserIdGroupPairs": [{"GroupId": rule["ReferencedGroupInfo"]["GroupId"]}],
+                }
+            ],
+        )
+    assert closed, "the database is still reachable without its rule"
+    assert eventually(lambda: stack.reaches(machine, address, 5432)), "the rule is back and the way is not"
+
+
+def test_the_database_takes_no_connection_without_tls(stack: Stack) -> None:
+    address = stack.machines("database")[0]["address"]
+    # A startup message without an SSLRequest before it: the server answers with an error, not with authentication.
+    script = (
+        "import socket,struct\n"
+        "p=b'user\\0expressway\\0database\\0app\\0\\0'\n"
+        f"s=socket.create_connection(({address!r},5432),3)\n"
+        "s.sendall(struct.pack('!II',len(p)+8,196608)+p)\n"
+        "print(s.recv(400))\n"
+    )
+    answer = stack.shell(stack.machines("app")[0]["id"], "python3", "-c", script).stdout
+    assert "no encryption" in answer, f"the database talks without TLS: {answer}"
+
+
+def test_the_cache_takes_no_plain_connection(stack: Stack) -> None:
+    machine, address = peers(stack, "app", "cache")
+    plain = f"exec 3<>/dev/tcp/{address}/6379; printf 'PING\\r\\n' >&3; timeout 2 head -c 7 <&3"
+    assert "PONG" not in stack.shell(machine, "bash", "-c", plain).stdout
+
+
+def test_metadata_is_given_to_sessions_with_a_token_only(stack: Stack) -> None:
+    code = stack.shell(
+        "edge", "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "http://169.254.169.254/latest/meta-data/"
+    )
+    assert code.stdout == "401", f"IMDSv1 answers {code.stdout}"
+
+
+def test_no_secret_is_in_user_data_arguments_logs_or_files_of_the_app_servers(stack: Stack) -> None:
+    secrets_manager = aws()["secretsmanager"]
+    secrets: list[str] = []
+    for secret in secrets_manager.list_secrets()["SecretList"]:
+        value = secrets_manager.get_secret_value(SecretId=secret["ARN"])["SecretString"]
+        secrets.append(value.split('"password": "')[1].split('"')[0] if value.startswith("{") else value)
+    assert len(secrets) == 2, "the database's password and the cache's token"
+    files = "/proc/[0-9]*/cmdline /var/log/*.log /etc/expressway/* /var/lib/cloud/instance/user-data.txt"
+    places = f"journalctl --no-pager; cat {files}"
+    for machine in (*stack.machines("app"), *stack.machines("edge")):
+        text = stack.shell(machine["id"], "bash", "-c", f"({places}) 2>/dev/null | tr '\\0' ' '").stdout
+        assert "expressway" in text, "the places that were searched are empty"
+        for secret in secrets:
+            assert secret not in text, f"a secret is in the clear on {machine['id']}"
+
+
+def test_an_app_server_that_dies_is_replaced_and_the_edge_goes_on(stack: Stack) -> None:
+    before = {machine["id"] for machine in stack.machines("app")}
+    victim = sorted(before)[0]
+    stack.shell(victim, "bash", "-c", "systemctl poweroff --force --force")
+
+    def replaced() -> bool:
+        stack.refresh()
+        now = {machine["id"] for machine in stack.machines("app") if machine["state"] == "ready"}
+        return victim not in now and len(now) == 2
+
+    assert eventually(replaced, 90), f"no new app server took the place of {victim}: {stack.status['machines']}"
+    survivor_and_new = {machine["id"] for machine in stack.machines("app")}
+
+    def both_answer() -> bool:
+        return {stack.get("/").json().get("instance") for _ in range(20)} == survivor_and_new
+
+    assert eventually(both_answer, 60), "the new app server gets no traffic"
+
+
+def test_lab_shell_hands_on_the_exit_status(stack: Stack) -> None:
+    assert stack.shell("edge", "bash", "-c", "exit 7").returncode == 7
+
+
+def test_a_second_lab_up_is_refused_and_the_first_goes_on(stack: Stack) -> None:
+    second = expressway("lab", "up")
+    assert second.returncode == 1, second.stdout
+    assert "already" in second.stderr, second.stderr
+    assert stack.get("/").status_code == 200

@@ -1,0 +1,152 @@
+"""Bringing the lab up and down: what stays, what a crash leaves, what fails and how it says so."""
+
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab import daemon, paths
+from lab.down import API, CONTROLLER
+from lab.machines import observation
+from tests.lab import host_snapshot
+from tests.lab.stack import ROOT, expressway, up
+
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
+
+FOREIGN_APP = "node-red@5.0.7"
+"""An Express app that is not this project's: starts with `node red.js`, listens on PORT, knows no health path."""
+
+APPS = ROOT / "tests" / "fixtures" / "apps"
+
+
+@pytest.fixture(autouse=True)
+def _no_lab() -> Iterator[None]:
+    expressway("lab", "down")
+    yield
+    expressway("lab", "down")
+
+
+def down() -> None:
+    done = expressway("lab", "down")
+    assert done.returncode == 0, done.stderr
+
+
+def test_down_leaves_nothing_but_the_cache() -> None:
+    up()
+    down()  # now the cache has all that it will have
+    before = host_snapshot.take()
+    stack = up()
+    assert before.added(host_snapshot.take()).keys() >= {
+        "processes",
+        "mounts",
+        "namespaces",
+        "links",
+        "rules",
+        "files",
+    } - {
+        "mounts"  # the machines' overlays are mounted in their own namespaces
+    }, "a lab that is up does not show in the snapshot, so it proves nothing"
+    assert stack.get("/").status_code == 200
+    down()
+    assert before.added(host_snapshot.take()) == {}, "the lab left something behind"
+
+
+def test_down_where_there_is_no_lab_says_so_and_succeeds() -> None:
+    done = expressway("lab", "down")
+    assert (done.returncode, "no lab" in done.stdout) == (0, True), done.stdout
+
+
+def test_a_crashed_lab_is_cleared_away_by_the_next_up() -> None:
+    first = up()
+    for name in (CONTROLLER, API):
+        process = daemon.find(name)
+        assert process, f"{name} does not run"
+        process.kill()
+    machines = {machine["id"] for machine in first.status["machines"]}
+    second = up()
+    assert second.get("/").status_code == 200
+    assert not machines & {machine["id"] for machine in second.status["machines"]}, (
+        "machines of the crashed lab are left"
+    )
+
+
+def test_an_up_that_is_killed_half_way_does_not_hinder_the_next() -> None:
+    started = subprocess.Popen(
+        [str(ROOT / "expressway"), "lab", "up"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while not observation.observe() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(started.pid, signal.SIGKILL)
+    started.wait()
+    assert observation.observe(), "it was killed before a machine was there, so this proves nothing"
+    assert up().get("/").status_code == 200
+
+
+def test_the_controller_goes_on_where_a_killed_one_stopped() -> None:
+    stack = up()
+    before = {machine["id"] for machine in stack.status["machines"]}
+    process = daemon.find(CONTROLLER)
+    assert process
+    process.kill()
+    process.wait()
+    assert stack.get("/").status_code == 200, "without the controller the machines go on"
+    # By a process that ends, as `lab up` does: this one would remain its parent.
+    again = f"from lab import daemon; daemon.start({CONTROLLER!r}, 'lab.controller')"
+    subprocess.run([sys.executable, "-c", again], cwd=ROOT, check=True)
+    time.sleep(5)
+    stack.refresh()
+    assert {machine["id"] for machine in stack.status["machines"]} == before, "a new controller changes nothing"
+    assert stack.get("/items").status_code == 200
+
+
+def test_an_app_that_crashes_at_boot_fails_the_up_with_its_own_last_words(tmp_path: Path) -> None:
+    (tmp_path / "package.json").write_text(
+        '{"name": "crash", "version": "1.0.0", "scripts": {"start": "node server.js"}}'
+    )
+    (tmp_path / "server.js").write_text('console.error("no such config"); process.exit(3)\n')
+    done = expressway("lab", "up", "--app", str(tmp_path), seconds=300)
+    assert done.returncode == 1, done.stdout
+    assert "failed to boot" in done.stderr, done.stderr
+    assert "no such config" in done.stderr, f"the app's own words are missing: {done.stderr}"
+    assert paths.STATE.exists(), "the machines stay for a look"
+
+
+@pytest.mark.parametrize(
+    ("app", "arguments", "mode"),
+    [
+        ("dependency-command", (), "fork"),
+        ("hard-coded-port", ("-c", "expressway:app.port=8080"), "cluster"),
+        ("ignores-signals", (), "cluster"),
+        ("no-health-path", (), "cluster"),
+        ("writes-to-its-folder", (), "cluster"),
+    ],
+)
+def test_an_app_that_makes_no_allowances_runs_unmodified(app: str, arguments: tuple[str, ...], mode: str) -> None:
+    stack = up("--app", str(APPS / app), *arguments)
+    assert stack.get("/").status_code == 200
+    assert stack.status["app"]["mode"] == mode, stack.status["app"]
+    assert (mode == "cluster") or stack.status["app"]["reason"], "status says why it runs as one process"
+
+
+def test_an_express_app_from_the_npm_registry_runs_unmodified(tmp_path: Path) -> None:
+    npm = [str(ROOT / ".venv" / "bin" / "npm"), "pack", FOREIGN_APP, "--silent"]
+    environment = os.environ | {"PATH": f"{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}"}
+    packed = subprocess.run(
+        npm, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    ).stdout.strip()
+    with tarfile.open(tmp_path / packed) as archive:
+        archive.extractall(tmp_path, filter="data")
+    stack = up("--app", str(tmp_path / "package"))
+    answer = stack.get("/")
+    assert answer.status_code == 200
+    assert "<title>Node-RED</title>" in answer.text, answer.text[:300]
