@@ -1,6 +1,5 @@
 """EC2 as AWS has it, where moto differs and the stack would notice."""
 
-import ipaddress
 from typing import Any
 
 from moto.core.exceptions import ServiceException
@@ -8,11 +7,10 @@ from moto.ec2.models import ec2_backends, elastic_ip_addresses, elastic_network_
 from moto.ec2.models.instances import Instance
 
 from lab.api.patching import around, instead
+from lab.network.addresses import HOST, PUBLIC
 
-PUBLIC = ipaddress.ip_network("198.51.100.0/24")
-"""Where the lab's public addresses come from: set aside for documentation (RFC 5737), so nobody's."""
-
-_last = 0
+_ADDRESSES = [str(address) for address in PUBLIC.hosts() if address != HOST]
+_last = -1
 
 
 class NoPublicAddressError(ServiceException):
@@ -33,12 +31,11 @@ def public_address() -> str:
     """A free public address. In turn, so that one just released isn't handed out at once."""
     global _last
     taken = _public_addresses_in_use()
-    size = PUBLIC.num_addresses - 2
-    for step in range(1, size + 1):
-        candidate = str(PUBLIC[1 + (_last + step - 1) % size])
-        if candidate not in taken:
-            _last = (_last + step) % size
-            return candidate
+    for step in range(1, len(_ADDRESSES) + 1):
+        place = (_last + step) % len(_ADDRESSES)
+        if _ADDRESSES[place] not in taken:
+            _last = place
+            return _ADDRESSES[place]
     raise NoPublicAddressError()
 
 

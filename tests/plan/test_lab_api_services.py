@@ -10,6 +10,7 @@ import pytest
 import requests
 from botocore.exceptions import ClientError
 
+from lab.network.addresses import HOST, PUBLIC
 from tests.plan.lab_api_server import NEW_EDGE, PLAIN_X86, ApiServer
 from tests.plan.lab_fleet import Fleet
 
@@ -169,6 +170,22 @@ def test_public_addresses_are_the_labs_own_and_different(fleet: Fleet) -> None:
     assert all(each.startswith("198.51.100.") for each in public), public
     fleet.ec2.release_address(AllocationId=addresses[-1]["AllocationId"])
     assert fleet.ec2.allocate_address(Domain="vpc")["PublicIp"] not in public, "one just released rests"
+
+
+def test_every_public_address_is_given_but_never_that_of_the_host(fleet: Fleet) -> None:
+    given: dict[str, str] = {}
+
+    def take_all() -> None:
+        for _ in range(PUBLIC.num_addresses):
+            address = fleet.ec2.allocate_address(Domain="vpc")
+            given[address["PublicIp"]] = address["AllocationId"]
+
+    with pytest.raises(ClientError, match="InsufficientAddressCapacity"):
+        take_all()
+    for allocation in given.values():
+        fleet.ec2.release_address(AllocationId=allocation)
+    assert len(given) > 200, "nearly the whole network: other tests have some"
+    assert str(HOST) not in given, "machines see this host at it"
 
 
 def test_an_elastic_address_is_free_again_when_its_instance_ends(fleet: Fleet) -> None:
