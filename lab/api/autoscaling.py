@@ -25,11 +25,15 @@ def install() -> None:
         Backend, "notify_terminate_instances", lambda _self, _instance_ids: None
     )  # the next step's health check sees it
     around(Backend, "set_desired_capacity", _set_desired_capacity)
+    around(Backend, "put_scaling_policy", _keep_policy)
     around(Response, "create_auto_scaling_group", _create_group)
+    around(Response, "update_auto_scaling_group", _update_warm_up)
     instead(Response, "delete_auto_scaling_group", _delete_group)
     around(Response, "put_lifecycle_hook", _put_hook)
     around(Response, "delete_lifecycle_hook", _delete_hook)
     around(Response, "put_scaling_policy", _put_policy)
+    instead(Response, "delete_policy", _delete_policy)
+    instead(Response, "execute_policy", _execute_policy)
     instead(Response, "describe_scaling_activities", _describe_activities)
     add(Response, "complete_lifecycle_action", _complete_action)
     add(Response, "record_lifecycle_action_heartbeat", _heartbeat)
@@ -72,9 +76,27 @@ def _create_group(original: Any, response: Any) -> Any:
         raise AutoscalingClientError("AlreadyExists", message)
     _check_sizes(params["MinSize"], params["MaxSize"], params.get("DesiredCapacity"))
     result = original(response)
+    _set_warm_up(response)
     for hook in params.get("LifecycleHookSpecificationList", []):
         _add_hook(response.autoscaling_backend, name, hook)
     return result
+
+
+def _update_warm_up(original: Any, response: Any) -> Any:
+    result = original(response)
+    _set_warm_up(response)
+    return result
+
+
+def _set_warm_up(response: Any) -> None:
+    """moto drops it. -1 takes it away.
+
+    Source: https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_UpdateAutoScalingGroup.html
+    """
+    given = response._get_int_param("DefaultInstanceWarmup")
+    if given is not None:
+        group = response.autoscaling_backend.autoscaling_groups[response._get_param("AutoScalingGroupName")]
+        group.default_instance_warmup = None if given == -1 else given
 
 
 def _check_sizes(low: int, high: int, wanted: int | None) -> None:
@@ -96,7 +118,7 @@ def _delete_group(response: Any) -> Any:
     for hook in backend.describe_lifecycle_hooks(name):
         backend.delete_lifecycle_hook(name, hook.name)
     for policy in backend.describe_policies(autoscaling_group_name=name):
-        backend.delete_policy(policy.name)
+        backend.delete_policy((name, policy.name))
     del backend.autoscaling_groups[name]
     return EmptyResult()
 
@@ -143,6 +165,40 @@ def _put_policy(original: Any, response: Any) -> Any:
     _group(response.autoscaling_backend, response._get_param("AutoScalingGroupName"))
     # moto calls it PolicyArn, which no SDK knows.
     return ActionResult({"PolicyARN": original(response).result["PolicyArn"], "Alarms": []})
+
+
+def _keep_policy(original: Any, backend: Any, name: str, *arguments: Any, **named: Any) -> Any:
+    """A policy's name is its group's: moto knows one policy of a name, and a second group would take it over.
+
+    Source: https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_PutScalingPolicy.html
+    """
+    others, backend.policies = backend.policies, {}
+    try:
+        policy = original(backend, name, *arguments, **named)
+    finally:
+        backend.policies = others
+    backend.policies[policy.auto_scaling_group_name, name] = policy
+    return policy
+
+
+def _delete_policy(response: Any) -> Any:
+    policy = _policy(response)
+    response.autoscaling_backend.delete_policy((policy.auto_scaling_group_name, policy.name))
+    return EmptyResult()
+
+
+def _execute_policy(response: Any) -> Any:
+    _policy(response).execute()
+    return EmptyResult()
+
+
+def _policy(response: Any) -> Any:
+    """The policy that a request names: by its ARN, or by its group's name and its own."""
+    group, name = response._get_param("AutoScalingGroupName"), response._get_param("PolicyName")
+    for policy in response.autoscaling_backend.describe_policies(autoscaling_group_name=group):
+        if name in (policy.name, policy.arn):
+            return policy
+    raise ValidationError(f"PolicyName '{name}' not found")
 
 
 def _terminate_instance(backend: Any, instance_id: str, should_decrement: bool) -> Any:

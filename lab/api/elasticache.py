@@ -33,6 +33,12 @@ class ParameterGroupNotFoundError(ServiceException):
     code = "CacheParameterGroupNotFound"
 
 
+class ParameterGroupInUseError(ServiceException):
+    """A replication group has the parameter group."""
+
+    code = "InvalidCacheParameterGroupState"
+
+
 @dataclass(frozen=True)
 class Node:
     """One member of a replication group; `role` is primary or replica."""
@@ -110,22 +116,28 @@ def _create(original: Any, group: Any, *args: Any, **kwargs: Any) -> None:
         raise UnknownVersionError(f"Cannot find version {version} for redis")
     original(group, *args, **kwargs)
     group.status = "creating"
+    group.engine_version = version or VERSIONS[-1]
+    group.auto_minor_version_upgrade = kwargs.get("auto_minor_version_upgrade") in (None, True, "true")
     # Kept for the machine; no shape of the API has it, so no answer shows it.
     group.auth_token = kwargs.get("auth_token")
-    account, region = kwargs["account_id"], kwargs["region_name"]
-    subnets = models.elasticache_backends[account][region].describe_cache_subnet_groups(group.cache_subnet_group_name)
     group.interfaces = []
-    for index, member in enumerate(group.member_clusters):
-        # Members spread over the group's zones.
-        subnet = subnets[0].subnets[index % len(subnets[0].subnets)]
-        interface = private_interface(
-            ec2_backends[account][region],
-            subnet["subnet_identifier"],
-            group.security_group_ids,
-            f"ElastiCache {member}",
-        )
-        group.interfaces.append(interface)
-        group.node_groups[0]["node_group_members"][index]["preferred_availability_zone"] = interface.availability_zone
+    for _ in group.member_clusters:
+        place(kwargs["account_id"], kwargs["region_name"], group)
+
+
+def place(account: str, region: str, group: Any) -> None:
+    """Give the first member without one its interface. Members spread over the group's zones."""
+    subnets = models.elasticache_backends[account][region].describe_cache_subnet_groups(group.cache_subnet_group_name)
+    index = len(group.interfaces)
+    subnet = subnets[0].subnets[index % len(subnets[0].subnets)]
+    interface = private_interface(
+        ec2_backends[account][region],
+        subnet["subnet_identifier"],
+        group.security_group_ids,
+        f"ElastiCache {group.member_clusters[index]}",
+    )
+    group.interfaces.append(interface)
+    group.node_groups[0]["node_group_members"][index]["preferred_availability_zone"] = interface.availability_zone
 
 
 def _count_members(original: Any, group: Any, **kwargs: Any) -> None:
@@ -138,6 +150,7 @@ def _delete(original: Any, backend: Any, replication_group_id: str, *args: Any, 
     group = original(backend, replication_group_id, *args, **kwargs)
     for interface in group.interfaces:
         interface.delete()
+    backend.tagging_service.delete_all_tags_for_resource(group.arn)
     return backend.replication_groups.pop(replication_group_id)  # moto keeps it, deleting for ever
 
 
@@ -148,7 +161,7 @@ def _machine(backend: Any, group: Any) -> CacheMachine:
              interface.private_ip_address, interface.subnet.id)
         for member, interface in zip(shard["node_group_members"], group.interfaces, strict=True)
     )  # fmt: skip
-    parameters = _parameter_groups(backend).get(group.cache_parameter_group_name)
+    parameters = parameter_groups(backend).get(group.cache_parameter_group_name)
     return CacheMachine(
         id=group.replication_group_id,
         status=group.status,
@@ -166,22 +179,24 @@ def _machine(backend: Any, group: Any) -> CacheMachine:
     )
 
 
-def _parameter_groups(backend: Any) -> dict[str, Any]:
+def parameter_groups(backend: Any) -> dict[str, Any]:
+    """By name."""
     if not hasattr(backend, "parameter_groups"):
         backend.parameter_groups = {}
     return backend.parameter_groups
 
 
-def _parameter_group(response: Any) -> dict[str, Any]:
+def parameter_group(response: Any) -> dict[str, Any]:
+    """The one that a request names."""
     name = response._get_param("CacheParameterGroupName")
     try:
-        return _parameter_groups(response.elasticache_backend)[name]
+        return parameter_groups(response.elasticache_backend)[name]
     except KeyError:
         raise ParameterGroupNotFoundError(f"CacheParameterGroup {name} not found.") from None
 
 
 def _create_parameters(response: Any) -> Any:
-    groups, name = _parameter_groups(response.elasticache_backend), response._get_param("CacheParameterGroupName")
+    groups, name = parameter_groups(response.elasticache_backend), response._get_param("CacheParameterGroupName")
     if name in groups:
         raise ParameterGroupExistsError(f"CacheParameterGroup {name} already exists.")
     backend = response.elasticache_backend
@@ -199,20 +214,20 @@ def _create_parameters(response: Any) -> Any:
 
 
 def _modify_parameters(response: Any) -> Any:
-    group = _parameter_group(response)
+    group = parameter_group(response)
     for parameter in response._get_param("ParameterNameValues", []):
         group["values"][parameter["ParameterName"]] = parameter["ParameterValue"]
     return ActionResult({"CacheParameterGroupName": group["CacheParameterGroupName"]})
 
 
 def _describe_parameter_groups(response: Any) -> Any:
-    groups = list(_parameter_groups(response.elasticache_backend).values())
+    groups = list(parameter_groups(response.elasticache_backend).values())
     wanted = response._get_param("CacheParameterGroupName")
-    return ActionResult({"CacheParameterGroups": [_parameter_group(response)] if wanted else groups})
+    return ActionResult({"CacheParameterGroups": [parameter_group(response)] if wanted else groups})
 
 
 def _describe_parameters(response: Any) -> Any:
-    values = _parameter_group(response)["values"]
+    values = parameter_group(response)["values"]
     parameters = [
         {"ParameterName": name, "ParameterValue": value, "Source": "user", "DataType": "string", "IsModifiable": True}
         for name, value in values.items()
@@ -221,6 +236,13 @@ def _describe_parameters(response: Any) -> Any:
 
 
 def _delete_parameters(response: Any) -> Any:
-    name = _parameter_group(response)["CacheParameterGroupName"]
-    del _parameter_groups(response.elasticache_backend)[name]
+    group, backend = parameter_group(response), response.elasticache_backend
+    name = group["CacheParameterGroupName"]
+    if any(each.cache_parameter_group_name == name for each in backend.replication_groups.values()):
+        raise ParameterGroupInUseError(
+            f"One or more cache clusters are still members of this parameter group {name}, "
+            "so the group cannot be deleted."
+        )
+    del parameter_groups(backend)[name]
+    backend.tagging_service.delete_all_tags_for_resource(group["ARN"])
     return EmptyResult()

@@ -10,6 +10,7 @@ from typing import Any
 from moto.core.exceptions import ServiceException
 from moto.ec2.models import ec2_backends
 from moto.rds import models
+from moto.rds.exceptions import InvalidParameterCombination
 
 from lab.api.ec2 import private_interface
 from lab.api.patching import around, instead
@@ -79,13 +80,19 @@ def _create(original: Any, database: Any, *args: Any, **kwargs: Any) -> None:
     original(database, *args, **kwargs)
     database.status = "creating"
     database.dbi_resource_id = f"db-{secrets.token_hex(13).upper()}"
-    group = getattr(database, "db_subnet_group", None)
-    if group:
-        backend = ec2_backends[database.account_id][database.region]
-        subnet = min(group._subnets, key=lambda subnet: subnet.availability_zone)
-        description = f"RDSNetworkInterface {database.db_instance_identifier}"
-        database.interface = private_interface(backend, subnet.id, database.vpc_security_group_ids, description)
-        database.availability_zone = subnet.availability_zone
+    if getattr(database, "db_subnet_group", None):
+        place(database, kwargs.get("vpc_security_group_ids"))
+
+
+def place(database: Any, security_groups: list[str] | None) -> None:
+    """Give it an interface in its subnet group; without security groups, in the default one of the group's VPC."""
+    backend: Any = ec2_backends[database.account_id][database.region]
+    group = database.db_subnet_group
+    database.vpc_security_group_ids = security_groups or [backend.get_default_security_group(group.vpc_id).id]
+    subnet = min(group._subnets, key=lambda subnet: subnet.availability_zone)
+    description = f"RDSNetworkInterface {database.db_instance_identifier}"
+    database.interface = private_interface(backend, subnet.id, database.vpc_security_group_ids, description)
+    database.availability_zone = subnet.availability_zone
 
 
 def full_version(asked: str) -> str:
@@ -108,6 +115,12 @@ def _credentials(secret: Any) -> str:
 
 
 def _delete(original: Any, backend: Any, db_instance_identifier: str, *args: Any, **kwargs: Any) -> Any:
+    database = backend.databases.get(db_instance_identifier)
+    named = kwargs.get("skip_final_snapshot") or kwargs.get("final_db_snapshot_identifier")
+    if database and not database.deletion_protection and not named:
+        raise InvalidParameterCombination(
+            "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified."
+        )
     database = original(backend, db_instance_identifier, *args, **kwargs)
     if interface := getattr(database, "interface", None):
         interface.delete()

@@ -6,7 +6,21 @@ import threading
 from pathlib import Path
 from types import FrameType
 
-from lab.api import autoscaling, ec2, elasticache, rds, s3, tls
+from lab.api import (
+    autoscaling,
+    dependencies,
+    ec2,
+    elasticache,
+    elasticache_changes,
+    launch_templates,
+    rds,
+    rds_changes,
+    s3,
+    secretsmanager,
+    security_groups,
+    tls,
+    vpc,
+)
 from lab.api.application import Api
 from lab.api.changes import Changes
 from lab.api.control import Control
@@ -44,7 +58,20 @@ def serve(port: int, region: str, tls_address: str | None, tls_port: int, tls_di
 
 def install() -> None:
     """All of the lab's changes to moto."""
-    for module in (autoscaling, ec2, elasticache, rds, s3):
+    for module in (
+        autoscaling,
+        dependencies,
+        ec2,
+        elasticache,
+        elasticache_changes,
+        launch_templates,
+        rds,
+        rds_changes,
+        s3,
+        secretsmanager,
+        security_groups,
+        vpc,
+    ):
         module.install()
 
 

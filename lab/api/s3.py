@@ -1,21 +1,26 @@
-"""S3 as AWS has it, where moto differs and the stack would notice: conditions in bucket policies."""
+"""S3 as AWS has it, where moto differs and the stack would notice: bucket policies' conditions, lifecycle rules."""
 
 import json
 from typing import Any
 
 from moto.iam.access_control import IAMPolicy
 from moto.s3.models import FakeBucket, S3Backend
+from moto.s3.responses import S3Response
 
 from lab.api.patching import around
 
 # Both sides count as TLS: the plain one is this host's own loopback, that no packet leaves.
 CONTEXT = {("Bool", "aws:SecureTransport"): "true"}
 
+NEWER = "NewerNoncurrentVersions"
+
 
 def install() -> None:
     """Change moto's S3. Once a process, before the first request."""
     around(FakeBucket, "get_permission", _get_permission)
     around(S3Backend, "put_bucket_policy", _put_policy)
+    around(FakeBucket, "set_lifecycle", _set_lifecycle)
+    around(S3Response, "get_bucket_lifecycle", _get_lifecycle)
 
 
 def _get_permission(original: Any, bucket: Any, action: str, resource: str) -> Any:
@@ -48,3 +53,24 @@ def _tests(statement: dict[str, Any]) -> dict[tuple[str, str], Any]:
 
 def _applies(statement: dict[str, Any]) -> bool:
     return all(str(wanted).lower() == CONTEXT[test] for test, wanted in _tests(statement).items())
+
+
+def _set_lifecycle(original: Any, bucket: Any, rules: list[dict[str, Any]]) -> None:
+    """moto forgets how many newer versions an old one has to have before it goes."""
+    original(bucket, rules)
+    for kept, given in zip(bucket.rules, rules, strict=True):
+        kept.newer_noncurrent_versions = (given.get("NoncurrentVersionExpiration") or {}).get(NEWER)
+
+
+def _get_lifecycle(original: Any, response: Any) -> Any:
+    rules, serialized = response.backend.get_bucket_lifecycle(response.bucket_name), response.serialized
+
+    def complete(answer: Any) -> Any:
+        for told, kept in zip(answer.result["Rules"], rules, strict=True):
+            if kept.newer_noncurrent_versions:
+                told["NoncurrentVersionExpiration"][NEWER] = kept.newer_noncurrent_versions
+        return serialized(answer)
+
+    if rules:
+        response.serialized = complete
+    return original(response)

@@ -1,13 +1,23 @@
 """boto3 clients for the lab's API."""
 
+import re
 import threading
 from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 ACCOUNT_CREDENTIALS = {"aws_access_key_id": "lab", "aws_secret_access_key": "lab"}
 """The API checks no signatures: any key is the lab's only account."""
+
+
+_MISSING = re.compile(r"NotFound|NoSuch(Entity|Bucket|Key|Tag|Public|Life)|^404$|ResourceNotFound")
+
+
+def says_missing(error: BaseException) -> bool:
+    """Whether the API says that what was asked for is not there. Each service has its own words for it."""
+    return isinstance(error, ClientError) and bool(_MISSING.search(error.response.get("Error", {}).get("Code", "")))
 
 
 class Aws:

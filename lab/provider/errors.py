@@ -13,7 +13,11 @@ class UnknownTypeError(ProviderError):
 
 
 class InputError(ProviderError):
-    """An input that the type doesn't take, or one that it lacks."""
+    """An input that the type doesn't take, or one that it lacks: `input`, where it is a single one."""
+
+    def __init__(self, message: str, input_name: str = "") -> None:
+        super().__init__(message)
+        self.input = input_name
 
 
 class ResourceError(ProviderError):

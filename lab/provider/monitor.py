@@ -18,7 +18,7 @@ from lab.provider import registry
 from lab.provider.aws import Aws
 from lab.provider.errors import ProviderError, ResourceError
 from lab.provider.resource import Created, Properties, random_suffix
-from lab.provider.values import has_secret, plain, secret
+from lab.provider.values import plain
 
 STACK_TYPE = "pulumi:pulumi:Stack"
 
@@ -68,11 +68,7 @@ class Provider(Mocks):
             created = Created("", {}) if self._preview else kind.create(self._aws, plain(inputs))
         except Exception as error:
             raise ResourceError(args.typ, args.name, error) from error
-        state = {**inputs, **created.outputs}
-        for name in kind.secret_outputs:
-            if name in state and not has_secret(state[name]):
-                state[name] = secret(state[name])
-        return created.id, state
+        return created.id, kind.state(inputs, created.outputs)
 
 
 class Monitor(MockMonitor):

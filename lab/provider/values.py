@@ -1,12 +1,21 @@
 """Property values between Pulumi's wire form and boto3's. Pure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+
+import pulumi
+from pulumi.runtime import rpc
 
 from lab.provider.errors import InputError
 
 SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270"}
 """What marks a map as a secret on the wire; its `value` is the secret."""
+
+UNKNOWN = rpc.UNKNOWN
+"""What stands in a preview for a value that only an update gives."""
+
+_SIGNATURE = "4dabf18193072939515e22adb298388d"
+_ASSET = "c44067f5952c0a294b673a41bacd8c17"
 
 Spec = Mapping[str, "str | tuple[str, Spec] | tuple[str, Callable[[Any], Any]]"]
 """Pulumi's property name -> boto3's, with the spec of what is inside or with a conversion."""
@@ -23,6 +32,19 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value
+
+
+def arguments(value: Any) -> Any:
+    """Plain, and with assets as the SDK's objects: what a call to the API is made from."""
+    return _assets(plain(value))
+
+
+def _assets(value: Any) -> Any:
+    if isinstance(value, dict):
+        if value.get(_SIGNATURE) == _ASSET:
+            return pulumi.StringAsset(value["text"]) if "text" in value else pulumi.FileAsset(value["path"])
+        return {key: _assets(item) for key, item in value.items()}
+    return [_assets(item) for item in value] if isinstance(value, list) else value
 
 
 def has_secret(value: Any) -> bool:
@@ -57,6 +79,37 @@ def translate(value: Any, spec: Spec, where: str) -> Any:
         else:
             translated[target[0]] = translate(item, target[1], f"{where}.{key}")
     return translated
+
+
+def untranslate(value: Any, spec: Spec, back: Mapping[Any, Callable[[Any], Any]] | None = None) -> Any:
+    """What `translate` made, in Pulumi's words again. `back` has for a conversion of `spec` the one that undoes it."""
+    if isinstance(value, list):
+        return [untranslate(item, spec, back) for item in value]
+    names: dict[str, Any] = {}
+    for key, target in spec.items():
+        name, inner = (target, None) if isinstance(target, str) else target
+        item = value.get(name)
+        if item is None:
+            continue
+        if inner is None:
+            names[key] = item
+        elif callable(inner):
+            undo = (back or {}).get(inner)
+            names[key] = undo(item) if undo else item
+        else:
+            names[key] = untranslate(item, inner, back)
+    return names
+
+
+def unless_default(value: Any, default: Any, known: Any) -> Any:
+    """An input as the API has it; None for a default that nobody gave, as a program that leaves it out would say."""
+    return None if value == default and known is None else value
+
+
+def batches(items: Sequence[Any], size: int) -> Iterator[list[Any]]:
+    """As many at a time as AWS takes in one call."""
+    for start in range(0, len(items), size):
+        yield list(items[start : start + size])
 
 
 def aws_tags(tags: Mapping[str, str]) -> list[dict[str, str]]:

@@ -8,11 +8,16 @@ from collections.abc import Iterator
 
 import pytest
 
+from lab.provider import server
+from lab.provider.aws import Aws
 from tests.plan.applied_stack import Applied
 from tests.plan.built_artifacts import fill
 from tests.plan.lab_api_server import ROOT, ApiServer, running_api
+from tests.plan.provider_client import ProviderClient
+from tests.plan.provider_world import World
 
 NODE, ARCH = 24, "x64"
+DEFAULT_TAGS = {"project": "contract", "stack": "lab"}
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +48,19 @@ def applied(api: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Applied
     for event in events[:-1]:
         applied.ids[event["type"]][event["name"]] = event["id"]
     return applied
+
+
+@pytest.fixture(scope="session")
+def provider(api: ApiServer) -> Iterator[ProviderClient]:
+    """A configured provider."""
+    running, port = server.serve(api.endpoint)
+    client = ProviderClient(port)
+    client.configure(region="us-east-1", defaultTags={"tags": DEFAULT_TAGS})
+    yield client
+    running.stop(None)
+
+
+@pytest.fixture(scope="session")
+def world(api: ApiServer) -> World:
+    """What the resources refer to."""
+    return World(Aws(api.endpoint, "us-east-1"))

@@ -188,3 +188,27 @@ def test_a_scaling_policy_has_an_arn(fleet: Fleet) -> None:
         },
     )
     assert f"autoScalingGroupName/{group}" in policy["PolicyARN"]
+
+
+def test_a_scaling_policy_has_its_name_in_its_group_only(fleet: Fleet) -> None:
+    groups = [fleet.create(0), fleet.create(0)]
+    for size, group in enumerate(groups, 1):
+        fleet.autoscaling.put_scaling_policy(
+            AutoScalingGroupName=group, PolicyName="size", AdjustmentType="ExactCapacity", ScalingAdjustment=size
+        )
+    fleet.autoscaling.execute_policy(AutoScalingGroupName=groups[1], PolicyName="size")
+    assert [len(fleet.members(group)) for group in groups] == [0, 2]
+    fleet.autoscaling.delete_policy(AutoScalingGroupName=groups[1], PolicyName="size")
+    left = fleet.autoscaling.describe_policies(PolicyNames=["size"])["ScalingPolicies"]
+    assert [policy["AutoScalingGroupName"] for policy in left] == [groups[0]], "the other group keeps its own"
+    with pytest.raises(ClientError, match="not found"):
+        fleet.autoscaling.delete_policy(AutoScalingGroupName=groups[1], PolicyName="size")
+
+
+def test_a_warm_up_is_kept_until_it_is_taken_away(fleet: Fleet) -> None:
+    group = fleet.create(0, DefaultInstanceWarmup=30)
+    assert fleet.describe(group)["DefaultInstanceWarmup"] == 30
+    fleet.autoscaling.update_auto_scaling_group(AutoScalingGroupName=group, DefaultInstanceWarmup=60)
+    assert fleet.describe(group)["DefaultInstanceWarmup"] == 60
+    fleet.autoscaling.update_auto_scaling_group(AutoScalingGroupName=group, DefaultInstanceWarmup=-1)
+    assert "DefaultInstanceWarmup" not in fleet.describe(group)

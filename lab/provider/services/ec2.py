@@ -1,10 +1,27 @@
 """EC2: launch templates and machine images."""
 
+from typing import Any
+
+from typing_extensions import override
+
+from lab.provider import tags
 from lab.provider.aws import Aws
 from lab.provider.errors import InputError
-from lab.provider.resource import Autoname, Created, Invoke, Properties, Resource
+from lab.provider.resource import Autoname, Created, Found, Invoke, Properties, Resource
 from lab.provider.services.network import arn, tag_specification
-from lab.provider.values import Spec, aws_tags, present, translate
+from lab.provider.values import Spec, aws_tags, present, translate, untranslate
+
+SOURCE = "terraform-provider-aws internal/service/ec2/ec2_launch_template.go, ForceNew"
+
+
+def _truth(word: Any) -> bool:
+    """The schema has some truth values as text."""
+    return str(word).lower() == "true"
+
+
+def _word(truth: bool) -> str:
+    return str(truth).lower()
+
 
 DATA: Spec = {
     "imageId": "ImageId",
@@ -30,9 +47,8 @@ DATA: Spec = {
                 {
                     "volumeSize": "VolumeSize",
                     "volumeType": "VolumeType",
-                    # The schema has these two as text.
-                    "encrypted": ("Encrypted", lambda value: str(value).lower() == "true"),
-                    "deleteOnTermination": ("DeleteOnTermination", lambda value: str(value).lower() == "true"),
+                    "encrypted": ("Encrypted", _truth),
+                    "deleteOnTermination": ("DeleteOnTermination", _truth),
                 },
             ),
         },
@@ -41,30 +57,80 @@ DATA: Spec = {
 }
 
 
+BACK = {_truth: _word, aws_tags: tags.as_map}
+"""What undoes the conversions in `DATA`."""
+
+
 class LaunchTemplate(Resource):
-    """How a group's machines are started."""
+    """How a group's machines are started. What is changed makes a new version; no version ever changes."""
 
     pulumi_type = "aws:ec2/launchTemplate:LaunchTemplate"
     optional = (*DATA, "updateDefaultVersion", "description")
     autoname = Autoname(longest=128)
     tagged = True
+    replaces_on = {"name": SOURCE}
+    volatile = {"latestVersion": (), "defaultVersion": ()}
 
+    @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
         """Create it, in its first version."""
-        data = {key: value for key, value in inputs.items() if key in DATA}
         template = aws("ec2").create_launch_template(
             LaunchTemplateName=inputs["name"],
-            LaunchTemplateData=translate(data, DATA, "inputs"),
             TagSpecifications=tag_specification("launch-template", inputs["tagsAll"]),
-            **present(VersionDescription=inputs.get("description")),
+            **_version(inputs),
         )["LaunchTemplate"]
-        identifier = template["LaunchTemplateId"]
-        outputs = {
-            "arn": arn(aws, "launch-template", identifier),
-            "latestVersion": template["LatestVersionNumber"],
-            "defaultVersion": template["DefaultVersionNumber"],
+        return Created(template["LaunchTemplateId"], _template_outputs(aws, template))
+
+    @override
+    def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
+        """Its latest version: the one that the next is made from, whichever is the default."""
+        templates = aws("ec2").describe_launch_templates(LaunchTemplateIds=[identifier])["LaunchTemplates"]
+        if not templates:
+            return None
+        version = aws("ec2").describe_launch_template_versions(LaunchTemplateId=identifier, Versions=["$Latest"])
+        latest = version["LaunchTemplateVersions"][0]
+        inputs = {
+            **dict.fromkeys(DATA),
+            **untranslate(latest["LaunchTemplateData"], DATA, BACK),
+            "name": templates[0]["LaunchTemplateName"],
+            "description": latest.get("VersionDescription") or None,
+            "tags": tags.as_map(templates[0].get("Tags", [])),
         }
-        return Created(identifier, outputs)
+        return Found(identifier, inputs, _template_outputs(aws, templates[0]))
+
+    @override
+    def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
+        """Make a version of what is new. Groups that name a version by number go on with theirs."""
+        ec2, latest = aws("ec2"), old["latestVersion"]
+        if any(old.get(key) != new.get(key) for key in (*DATA, "description")):
+            made = ec2.create_launch_template_version(LaunchTemplateId=identifier, **_version(new))
+            latest = made["LaunchTemplateVersion"]["VersionNumber"]
+        if new.get("updateDefaultVersion"):
+            ec2.modify_launch_template(LaunchTemplateId=identifier, DefaultVersion=str(latest))
+        tags.set_ec2(aws, identifier, old["tagsAll"], new["tagsAll"])
+        templates = ec2.describe_launch_templates(LaunchTemplateIds=[identifier])["LaunchTemplates"]
+        return _template_outputs(aws, templates[0])
+
+    @override
+    def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
+        """Delete it, with all versions. AWS does not ask whether a group still uses it."""
+        aws("ec2").delete_launch_template(LaunchTemplateId=identifier)
+
+
+def _version(inputs: Properties) -> Properties:
+    data = {key: value for key, value in inputs.items() if key in DATA}
+    return {
+        "LaunchTemplateData": translate(data, DATA, "inputs"),
+        **present(VersionDescription=inputs.get("description")),
+    }
+
+
+def _template_outputs(aws: Aws, template: Properties) -> Properties:
+    return {
+        "arn": arn(aws, "launch-template", template["LaunchTemplateId"]),
+        "latestVersion": template["LatestVersionNumber"],
+        "defaultVersion": template["DefaultVersionNumber"],
+    }
 
 
 def _ami(aws: Aws, inputs: Properties) -> Properties:

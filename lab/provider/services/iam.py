@@ -3,9 +3,16 @@
 import json
 from typing import Any
 
+from typing_extensions import override
+
+from lab.provider import tags
 from lab.provider.aws import Aws
-from lab.provider.resource import Autoname, Created, Invoke, Properties, Resource
-from lab.provider.values import aws_tags, present
+from lab.provider.resource import Autoname, Created, Found, Invoke, Properties, Resource
+from lab.provider.values import aws_tags, present, unless_default
+
+ROLE = "terraform-provider-aws internal/service/iam/role.go, ForceNew"
+ROLE_POLICY = "terraform-provider-aws internal/service/iam/role_policy.go, ForceNew"
+INSTANCE_PROFILE = "terraform-provider-aws internal/service/iam/instance_profile.go, ForceNew"
 
 
 class Role(Resource):
@@ -16,7 +23,9 @@ class Role(Resource):
     optional = ("description", "path")
     autoname = Autoname(longest=64)
     tagged = True
+    replaces_on = {"name": ROLE, "path": ROLE}
 
+    @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
         """Create it."""
         role = aws("iam").create_role(
@@ -25,7 +34,40 @@ class Role(Resource):
             Tags=aws_tags(inputs["tagsAll"]),
             **present(Description=inputs.get("description"), Path=inputs.get("path")),
         )["Role"]
-        return Created(inputs["name"], {"arn": role["Arn"], "uniqueId": role["RoleId"]})
+        return Created(inputs["name"], _role_outputs(role))
+
+    @override
+    def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
+        """It, without the policies that other resources put on it."""
+        role = aws("iam").get_role(RoleName=identifier)["Role"]
+        inputs = {
+            "name": identifier,
+            "assumeRolePolicy": _document(role["AssumeRolePolicyDocument"], state.get("assumeRolePolicy")),
+            "description": role.get("Description") or None,
+            "path": unless_default(role["Path"], "/", state.get("path")),
+            "tags": tags.as_map(role.get("Tags", [])),
+        }
+        return Found(identifier, inputs, _role_outputs(role))
+
+    @override
+    def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
+        """Each by a call of its own."""
+        if old["assumeRolePolicy"] != new["assumeRolePolicy"]:
+            aws("iam").update_assume_role_policy(RoleName=identifier, PolicyDocument=_text(new["assumeRolePolicy"]))
+        if old.get("description") != new.get("description"):
+            aws("iam").update_role_description(RoleName=identifier, Description=new.get("description", ""))
+        tags.set_iam_role(aws, identifier, old["tagsAll"], new["tagsAll"])
+        return _role_outputs(aws("iam").get_role(RoleName=identifier)["Role"])
+
+    @override
+    def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
+        """Take it out of every instance profile, then delete it. IAM refuses as long as it has policies."""
+        profiles = aws("iam").list_instance_profiles_for_role(RoleName=identifier)["InstanceProfiles"]
+        for profile in profiles:
+            aws("iam").remove_role_from_instance_profile(
+                InstanceProfileName=profile["InstanceProfileName"], RoleName=identifier
+            )
+        aws("iam").delete_role(RoleName=identifier)
 
 
 class RolePolicy(Resource):
@@ -34,13 +76,35 @@ class RolePolicy(Resource):
     pulumi_type = "aws:iam/rolePolicy:RolePolicy"
     required = ("role", "policy")
     autoname = Autoname(longest=128)
+    replaces_on = {"name": ROLE_POLICY, "role": ROLE_POLICY}
 
+    @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
         """Put it."""
-        aws("iam").put_role_policy(
-            RoleName=inputs["role"], PolicyName=inputs["name"], PolicyDocument=_text(inputs["policy"])
-        )
+        _put_policy(aws, inputs)
         return Created(f"{inputs['role']}:{inputs['name']}", {})
+
+    @override
+    def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
+        """Its document."""
+        found = aws("iam").get_role_policy(**_role_policy(identifier))
+        inputs = {
+            "role": found["RoleName"],
+            "name": found["PolicyName"],
+            "policy": _document(found["PolicyDocument"], state.get("policy")),
+        }
+        return Found(identifier, inputs, {})
+
+    @override
+    def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
+        """Put it again."""
+        _put_policy(aws, new)
+        return {}
+
+    @override
+    def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
+        """Take it off the role."""
+        aws("iam").delete_role_policy(**_role_policy(identifier))
 
 
 class InstanceProfile(Resource):
@@ -50,7 +114,9 @@ class InstanceProfile(Resource):
     optional = ("role", "path")
     autoname = Autoname(longest=128)
     tagged = True
+    replaces_on = {"name": INSTANCE_PROFILE, "path": INSTANCE_PROFILE}
 
+    @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
         """Create it, and put the role into it."""
         profile = aws("iam").create_instance_profile(
@@ -60,7 +126,67 @@ class InstanceProfile(Resource):
         )["InstanceProfile"]
         if "role" in inputs:
             aws("iam").add_role_to_instance_profile(InstanceProfileName=inputs["name"], RoleName=inputs["role"])
-        return Created(inputs["name"], {"arn": profile["Arn"], "uniqueId": profile["InstanceProfileId"]})
+        return Created(inputs["name"], _profile_outputs(profile))
+
+    @override
+    def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
+        """It, with the one role that it may have."""
+        profile = aws("iam").get_instance_profile(InstanceProfileName=identifier)["InstanceProfile"]
+        roles = [role["RoleName"] for role in profile["Roles"]]
+        inputs = {
+            "name": identifier,
+            "role": roles[0] if roles else None,
+            "path": unless_default(profile["Path"], "/", state.get("path")),
+            "tags": tags.as_map(profile.get("Tags", [])),
+        }
+        return Found(identifier, inputs, _profile_outputs(profile))
+
+    @override
+    def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
+        """Another role for the one that is in it."""
+        if old.get("role") != new.get("role"):
+            _take_roles_out(aws, identifier)
+            if "role" in new:
+                aws("iam").add_role_to_instance_profile(InstanceProfileName=identifier, RoleName=new["role"])
+        tags.set_iam_instance_profile(aws, identifier, old["tagsAll"], new["tagsAll"])
+        return _profile_outputs(aws("iam").get_instance_profile(InstanceProfileName=identifier)["InstanceProfile"])
+
+    @override
+    def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
+        """Take the role out, then delete it: IAM deletes only empty ones."""
+        _take_roles_out(aws, identifier)
+        aws("iam").delete_instance_profile(InstanceProfileName=identifier)
+
+
+def _role_outputs(role: Properties) -> Properties:
+    return {"arn": role["Arn"], "uniqueId": role["RoleId"]}
+
+
+def _profile_outputs(profile: Properties) -> Properties:
+    return {"arn": profile["Arn"], "uniqueId": profile["InstanceProfileId"]}
+
+
+def _put_policy(aws: Aws, inputs: Properties) -> None:
+    aws("iam").put_role_policy(
+        RoleName=inputs["role"], PolicyName=inputs["name"], PolicyDocument=_text(inputs["policy"])
+    )
+
+
+def _role_policy(identifier: str) -> Properties:
+    role, _, name = identifier.partition(":")
+    return {"RoleName": role, "PolicyName": name}
+
+
+def _take_roles_out(aws: Aws, profile: str) -> None:
+    for role in aws("iam").get_instance_profile(InstanceProfileName=profile)["InstanceProfile"]["Roles"]:
+        aws("iam").remove_role_from_instance_profile(InstanceProfileName=profile, RoleName=role["RoleName"])
+
+
+def _document(found: Any, known: Any) -> Any:
+    """A policy that the API gives as a map: in the words that are known if it says the same, else as text."""
+    if known is not None and found == (json.loads(known) if isinstance(known, str) else known):
+        return known
+    return json.dumps(found) if known is None or isinstance(known, str) else found
 
 
 def _text(document: Any) -> str:

@@ -1,8 +1,25 @@
 """RDS: database instances and their groups."""
 
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from typing_extensions import override
+
+from lab.provider import tags
 from lab.provider.aws import Aws
-from lab.provider.resource import Autoname, Created, Properties, Resource
-from lab.provider.values import Spec, aws_tags, present, translate
+from lab.provider.resource import Autoname, Created, Found, Properties, Resource
+from lab.provider.values import Spec, aws_tags, batches, present, translate, unless_default, untranslate
+
+SUBNET_GROUP = "terraform-provider-aws internal/service/rds/subnet_group.go, ForceNew"
+PARAMETER_GROUP = "terraform-provider-aws internal/service/rds/parameter_group.go, ForceNew"
+INSTANCE_SOURCE = "terraform-provider-aws internal/service/rds/instance.go, ForceNew"
+
+DESCRIPTION = "Managed by Pulumi"
+AT_ONCE = 20
+"""How many parameters RDS changes in one call."""
+
+PARAMETER: Spec = {"name": "ParameterName", "value": ("ParameterValue", str), "applyMethod": "ApplyMethod"}
+APPLY_METHOD = "immediate"
 
 INSTANCE: Spec = {
     "allocatedStorage": "AllocatedStorage",
@@ -26,8 +43,20 @@ INSTANCE: Spec = {
     "username": "MasterUsername",
     "vpcSecurityGroupIds": "VpcSecurityGroupIds",
 }
-LOCAL = ("applyImmediately", "finalSnapshotIdentifier", "skipFinalSnapshot")
+LOCAL = ("allowMajorVersionUpgrade", "applyImmediately", "finalSnapshotIdentifier", "skipFinalSnapshot")
 """What matters at an update or a deletion only."""
+
+REPLACES = ("dbName", "engine", "storageEncrypted", "username")
+RENAMED = {"identifier": "NewDBInstanceIdentifier", "port": "DBPortNumber"}
+"""Inputs that a modification calls otherwise than a creation."""
+FALLBACKS = {
+    "autoMinorVersionUpgrade": True,
+    "copyTagsToSnapshot": False,
+    "deletionProtection": False,
+    "manageMasterUserPassword": False,
+    "publiclyAccessible": False,
+}
+"""What an input goes back to when it is taken away; any other then stays what it is, as with the AWS provider."""
 
 
 class SubnetGroup(Resource):
@@ -38,16 +67,38 @@ class SubnetGroup(Resource):
     optional = ("description",)
     autoname = Autoname(lower=True)
     tagged = True
+    replaces_on: ClassVar[Mapping[str, str]] = {"name": SUBNET_GROUP}
 
+    @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
         """Create it."""
-        group = aws("rds").create_db_subnet_group(
-            DBSubnetGroupName=inputs["name"],
-            DBSubnetGroupDescription=inputs.get("description", "Managed by Pulumi"),
-            SubnetIds=inputs["subnetIds"],
-            Tags=aws_tags(inputs["tagsAll"]),
-        )["DBSubnetGroup"]
-        return Created(inputs["name"], {"arn": group["DBSubnetGroupArn"], "vpcId": group["VpcId"]})
+        group = aws("rds").create_db_subnet_group(**_subnet_group(inputs), Tags=aws_tags(inputs["tagsAll"]))
+        return Created(inputs["name"], _subnet_group_outputs(group["DBSubnetGroup"]))
+
+    @override
+    def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
+        """It."""
+        group = aws("rds").describe_db_subnet_groups(DBSubnetGroupName=identifier)["DBSubnetGroups"][0]
+        inputs = {
+            "name": group["DBSubnetGroupName"],
+            "description": unless_default(group["DBSubnetGroupDescription"], DESCRIPTION, state.get("description")),
+            "subnetIds": [subnet["SubnetIdentifier"] for subnet in group["Subnets"]],
+            "tags": tags.of_rds(aws, group["DBSubnetGroupArn"]),
+        }
+        return Found(identifier, inputs, _subnet_group_outputs(group))
+
+    @override
+    def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
+        """Description and subnets go together."""
+        if _subnet_group(old) != _subnet_group(new):
+            aws("rds").modify_db_subnet_group(**_subnet_group(new))
+        tags.set_rds(aws, old["arn"], old["tagsAll"], new["tagsAll"])
+        return {}
+
+    @override
+    def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
+        """Delete it."""
+        aws("rds").delete_db_subnet_group(DBSubnetGroupName=identifier)
 
 
 class ParameterGroup(Resource):
@@ -58,23 +109,54 @@ class ParameterGroup(Resource):
     optional = ("description", "parameters")
     autoname = Autoname(lower=True)
     tagged = True
+    replaces_on: ClassVar[Mapping[str, str]] = {
+        "description": PARAMETER_GROUP,
+        "family": PARAMETER_GROUP,
+        "name": PARAMETER_GROUP,
+    }
 
+    @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
         """Create it, and set its parameters."""
         group = aws("rds").create_db_parameter_group(
             DBParameterGroupName=inputs["name"],
             DBParameterGroupFamily=inputs["family"],
-            Description=inputs.get("description", "Managed by Pulumi"),
+            Description=inputs.get("description", DESCRIPTION),
             Tags=aws_tags(inputs["tagsAll"]),
         )["DBParameterGroup"]
-        spec: Spec = {"name": "ParameterName", "value": ("ParameterValue", str), "applyMethod": "ApplyMethod"}
-        parameters = translate(inputs.get("parameters", []), spec, "parameters")
-        if parameters:
-            aws("rds").modify_db_parameter_group(
-                DBParameterGroupName=inputs["name"],
-                Parameters=[{"ApplyMethod": "immediate"} | parameter for parameter in parameters],
-            )
+        _set_parameters(aws, inputs["name"], {}, inputs)
         return Created(inputs["name"], {"arn": group["DBParameterGroupArn"]})
+
+    @override
+    def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
+        """It, with the parameters that are not as the family has them."""
+        groups = aws("rds").describe_db_parameter_groups(DBParameterGroupName=identifier)["DBParameterGroups"]
+        if not groups:
+            return None
+        pages = (
+            aws("rds").get_paginator("describe_db_parameters").paginate(DBParameterGroupName=identifier, Source="user")
+        )
+        found = [parameter for page in pages for parameter in page["Parameters"]]
+        inputs = {
+            "name": groups[0]["DBParameterGroupName"],
+            "family": groups[0]["DBParameterGroupFamily"],
+            "description": unless_default(groups[0]["Description"], DESCRIPTION, state.get("description")),
+            "parameters": _as_given(untranslate(found, PARAMETER, {str: str}), state.get("parameters")),
+            "tags": tags.of_rds(aws, groups[0]["DBParameterGroupArn"]),
+        }
+        return Found(identifier, inputs, {"arn": groups[0]["DBParameterGroupArn"]})
+
+    @override
+    def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
+        """Parameters that are no more get the family's values again."""
+        _set_parameters(aws, identifier, old, new)
+        tags.set_rds(aws, old["arn"], old["tagsAll"], new["tagsAll"])
+        return {}
+
+    @override
+    def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
+        """Delete it."""
+        aws("rds").delete_db_parameter_group(DBParameterGroupName=identifier)
 
 
 class Instance(Resource):
@@ -85,28 +167,147 @@ class Instance(Resource):
     optional = (*(key for key in INSTANCE if key not in ("engine", "identifier", "instanceClass")), *LOCAL)
     autoname = Autoname("identifier", longest=63, lower=True)
     tagged = True
+    replaces_on: ClassVar[Mapping[str, str]] = dict.fromkeys(REPLACES, INSTANCE_SOURCE)
+    volatile = {
+        "address": ("identifier",),
+        "arn": ("identifier",),
+        "endpoint": ("identifier", "port"),
+        "engineVersionActual": ("engineVersion",),
+        "masterUserSecretKmsKeyId": ("manageMasterUserPassword",),
+        "masterUserSecrets": ("manageMasterUserPassword",),
+        "status": (),
+    }
 
+    @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
         """Create it."""
         given = {key: value for key, value in inputs.items() if key in INSTANCE}
         instance = aws("rds").create_db_instance(
             Tags=aws_tags(inputs["tagsAll"]), **translate(given, INSTANCE, "inputs")
         )["DBInstance"]
-        address, port = instance["Endpoint"]["Address"], instance["Endpoint"]["Port"]
-        secret = instance.get("MasterUserSecret")
-        outputs = {
-            "address": address,
-            "port": port,
-            "endpoint": f"{address}:{port}",
-            "arn": instance["DBInstanceArn"],
-            "resourceId": instance["DbiResourceId"],
-            "engineVersionActual": instance["EngineVersion"],
-            "availabilityZone": instance["AvailabilityZone"],
-            "status": instance["DBInstanceStatus"],
-            "masterUserSecrets": [_secret(secret)] if secret else [],
-            **present(masterUserSecretKmsKeyId=secret.get("KmsKeyId") if secret else None),
+        # Asked for anew, as it is after its creation: the secret in the answer above is still being made.
+        made = _find(aws, instance["DbiResourceId"]) or instance
+        return Created(instance["DbiResourceId"], _instance_outputs(made))
+
+    @override
+    def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
+        """It; an import names it by its identifier, which can change, and its id can't."""
+        instance = _find(aws, identifier)
+        if instance is None:
+            return None
+        endpoint = instance["Endpoint"]
+        inputs = untranslate(instance, INSTANCE) | {
+            "dbSubnetGroupName": instance.get("DBSubnetGroup", {}).get("DBSubnetGroupName"),
+            "engineVersion": _version(instance["EngineVersion"], state.get("engineVersion")),
+            "manageMasterUserPassword": unless_default(
+                "MasterUserSecret" in instance, False, state.get("manageMasterUserPassword")
+            ),
+            "parameterGroupName": instance["DBParameterGroups"][0]["DBParameterGroupName"],
+            "port": endpoint["Port"],
+            "vpcSecurityGroupIds": [group["VpcSecurityGroupId"] for group in instance["VpcSecurityGroups"]],
+            "tags": tags.of_rds(aws, instance["DBInstanceArn"]),
         }
-        return Created(instance["DbiResourceId"], outputs)
+        return Found(instance["DbiResourceId"], inputs, _instance_outputs(instance))
+
+    @override
+    def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
+        """In one call, by its old name."""
+        # The tags first: a new name is a new ARN.
+        tags.set_rds(aws, old["arn"], old["tagsAll"], new["tagsAll"])
+        changed = {
+            RENAMED.get(key, str(name)): value
+            for key, name in INSTANCE.items()
+            if key not in REPLACES
+            and old.get(key) != new.get(key)
+            and (value := new.get(key, FALLBACKS.get(key))) is not None
+        }
+        if not changed:
+            return {}
+        instance = aws("rds").modify_db_instance(
+            DBInstanceIdentifier=old["identifier"],
+            AllowMajorVersionUpgrade=new.get("allowMajorVersionUpgrade", False),
+            ApplyImmediately=new.get("applyImmediately", False),
+            **changed,
+        )["DBInstance"]
+        return _instance_outputs(instance)
+
+    @override
+    def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
+        """Delete it, and its backups. RDS refuses while it is protected, or without a name for the last snapshot."""
+        skip = state.get("skipFinalSnapshot", False)
+        aws("rds").delete_db_instance(
+            DBInstanceIdentifier=state["identifier"],
+            DeleteAutomatedBackups=True,
+            SkipFinalSnapshot=skip,
+            **present(FinalDBSnapshotIdentifier=None if skip else state.get("finalSnapshotIdentifier")),
+        )
+
+
+def _subnet_group(inputs: Properties) -> Properties:
+    return {
+        "DBSubnetGroupName": inputs["name"],
+        "DBSubnetGroupDescription": inputs.get("description", DESCRIPTION),
+        "SubnetIds": inputs["subnetIds"],
+    }
+
+
+def _subnet_group_outputs(group: Properties) -> Properties:
+    return {"arn": group["DBSubnetGroupArn"], "vpcId": group["VpcId"]}
+
+
+def _set_parameters(aws: Aws, group: str, old: Properties, new: Properties) -> None:
+    before, after = (_parameters(each) for each in (old, new))
+    changed = [parameter for name, parameter in after.items() if parameter != before.get(name)]
+    for some in batches(changed, AT_ONCE):
+        aws("rds").modify_db_parameter_group(DBParameterGroupName=group, Parameters=some)
+    for some in batches([before[name] for name in before if name not in after], AT_ONCE):
+        aws("rds").reset_db_parameter_group(DBParameterGroupName=group, Parameters=some)
+
+
+def _parameters(inputs: Properties) -> dict[str, Any]:
+    parameters = translate(inputs.get("parameters", []), PARAMETER, "parameters")
+    return {parameter["ParameterName"]: {"ApplyMethod": APPLY_METHOD} | parameter for parameter in parameters}
+
+
+def _as_given(found: list[Properties], given: list[Properties] | None) -> list[Properties] | None:
+    """In the program's order, and without the apply methods that it left to RDS. RDS has an order of its own."""
+    places = {parameter["name"]: (place, parameter) for place, parameter in enumerate(given or [])}
+    for parameter in found:
+        known = places.get(parameter["name"], (0, {}))[1]
+        if "applyMethod" not in known and parameter.get("applyMethod") == APPLY_METHOD:
+            del parameter["applyMethod"]
+    ordered = sorted(found, key=lambda parameter: places.get(parameter["name"], (len(places), {}))[0])
+    return unless_default(ordered, [], given)
+
+
+def _find(aws: Aws, identifier: str) -> Properties | None:
+    for kind in ("dbi-resource-id", "db-instance-id"):
+        found = aws("rds").describe_db_instances(Filters=[{"Name": kind, "Values": [identifier]}])["DBInstances"]
+        if found:
+            return found[0]
+    return None
+
+
+def _version(actual: str, given: str | None) -> str:
+    """A program may give a major version only, of which RDS runs what it likes."""
+    return given if given and f"{actual}.".startswith(f"{given}.") else actual
+
+
+def _instance_outputs(instance: Properties) -> Properties:
+    address, port = instance["Endpoint"]["Address"], instance["Endpoint"]["Port"]
+    secret = instance.get("MasterUserSecret")
+    return {
+        "address": address,
+        "port": port,
+        "endpoint": f"{address}:{port}",
+        "arn": instance["DBInstanceArn"],
+        "resourceId": instance["DbiResourceId"],
+        "engineVersionActual": instance["EngineVersion"],
+        "availabilityZone": instance["AvailabilityZone"],
+        "status": instance["DBInstanceStatus"],
+        "masterUserSecrets": [_secret(secret)] if secret else [],
+        **present(masterUserSecretKmsKeyId=secret.get("KmsKeyId") if secret else None),
+    }
 
 
 def _secret(secret: Properties) -> Properties:

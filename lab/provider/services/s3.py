@@ -1,15 +1,34 @@
 """S3: buckets, what is set on them, and objects."""
 
+import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+from urllib.parse import urlencode
 
 import pulumi
+from botocore.exceptions import ClientError
+from typing_extensions import override
 
-from lab.provider.aws import Aws
-from lab.provider.errors import InputError
-from lab.provider.resource import Autoname, Created, Properties, Resource
-from lab.provider.values import Spec, aws_tags, present, translate
+from lab.provider.aws import Aws, says_missing
+from lab.provider.errors import InputError, ProviderError
+from lab.provider.resource import Autoname, Created, Found, Properties, Resource
+from lab.provider.tags import as_map
+from lab.provider.values import Spec, aws_tags, batches, present, translate, unless_default, untranslate
+
+AT_ONCE = 1000
+"""How many objects S3 deletes in one call."""
+DISABLED = "Disabled"
+
+SOURCES = "terraform-provider-aws internal/service/s3/"
+BUCKET = f"{SOURCES}bucket.go, ForceNew"
+PUBLIC_ACCESS_BLOCK = f"{SOURCES}bucket_public_access_block.go, ForceNew"
+BUCKET_VERSIONING = f"{SOURCES}bucket_versioning.go, ForceNew"
+BUCKET_ENCRYPTION = f"{SOURCES}bucket_server_side_encryption_configuration.go, ForceNew"
+BUCKET_LIFECYCLE = f"{SOURCES}bucket_lifecycle_configuration.go, RequiresReplace"
+BUCKET_POLICY = f"{SOURCES}bucket_policy.go, ForceNew"
+OBJECT = f"{SOURCES}object.go, ForceNew"
 
 ENCRYPTION: Spec = {
     "applyServerSideEncryptionByDefault": (
@@ -32,6 +51,7 @@ LIFECYCLE: Spec = {
         {"daysAfterInitiation": "DaysAfterInitiation"},
     ),
 }
+VERSIONING: Spec = {"status": "Status", "mfaDelete": "MFADelete"}
 PUBLIC_ACCESS: Spec = {
     "blockPublicAcls": "BlockPublicAcls",
     "blockPublicPolicy": "BlockPublicPolicy",
@@ -47,22 +67,38 @@ class Bucket(Resource):
     optional = ("forceDestroy",)
     autoname = Autoname("bucket", longest=63, lower=True)
     tagged = True
+    replaces_on: ClassVar[Mapping[str, str]] = {"bucket": BUCKET}
 
+    @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
         """Create it."""
         name = inputs["bucket"]
         # The oldest region is the one that must not be named.
         place = {} if aws.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": aws.region}}
         aws("s3").create_bucket(Bucket=name, **place)
-        if tags := inputs["tagsAll"]:
-            aws("s3").put_bucket_tagging(Bucket=name, Tagging={"TagSet": aws_tags(tags)})
-        outputs = {
-            "arn": f"arn:aws:s3:::{name}",
-            "region": aws.region,
-            "bucketDomainName": f"{name}.s3.amazonaws.com",
-            "bucketRegionalDomainName": f"{name}.s3.{aws.region}.amazonaws.com",
-        }
-        return Created(name, outputs)
+        _set_bucket_tags(aws, name, {}, inputs["tagsAll"])
+        return Created(name, _bucket_outputs(aws, name))
+
+    @override
+    def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
+        """It; what is set on it are other resources."""
+        aws("s3").head_bucket(Bucket=identifier)
+        return Found(
+            identifier, {"bucket": identifier, "tags": _bucket_tags(aws, identifier)}, _bucket_outputs(aws, identifier)
+        )
+
+    @override
+    def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
+        """Tags."""
+        _set_bucket_tags(aws, identifier, old["tagsAll"], new["tagsAll"])
+        return {}
+
+    @override
+    def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
+        """Delete it, and with `forceDestroy` all that is in it first; else S3 refuses while anything is."""
+        if state.get("forceDestroy"):
+            _delete_versions(aws, identifier, _versions(aws, identifier))
+        aws("s3").delete_bucket(Bucket=identifier)
 
 
 class BucketPublicAccessBlock(Resource):
@@ -71,13 +107,32 @@ class BucketPublicAccessBlock(Resource):
     pulumi_type = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
     required = ("bucket",)
     optional = tuple(PUBLIC_ACCESS)
+    replaces_on: ClassVar[Mapping[str, str]] = {"bucket": PUBLIC_ACCESS_BLOCK}
 
+    @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
-        """Put it."""
-        given = {key: value for key, value in inputs.items() if key != "bucket"}
-        configuration = translate(given, PUBLIC_ACCESS, "inputs")
+        """Put it. What is not given is off."""
+        configuration = {str(name): inputs.get(key, False) for key, name in PUBLIC_ACCESS.items()}
         aws("s3").put_public_access_block(Bucket=inputs["bucket"], PublicAccessBlockConfiguration=configuration)
         return Created(inputs["bucket"], {})
+
+    @override
+    def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
+        """It."""
+        found = aws("s3").get_public_access_block(Bucket=identifier)["PublicAccessBlockConfiguration"]
+        told = untranslate(found, PUBLIC_ACCESS)
+        inputs = {key: unless_default(told.get(key, False), False, state.get(key)) for key in PUBLIC_ACCESS}
+        return Found(identifier, {"bucket": identifier, **inputs}, {})
+
+    @override
+    def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
+        """Put it again."""
+        return self.create(aws, new).outputs
+
+    @override
+    def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
+        """Delete it."""
+        aws("s3").delete_public_access_block(Bucket=identifier)
 
 
 class BucketVersioning(Resource):
@@ -85,13 +140,39 @@ class BucketVersioning(Resource):
 
     pulumi_type = "aws:s3/bucketVersioning:BucketVersioning"
     required = ("bucket", "versioningConfiguration")
+    replaces_on: ClassVar[Mapping[str, str]] = {"bucket": BUCKET_VERSIONING}
 
+    @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
-        """Put it."""
-        spec: Spec = {"status": "Status", "mfaDelete": "MFADelete"}
-        configuration = translate(inputs["versioningConfiguration"], spec, "versioningConfiguration")
-        aws("s3").put_bucket_versioning(Bucket=inputs["bucket"], VersioningConfiguration=configuration)
+        """Put it. `Disabled` is what a new bucket is, and what S3 can't be told."""
+        if inputs["versioningConfiguration"].get("status") != DISABLED:
+            _put_versioning(aws, inputs)
         return Created(inputs["bucket"], {})
+
+    @override
+    def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
+        """It. Every bucket has it."""
+        found = untranslate(aws("s3").get_bucket_versioning(Bucket=identifier), VERSIONING)
+        known = state.get("versioningConfiguration", {}).get("mfaDelete")
+        configuration = present(
+            status=found.get("status", DISABLED), mfaDelete=unless_default(found.get("mfaDelete"), DISABLED, known)
+        )
+        return Found(identifier, {"bucket": identifier, "versioningConfiguration": configuration}, {})
+
+    @override
+    def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
+        """Put it again."""
+        before, after = (each["versioningConfiguration"].get("status") for each in (old, new))
+        if after == DISABLED:
+            raise InputError(f"versioningConfiguration.status cannot be updated from {before} to {after}")
+        _put_versioning(aws, new)
+        return {}
+
+    @override
+    def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
+        """Suspend it: a bucket that has had versions never is without again."""
+        if state["versioningConfiguration"].get("status") != DISABLED:
+            aws("s3").put_bucket_versioning(Bucket=identifier, VersioningConfiguration={"Status": "Suspended"})
 
 
 class BucketServerSideEncryptionConfiguration(Resource):
@@ -99,12 +180,36 @@ class BucketServerSideEncryptionConfiguration(Resource):
 
     pulumi_type = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
     required = ("bucket", "rules")
+    replaces_on: ClassVar[Mapping[str, str]] = {
+        "bucket": f"{SOURCES}bucket_server_side_encryption_configuration.go, ForceNew"
+    }
 
+    @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
         """Put it."""
         configuration = {"Rules": translate(inputs["rules"], ENCRYPTION, "rules")}
         aws("s3").put_bucket_encryption(Bucket=inputs["bucket"], ServerSideEncryptionConfiguration=configuration)
         return Created(inputs["bucket"], {})
+
+    @override
+    def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
+        """It."""
+        found = aws("s3").get_bucket_encryption(Bucket=identifier)["ServerSideEncryptionConfiguration"]["Rules"]
+        rules = untranslate(found, ENCRYPTION)
+        for rule, known in zip(rules, state.get("rules", [{}] * len(rules)), strict=False):
+            if not rule.get("bucketKeyEnabled") and "bucketKeyEnabled" not in known:
+                rule.pop("bucketKeyEnabled", None)
+        return Found(identifier, {"bucket": identifier, "rules": rules}, {})
+
+    @override
+    def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
+        """Put it again."""
+        return self.create(aws, new).outputs
+
+    @override
+    def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
+        """Delete it: S3's own way of encrypting remains."""
+        aws("s3").delete_bucket_encryption(Bucket=identifier)
 
 
 class BucketLifecycleConfiguration(Resource):
@@ -112,7 +217,11 @@ class BucketLifecycleConfiguration(Resource):
 
     pulumi_type = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
     required = ("bucket", "rules")
+    replaces_on: ClassVar[Mapping[str, str]] = {
+        "bucket": f"{SOURCES}bucket_lifecycle_configuration.go, RequiresReplace"
+    }
 
+    @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
         """Put it."""
         rules = translate(inputs["rules"], LIFECYCLE, "rules")
@@ -123,19 +232,57 @@ class BucketLifecycleConfiguration(Resource):
         aws("s3").put_bucket_lifecycle_configuration(Bucket=inputs["bucket"], LifecycleConfiguration=configuration)
         return Created(inputs["bucket"], {})
 
+    @override
+    def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
+        """It."""
+        rules = untranslate(aws("s3").get_bucket_lifecycle_configuration(Bucket=identifier)["Rules"], LIFECYCLE)
+        known = {rule.get("id"): rule for rule in state.get("rules", [])}
+        for rule in rules:
+            _every_object_as_given(rule, known.get(rule.get("id"), {"filter": {}}))
+        return Found(identifier, {"bucket": identifier, "rules": rules}, {})
+
+    @override
+    def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
+        """Put it again."""
+        return self.create(aws, new).outputs
+
+    @override
+    def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
+        """Delete it."""
+        aws("s3").delete_bucket_lifecycle(Bucket=identifier)
+
 
 class BucketPolicy(Resource):
     """Who may do what with a bucket."""
 
     pulumi_type = "aws:s3/bucketPolicy:BucketPolicy"
     required = ("bucket", "policy")
+    replaces_on: ClassVar[Mapping[str, str]] = {"bucket": BUCKET_POLICY}
 
+    @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
         """Put it."""
         policy = inputs["policy"]
         text = policy if isinstance(policy, str) else json.dumps(policy)
         aws("s3").put_bucket_policy(Bucket=inputs["bucket"], Policy=text)
         return Created(inputs["bucket"], {})
+
+    @override
+    def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
+        """It, in the program's words when S3 says the same in others."""
+        found, known = aws("s3").get_bucket_policy(Bucket=identifier)["Policy"], state.get("policy")
+        same = known is not None and json.loads(found) == (json.loads(known) if isinstance(known, str) else known)
+        return Found(identifier, {"bucket": identifier, "policy": known if same else found}, {})
+
+    @override
+    def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
+        """Put it again."""
+        return self.create(aws, new).outputs
+
+    @override
+    def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
+        """Delete it."""
+        aws("s3").delete_bucket_policy(Bucket=identifier)
 
 
 class BucketObjectv2(Resource):
@@ -145,32 +292,139 @@ class BucketObjectv2(Resource):
     required = ("bucket", "key")
     optional = ("source", "content", "contentType", "cacheControl")
     tagged = True
+    replaces_on: ClassVar[Mapping[str, str]] = {"bucket": OBJECT, "key": OBJECT}
+    volatile = {"etag": (), "versionId": ()}
 
+    @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
         """Upload it."""
         answer = aws("s3").put_object(
             Bucket=inputs["bucket"],
             Key=inputs["key"],
             Body=_body(inputs),
+            Tagging=urlencode(inputs["tagsAll"]),
             **present(ContentType=inputs.get("contentType"), CacheControl=inputs.get("cacheControl")),
         )
-        outputs = {
-            "arn": f"arn:aws:s3:::{inputs['bucket']}/{inputs['key']}",
-            "etag": answer["ETag"].strip('"'),
-            "versionId": answer.get("VersionId", ""),
+        return Created(f"{inputs['bucket']}/{inputs['key']}", _object_outputs(inputs, answer))
+
+    @override
+    def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
+        """It, without its content, which S3 has no hash of that could be compared."""
+        bucket, _, key = identifier.removeprefix("s3://").partition("/")
+        place = {"bucket": bucket, "key": key}
+        found = aws("s3").head_object(Bucket=bucket, Key=key)
+        inputs = {
+            **place,
+            "contentType": found.get("ContentType"),
+            "cacheControl": found.get("CacheControl"),
+            "tags": as_map(aws("s3").get_object_tagging(Bucket=bucket, Key=key)["TagSet"]),
         }
-        return Created(inputs["key"], outputs)
+        return Found(f"{bucket}/{key}", inputs, _object_outputs(place, found))
+
+    @override
+    def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
+        """Upload it again, unless nothing but tags changed: an upload is a new version."""
+        if _content(old) != _content(new):
+            return self.create(aws, new).outputs
+        if old["tagsAll"] != new["tagsAll"]:
+            tagging = {"TagSet": aws_tags(new["tagsAll"])}
+            aws("s3").put_object_tagging(Bucket=new["bucket"], Key=new["key"], Tagging=tagging)
+        return {}
+
+    @override
+    def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
+        """Delete it; in a versioned bucket every version of it."""
+        bucket, key = state["bucket"], state["key"]
+        if state.get("versionId"):
+            versions = [version for version in _versions(aws, bucket, key) if version["Key"] == key]
+            _delete_versions(aws, bucket, versions)
+        else:
+            aws("s3").delete_object(Bucket=bucket, Key=key)
+
+
+def _bucket_outputs(aws: Aws, name: str) -> Properties:
+    return {
+        "arn": f"arn:aws:s3:::{name}",
+        "region": aws.region,
+        "bucketDomainName": f"{name}.s3.amazonaws.com",
+        "bucketRegionalDomainName": f"{name}.s3.{aws.region}.amazonaws.com",
+    }
+
+
+def _bucket_tags(aws: Aws, name: str) -> dict[str, str]:
+    try:
+        return as_map(aws("s3").get_bucket_tagging(Bucket=name)["TagSet"])
+    except ClientError as error:
+        if not says_missing(error):
+            raise
+        return {}
+
+
+def _set_bucket_tags(aws: Aws, name: str, old: Properties, new: Properties) -> None:
+    if new and new != old:
+        aws("s3").put_bucket_tagging(Bucket=name, Tagging={"TagSet": aws_tags(new)})
+    elif old and not new:
+        aws("s3").delete_bucket_tagging(Bucket=name)
+
+
+def _versions(aws: Aws, bucket: str, prefix: str = "") -> list[Properties]:
+    """Versions and delete markers; an object of a bucket without versions has one that is called `null`."""
+    pages = aws("s3").get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix)
+    return [
+        {"Key": version["Key"], "VersionId": version["VersionId"]}
+        for page in pages
+        for version in (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
+    ]
+
+
+def _delete_versions(aws: Aws, bucket: str, versions: list[Properties]) -> None:
+    for some in batches(versions, AT_ONCE):
+        answer = aws("s3").delete_objects(Bucket=bucket, Delete={"Objects": some, "Quiet": True})
+        if errors := answer.get("Errors"):
+            raise ProviderError(f"deleting {errors[0]['Key']} of {bucket}: {errors[0]['Message']}")
+
+
+def _put_versioning(aws: Aws, inputs: Properties) -> None:
+    configuration = translate(inputs["versioningConfiguration"], VERSIONING, "versioningConfiguration")
+    aws("s3").put_bucket_versioning(Bucket=inputs["bucket"], VersioningConfiguration=configuration)
+
+
+def _every_object_as_given(rule: Properties, known: Properties) -> None:
+    """No filter, an empty one and one of an empty prefix say the same: it stays as the program has it."""
+    if rule.get("filter") in ({}, {"prefix": ""}) and known.get("filter") in (None, {}, {"prefix": ""}):
+        rule.pop("filter")
+        if "filter" in known:
+            rule["filter"] = known["filter"]
+
+
+def _object_outputs(place: Properties, answer: Properties) -> Properties:
+    return {
+        "arn": f"arn:aws:s3:::{place['bucket']}/{place['key']}",
+        "etag": answer["ETag"].strip('"'),
+        "versionId": answer.get("VersionId", ""),
+    }
+
+
+def _content(inputs: Properties) -> Properties:
+    """What an upload carries, tags aside. Files are compared by their content: where they lie doesn't matter."""
+    told = {key: inputs.get(key) for key in ("content", "contentType", "cacheControl")}
+    source = inputs.get("source")
+    if isinstance(source, dict):  # as the engine keeps it in the state
+        return told | {"source": source.get("hash")}
+    return told | {"source": hashlib.sha256(_body(inputs)).hexdigest() if source else None}
 
 
 def _body(inputs: Properties) -> bytes:
-    if "content" in inputs:
-        return inputs["content"].encode()
     source: Any = inputs.get("source")
+    if source is not None and "content" in inputs:
+        raise InputError("content and source exclude each other", "content")
     if isinstance(source, pulumi.FileAsset):
         return Path(source.path).read_bytes()
     if isinstance(source, pulumi.StringAsset):
         return source.text.encode()
-    raise InputError(f"source must be a FileAsset or a StringAsset, and is {type(source).__name__}")
+    if source is not None:
+        raise InputError(f"source must be a FileAsset or a StringAsset, and is {type(source).__name__}", "source")
+    return inputs.get("content", "").encode()
 
 
 RESOURCES: tuple[type[Resource], ...] = (

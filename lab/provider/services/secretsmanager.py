@@ -1,8 +1,21 @@
 """Secrets Manager: secrets and their versions."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
+from typing_extensions import override
+
+from lab.provider import tags
 from lab.provider.aws import Aws
-from lab.provider.resource import Autoname, Created, Invoke, Properties, Resource
+from lab.provider.resource import Autoname, Created, Found, Invoke, Properties, Resource
 from lab.provider.values import aws_tags, present
+
+SECRET = "terraform-provider-aws internal/service/secretsmanager/secret.go, ForceNew"  # noqa: S105 - no secret
+VERSION = "terraform-provider-aws internal/service/secretsmanager/secret_version.go, ForceNew"
+
+RECOVERY_DAYS = 30
+"""How long a deleted secret can be had back, when the program doesn't say."""
+CURRENT = "AWSCURRENT"
 
 
 class Secret(Resource):
@@ -12,7 +25,9 @@ class Secret(Resource):
     optional = ("description", "recoveryWindowInDays")
     autoname = Autoname(longest=512)
     tagged = True
+    replaces_on: ClassVar[Mapping[str, str]] = {"name": SECRET}
 
+    @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
         """Create it."""
         secret = aws("secretsmanager").create_secret(
@@ -22,6 +37,36 @@ class Secret(Resource):
         )
         return Created(secret["ARN"], {"arn": secret["ARN"]})
 
+    @override
+    def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
+        """It. One that is deleted, and could be had back, is gone."""
+        secret = _living(aws, identifier)
+        if secret is None:
+            return None
+        inputs = {
+            "name": secret["Name"],
+            "description": secret.get("Description") or None,
+            "tags": tags.as_map(secret.get("Tags", [])),
+        }
+        return Found(secret["ARN"], inputs, {"arn": secret["ARN"]})
+
+    @override
+    def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
+        """Description and tags."""
+        if old.get("description") != new.get("description"):
+            aws("secretsmanager").update_secret(SecretId=identifier, Description=new.get("description", ""))
+        tags.set_secret(aws, identifier, old["tagsAll"], new["tagsAll"])
+        return {}
+
+    @override
+    def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
+        """Delete it: at once, or so that it can be had back for some days."""
+        if _living(aws, identifier) is None:
+            return
+        days = state.get("recoveryWindowInDays", RECOVERY_DAYS)
+        how = {"RecoveryWindowInDays": days} if days else {"ForceDeleteWithoutRecovery": True}
+        aws("secretsmanager").delete_secret(SecretId=identifier, **how)
+
 
 class SecretVersion(Resource):
     """A secret's value."""
@@ -29,19 +74,51 @@ class SecretVersion(Resource):
     pulumi_type = "aws:secretsmanager/secretVersion:SecretVersion"
     required = ("secretId", "secretString")
     secret_outputs = ("secretString",)
+    replaces_on: ClassVar[Mapping[str, str]] = {"secretId": VERSION, "secretString": VERSION}
 
+    @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
         """Put it."""
         version = aws("secretsmanager").put_secret_value(
             SecretId=inputs["secretId"], SecretString=inputs["secretString"]
         )
-        outputs = {
-            "arn": version["ARN"],
-            "secretArn": version["ARN"],
-            "versionId": version["VersionId"],
-            "versionStages": version["VersionStages"],
-        }
-        return Created(f"{version['ARN']}|{version['VersionId']}", outputs)
+        return Created(f"{inputs['secretId']}|{version['VersionId']}", _version_outputs(version))
+
+    @override
+    def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
+        """It, in the clear: the state keeps it as a secret."""
+        secret, _, number = identifier.rpartition("|")
+        if _living(aws, secret) is None:
+            return None
+        version = aws("secretsmanager").get_secret_value(SecretId=secret, VersionId=number)
+        inputs = {"secretId": secret, "secretString": version.get("SecretString")}
+        return Found(identifier, inputs, _version_outputs(version))
+
+    @override
+    def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
+        """Take its labels off, upon which AWS deletes it some day. The current one keeps its own, and stays."""
+        secret, _, number = identifier.rpartition("|")
+        if _living(aws, secret) is None:
+            return
+        for stage in state["versionStages"]:
+            if stage != CURRENT:
+                aws("secretsmanager").update_secret_version_stage(
+                    SecretId=secret, RemoveFromVersionId=number, VersionStage=stage
+                )
+
+
+def _living(aws: Aws, identifier: str) -> Properties | None:
+    secret = aws("secretsmanager").describe_secret(SecretId=identifier)
+    return None if "DeletedDate" in secret else secret
+
+
+def _version_outputs(version: Properties) -> Properties:
+    return {
+        "arn": version["ARN"],
+        "secretArn": version["ARN"],
+        "versionId": version["VersionId"],
+        "versionStages": version["VersionStages"],
+    }
 
 
 RANDOM = {

@@ -1,11 +1,29 @@
 """VPC: security groups and their rules."""
 
+from collections.abc import Collection
 from typing import Any, ClassVar
 
+from typing_extensions import override
+
+from lab.provider import tags
 from lab.provider.aws import Aws
-from lab.provider.resource import Autoname, Created, Properties, Resource
+from lab.provider.resource import Autoname, Created, Found, Properties, Resource
 from lab.provider.services.network import arn, tag_specification
-from lab.provider.values import present
+from lab.provider.values import present, unless_default
+
+_SOURCES = "terraform-provider-aws internal/service/ec2/"
+GROUP = f"{_SOURCES}vpc_security_group.go, ForceNew"
+DEFAULT_GROUP = f"{_SOURCES}vpc_default_security_group.go, ForceNew"
+RULE = f"{_SOURCES}vpc_security_group_ingress_rule.go, RequiresReplace"
+DESCRIPTION = "Managed by Pulumi"
+
+PEERS = {
+    "cidrIpv4": ("IpRanges", "CidrIp", "CidrIpv4"),
+    "cidrIpv6": ("Ipv6Ranges", "CidrIpv6", "CidrIpv6"),
+    "referencedSecurityGroupId": ("UserIdGroupPairs", "GroupId", "ReferencedGroupId"),
+    "prefixListId": ("PrefixListIds", "PrefixListId", "PrefixListId"),
+}
+"""Who is at a rule's other end -> where a permission has it, the name there, and the name in a rule's change."""
 
 
 class SecurityGroup(Resource):
@@ -15,17 +33,42 @@ class SecurityGroup(Resource):
     optional = ("vpcId", "description")
     autoname = Autoname()
     tagged = True
+    replaces_on = {"name": GROUP, "vpcId": GROUP, "description": GROUP}
 
+    @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
         """Create it, and empty it."""
         identifier = aws("ec2").create_security_group(
             GroupName=inputs["name"],
-            Description=inputs.get("description", "Managed by Pulumi"),
+            Description=inputs.get("description", DESCRIPTION),
             TagSpecifications=tag_specification("security-group", inputs["tagsAll"]),
             **present(VpcId=inputs.get("vpcId")),
         )["GroupId"]
         _empty(aws, identifier)
-        return Created(identifier, {"arn": arn(aws, "security-group", identifier), "ownerId": aws.account()})
+        return Created(identifier, _group_outputs(aws, identifier))
+
+    @override
+    def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
+        """It, without its rules."""
+        group = aws("ec2").describe_security_groups(GroupIds=[identifier])["SecurityGroups"][0]
+        inputs = {
+            "name": group["GroupName"],
+            "description": unless_default(group["Description"], DESCRIPTION, state.get("description")),
+            "vpcId": group["VpcId"],
+            "tags": tags.as_map(group.get("Tags", [])),
+        }
+        return Found(identifier, inputs, _group_outputs(aws, identifier))
+
+    @override
+    def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
+        """Its tags."""
+        tags.set_ec2(aws, identifier, old["tagsAll"], new["tagsAll"])
+        return {}
+
+    @override
+    def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
+        """Refused by the API while a machine or another group's rule refers to it."""
+        aws("ec2").delete_security_group(GroupId=identifier)
 
 
 class DefaultSecurityGroup(Resource):
@@ -34,7 +77,9 @@ class DefaultSecurityGroup(Resource):
     pulumi_type = "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup"
     required = ("vpcId",)
     tagged = True
+    replaces_on = {"vpcId": DEFAULT_GROUP}
 
+    @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
         """Find it, and empty it."""
         filters = [
@@ -44,50 +89,101 @@ class DefaultSecurityGroup(Resource):
         group = aws("ec2").describe_security_groups(Filters=filters)["SecurityGroups"][0]
         identifier = group["GroupId"]
         _empty(aws, identifier)
-        if specification := tag_specification("security-group", inputs["tagsAll"]):
-            aws("ec2").create_tags(Resources=[identifier], Tags=specification[0]["Tags"])
-        outputs = {"arn": arn(aws, "security-group", identifier), "name": "default", "ownerId": aws.account()}
-        return Created(identifier, outputs)
+        tags.set_ec2(aws, identifier, tags.as_map(group.get("Tags", [])), inputs["tagsAll"])
+        return Created(identifier, {**_group_outputs(aws, identifier), "name": "default"})
+
+    @override
+    def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
+        """It, as long as its VPC is there."""
+        group = aws("ec2").describe_security_groups(GroupIds=[identifier])["SecurityGroups"][0]
+        inputs = {"vpcId": group["VpcId"], "tags": tags.as_map(group.get("Tags", []))}
+        return Found(identifier, inputs, {**_group_outputs(aws, identifier), "name": "default"})
+
+    @override
+    def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
+        """Its tags."""
+        tags.set_ec2(aws, identifier, old["tagsAll"], new["tagsAll"])
+        return {}
+
+    @override
+    def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
+        """Nothing: it is AWS's, and goes with its VPC."""
 
 
 class _Rule(Resource):
     required = ("securityGroupId", "ipProtocol")
-    optional = (
-        "fromPort",
-        "toPort",
-        "cidrIpv4",
-        "cidrIpv6",
-        "referencedSecurityGroupId",
-        "prefixListId",
-        "description",
-    )
+    optional = ("fromPort", "toPort", *PEERS, "description")
     tagged = True
+    replaces_on = {"securityGroupId": RULE}
     direction: ClassVar[str]
 
+    @override
+    def replacing(self, old: Properties, new: Properties) -> Collection[str]:
+        """Also the peer, when it becomes one of another kind: AWS's call can't change that."""
+        kinds = {key for key in PEERS if (key in old) != (key in new)}
+        return {*super().replacing(old, new), *kinds}
+
+    @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
         """Authorize it."""
-        description = present(Description=inputs.get("description"))
         permission: dict[str, Any] = {
             "IpProtocol": str(inputs["ipProtocol"]),
             **present(FromPort=inputs.get("fromPort"), ToPort=inputs.get("toPort")),
         }
-        for given, peers, peer in (
-            ("cidrIpv4", "IpRanges", "CidrIp"),
-            ("cidrIpv6", "Ipv6Ranges", "CidrIpv6"),
-            ("referencedSecurityGroupId", "UserIdGroupPairs", "GroupId"),
-            ("prefixListId", "PrefixListIds", "PrefixListId"),
-        ):
-            if given in inputs:
-                permission[peers] = [{peer: inputs[given], **description}]
+        for key, (peers, peer, _) in PEERS.items():
+            if key in inputs:
+                permission[peers] = [{peer: inputs[key], **present(Description=inputs.get("description"))}]
         authorize = getattr(aws("ec2"), f"authorize_security_group_{self.direction}")
         rule = authorize(
             GroupId=inputs["securityGroupId"],
             IpPermissions=[permission],
             TagSpecifications=tag_specification("security-group-rule", inputs["tagsAll"]),
         )["SecurityGroupRules"][0]
-        identifier = rule["SecurityGroupRuleId"]
-        outputs = {"arn": arn(aws, "security-group-rule", identifier), "securityGroupRuleId": identifier}
-        return Created(identifier, outputs)
+        return Created(rule["SecurityGroupRuleId"], self._outputs(aws, rule["SecurityGroupRuleId"]))
+
+    @override
+    def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
+        """It. AWS has -1 for ports that were not given."""
+        rule = aws("ec2").describe_security_group_rules(SecurityGroupRuleIds=[identifier])["SecurityGroupRules"][0]
+        inputs = {
+            "securityGroupId": rule["GroupId"],
+            "ipProtocol": rule["IpProtocol"],
+            "fromPort": unless_default(rule.get("FromPort"), -1, state.get("fromPort")),
+            "toPort": unless_default(rule.get("ToPort"), -1, state.get("toPort")),
+            "cidrIpv4": rule.get("CidrIpv4"),
+            "cidrIpv6": rule.get("CidrIpv6"),
+            "referencedSecurityGroupId": rule.get("ReferencedGroupInfo", {}).get("GroupId"),
+            "prefixListId": rule.get("PrefixListId"),
+            "description": rule.get("Description") or None,
+            "tags": tags.as_map(rule.get("Tags", [])),
+        }
+        return Found(identifier, inputs, self._outputs(aws, identifier))
+
+    @override
+    def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
+        """The whole rule anew, under its id."""
+        if any(old.get(key) != new.get(key) for key in ("ipProtocol", *self.optional)):
+            rule = {
+                "IpProtocol": str(new["ipProtocol"]),
+                "Description": new.get("description", ""),
+                **present(FromPort=new.get("fromPort"), ToPort=new.get("toPort")),
+                **{name: new[key] for key, (_, _, name) in PEERS.items() if key in new},
+            }
+            aws("ec2").modify_security_group_rules(
+                GroupId=new["securityGroupId"],
+                SecurityGroupRules=[{"SecurityGroupRuleId": identifier, "SecurityGroupRule": rule}],
+            )
+        tags.set_ec2(aws, identifier, old["tagsAll"], new["tagsAll"])
+        return {}
+
+    @override
+    def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
+        """Revoke it."""
+        revoke = getattr(aws("ec2"), f"revoke_security_group_{self.direction}")
+        revoke(GroupId=state["securityGroupId"], SecurityGroupRuleIds=[identifier])
+
+    def _outputs(self, aws: Aws, identifier: str) -> Properties:
+        return {"arn": arn(aws, "security-group-rule", identifier), "securityGroupRuleId": identifier}
 
 
 class SecurityGroupIngressRule(_Rule):
@@ -102,6 +198,10 @@ class SecurityGroupEgressRule(_Rule):
 
     pulumi_type = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
     direction = "egress"
+
+
+def _group_outputs(aws: Aws, identifier: str) -> Properties:
+    return {"arn": arn(aws, "security-group", identifier), "ownerId": aws.account()}
 
 
 def _empty(aws: Aws, group: str) -> None:

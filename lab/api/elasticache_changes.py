@@ -1,0 +1,217 @@
+"""What ElastiCache lets be changed later, of which moto knows little, and what it says of a group's members.
+
+Source: https://docs.aws.amazon.com/AmazonElastiCache/latest/APIReference/API_ModifyReplicationGroup.html
+"""
+
+from typing import Any
+
+from moto.core.exceptions import ServiceException
+from moto.core.responses import ActionResult, EmptyResult
+from moto.ec2.models import ec2_backends
+from moto.elasticache import models, responses
+from moto.elasticache.exceptions import InvalidParameterCombinationException, InvalidParameterValueException
+
+from lab.api.elasticache import (
+    VERSIONS,
+    ParameterGroupNotFoundError,
+    UnknownVersionError,
+    parameter_group,
+    parameter_groups,
+    place,
+)
+from lab.api.patching import add, around
+
+TOKEN_LENGTHS = range(16, 129)
+PARAMETER_GROUPS = ":parametergroup:"
+TLS_CHANGES_FROM = 7
+"""The first version (7.0.5, to be exact) whose in-transit encryption can be changed later."""
+
+
+class SubnetGroupInUseError(ServiceException):
+    """A replication group is in the subnet group."""
+
+    code = "CacheSubnetGroupInUse"
+
+
+def install() -> None:
+    """Change moto's ElastiCache. Once a process, before the first request."""
+    around(responses.ElastiCacheResponse, "modify_replication_group", _modify)
+    around(models.ElastiCacheBackend, "describe_cache_clusters", _describe_members)
+    around(models.ElastiCacheBackend, "list_tags_for_resource", _list_tags)
+    for name, action in (
+        ("increase_replica_count", _increase),
+        ("decrease_replica_count", _decrease),
+        ("modify_cache_subnet_group", _modify_subnet_group),
+        ("delete_cache_subnet_group", _delete_subnet_group),
+        ("reset_cache_parameter_group", _reset_parameters),
+    ):
+        add(responses.ElastiCacheResponse, name, action)
+
+
+def _modify(original: Any, response: Any) -> Any:
+    """At once, whether ApplyImmediately is given or not: the lab has no maintenance window."""
+    group, asked = _group(response), response._get_param
+    version, encrypted = asked("EngineVersion"), response._get_bool_param("TransitEncryptionEnabled")
+    token, parameters = asked("AuthToken"), asked("CacheParameterGroupName")
+    if version:
+        _check_version(group, asked("Engine") or group.engine, version)
+    if encrypted is not None and _number(group.engine_version)[0] < TLS_CHANGES_FROM:
+        raise InvalidParameterCombinationException(
+            f"In-transit encryption can't be modified with engine version {group.engine_version}."
+        )
+    if token is not None and len(token) not in TOKEN_LENGTHS:
+        raise InvalidParameterValueException("Invalid AuthToken provided.")
+    if parameters:
+        parameter_group(response)
+    group.engine_version = version or group.engine_version
+    group.transit_encryption_enabled = group.transit_encryption_enabled if encrypted is None else encrypted
+    group.cache_parameter_group_name = parameters or group.cache_parameter_group_name
+    if token:
+        group.auth_token, group.auth_token_enabled = token, True
+    minor = response._get_bool_param("AutoMinorVersionUpgrade")
+    group.auto_minor_version_upgrade = group.auto_minor_version_upgrade if minor is None else minor
+    if security_groups := asked("SecurityGroupIds"):
+        _move(response, group, security_groups)
+    return original(response)
+
+
+def _check_version(group: Any, engine: str, version: str) -> None:
+    if engine != "redis" or version not in VERSIONS:
+        raise UnknownVersionError(f"Cannot find version {version} for {engine}")
+    if _number(version) < _number(group.engine_version):
+        raise InvalidParameterCombinationException(
+            f"Cannot downgrade {group.replication_group_id} from {group.engine_version} to {version}: "
+            "it has to be deleted and created again."
+        )
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
+
+
+def _move(response: Any, group: Any, security_groups: list[str]) -> None:
+    ec2 = ec2_backends[response.current_account][response.region]
+    for interface in group.interfaces:
+        ec2.modify_network_interface_attribute(interface.id, security_groups)
+    group.security_group_ids = security_groups
+
+
+def _increase(response: Any) -> Any:
+    """New members are replicas. https://docs.aws.amazon.com/AmazonElastiCache/latest/APIReference/API_IncreaseReplicaCount.html"""
+    group, members = _group(response), response._get_int_param("NewReplicaCount") + 1
+    if members <= len(group.member_clusters):
+        raise InvalidParameterValueException("The new replica count must be greater than the current one.")
+    shard = group.node_groups[0]
+    domain = shard["primary_endpoint_address"].removeprefix("master.")
+    for number in range(len(group.member_clusters) + 1, members + 1):
+        name = f"{group.replication_group_id}-{number:03}"
+        shard["node_group_members"].append(
+            {
+                "cache_cluster_id": name,
+                "cache_node_id": shard["node_group_id"],
+                "read_endpoint": {"address": f"{name}.{domain}", "port": group.port},
+                "current_role": "replica",
+            }
+        )
+        group.member_clusters.append(name)
+        place(response.current_account, response.region, group)
+    return ActionResult({"ReplicationGroup": group})
+
+
+def _decrease(response: Any) -> Any:
+    """The last members go; the primary is the first, and stays."""
+    group, members = _group(response), response._get_int_param("NewReplicaCount") + 1
+    if not 0 < members < len(group.member_clusters):
+        raise InvalidParameterValueException("The new replica count must be less than the current one.")
+    if members == 1 and group.automatic_failover == "enabled":
+        raise InvalidParameterValueException("A group with automatic failover must keep one replica at least.")
+    for _ in range(len(group.member_clusters) - members):
+        group.member_clusters.pop()
+        group.node_groups[0]["node_group_members"].pop()
+        group.interfaces.pop().delete()
+    return ActionResult({"ReplicationGroup": group})
+
+
+def _describe_members(original: Any, backend: Any, cache_cluster_id: str | None = None) -> list[Any]:
+    """moto has no clusters for the members of a replication group, and they alone tell most of its settings."""
+    members = {name: group for group in backend.replication_groups.values() for name in group.member_clusters}
+    if cache_cluster_id and cache_cluster_id in members:
+        return [_member(backend, cache_cluster_id, members[cache_cluster_id])]
+    found = list(original(backend, cache_cluster_id))
+    return found if cache_cluster_id else found + [_member(backend, *each) for each in members.items()]
+
+
+def _member(backend: Any, name: str, group: Any) -> dict[str, Any]:
+    family = f"{group.engine}{group.engine_version.partition('.')[0]}"
+    parameters = group.cache_parameter_group_name or f"default.{family}"
+    security_groups = [{"SecurityGroupId": each, "Status": "active"} for each in group.security_group_ids or ()]
+    return {
+        "ARN": f"arn:aws:elasticache:{backend.region_name}:{backend.account_id}:cluster:{name}",
+        "AtRestEncryptionEnabled": group.at_rest_encryption_enabled,
+        "AuthTokenEnabled": group.auth_token_enabled,
+        "AutoMinorVersionUpgrade": group.auto_minor_version_upgrade,
+        "CacheClusterId": name,
+        "CacheClusterStatus": group.status,
+        "CacheNodeType": group.cache_node_type,
+        "CacheParameterGroup": {"CacheParameterGroupName": parameters, "ParameterApplyStatus": "in-sync"},
+        "CacheSubnetGroupName": group.cache_subnet_group_name,
+        "Engine": group.engine,
+        "EngineVersion": f"{group.engine_version}.0",
+        "NumCacheNodes": 1,
+        "ReplicationGroupId": group.replication_group_id,
+        "SecurityGroups": security_groups,
+        "SnapshotRetentionLimit": group.snapshot_retention_limit,
+        "TransitEncryptionEnabled": group.transit_encryption_enabled,
+    }
+
+
+def _list_tags(original: Any, backend: Any, arn: str) -> Any:
+    """moto tags parameter groups, and then finds their ARNs invalid."""
+    if PARAMETER_GROUPS not in arn:
+        return original(backend, arn)
+    if arn not in {group["ARN"] for group in parameter_groups(backend).values()}:
+        raise ParameterGroupNotFoundError(f"CacheParameterGroup {arn.rpartition(':')[2]} not found.")
+    return backend.tagging_service.list_tags_for_resource(arn)
+
+
+def _modify_subnet_group(response: Any) -> Any:
+    """https://docs.aws.amazon.com/AmazonElastiCache/latest/APIReference/API_ModifyCacheSubnetGroup.html"""
+    group = _subnet_group(response)
+    changed = models.CacheSubnetGroup(
+        response.current_account,
+        response.region,
+        group.cache_subnet_group_name,
+        response._get_param("CacheSubnetGroupDescription") or group.cache_subnet_group_description,
+        response._get_param("SubnetIds") or group.subnet_ids,
+        group.tags,
+    )
+    response.elasticache_backend.cache_subnet_groups[group.cache_subnet_group_name] = changed
+    return ActionResult({"CacheSubnetGroup": changed})
+
+
+def _delete_subnet_group(response: Any) -> Any:
+    """https://docs.aws.amazon.com/AmazonElastiCache/latest/APIReference/API_DeleteCacheSubnetGroup.html"""
+    group, backend = _subnet_group(response), response.elasticache_backend
+    name = group.cache_subnet_group_name
+    if any(each.cache_subnet_group_name == name for each in backend.replication_groups.values()):
+        raise SubnetGroupInUseError(f"Cache subnet group {name} is currently in use by a cache cluster.")
+    del backend.cache_subnet_groups[name]
+    backend.tagging_service.delete_all_tags_for_resource(group.arn)
+    return EmptyResult()
+
+
+def _reset_parameters(response: Any) -> Any:
+    """The family's own values again: API_ResetCacheParameterGroup."""
+    group = parameter_group(response)
+    for parameter in response._get_param("ParameterNameValues", []):
+        group["values"].pop(parameter["ParameterName"], None)
+    return ActionResult({"CacheParameterGroupName": group["CacheParameterGroupName"]})
+
+
+def _group(response: Any) -> Any:
+    return response.elasticache_backend.describe_replication_groups(response._get_param("ReplicationGroupId"))[0]
+
+
+def _subnet_group(response: Any) -> Any:
+    name = response._get_param("CacheSubnetGroupName")
+    return response.elasticache_backend.describe_cache_subnet_groups(name)[0]

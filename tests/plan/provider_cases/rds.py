@@ -1,0 +1,93 @@
+"""RDS."""
+
+from typing import Any
+
+from tests.plan.provider_cases import Case
+from tests.plan.provider_world import World
+
+
+def _instance(world: World) -> dict[str, Any]:
+    return {
+        "engine": "postgres",
+        "engineVersion": "17.5",
+        "instanceClass": "db.t4g.micro",
+        "allocatedStorage": 20,
+        "storageType": "gp3",
+        "storageEncrypted": True,
+        "dbName": "app",
+        "username": "owner",
+        "manageMasterUserPassword": True,
+        "dbSubnetGroupName": world.database_subnets(),
+        "parameterGroupName": world.database_parameters(),
+        "multiAz": True,
+        "port": 5432,
+        "backupRetentionPeriod": 7,
+        "skipFinalSnapshot": True,
+        "finalSnapshotIdentifier": world.unique("final"),
+    }
+
+
+CASES = (
+    Case(
+        "aws:rds/subnetGroup:SubnetGroup",
+        make=lambda world: {"subnetIds": world.subnets[:2], "description": "where they are"},
+        changes={
+            "name": lambda world: world.unique("subnets"),
+            "subnetIds": lambda world: world.subnets,
+            "description": None,
+        },
+    ),
+    Case(
+        "aws:rds/parameterGroup:ParameterGroup",
+        make=lambda world: {
+            "family": "postgres17",
+            "parameters": [
+                {"name": "work_mem", "value": "8192"},
+                {"name": "rds.force_ssl", "value": "1"},
+                {"name": "max_connections", "value": "100", "applyMethod": "pending-reboot"},
+            ],
+        },
+        changes={
+            "name": lambda world: world.unique("parameters"),
+            "family": "postgres16",
+            "description": "how they are",
+            "parameters": [
+                {"name": "rds.force_ssl", "value": "0"},
+                {"name": "max_connections", "value": "100", "applyMethod": "pending-reboot"},
+                {"name": "log_statement", "value": "ddl"},
+            ],
+        },
+    ),
+    Case(
+        "aws:rds/instance:Instance",
+        make=_instance,
+        changes={
+            "allocatedStorage": 30,
+            "autoMinorVersionUpgrade": False,
+            "backupRetentionPeriod": 14,
+            "copyTagsToSnapshot": True,
+            "dbName": "other",
+            "dbSubnetGroupName": lambda world: world.database_subnets(world.other_subnets),
+            "deletionProtection": False,  # what it does has a test of its own
+            "engine": "mysql",
+            "engineVersion": "17.6",
+            "identifier": lambda world: world.unique("database"),
+            "instanceClass": "db.m7g.large",
+            "manageMasterUserPassword": None,
+            "multiAz": False,
+            "parameterGroupName": lambda world: world.database_parameters(),
+            "port": 5433,
+            "publiclyAccessible": True,
+            "storageEncrypted": False,
+            "storageType": "gp2",
+            "username": "another",
+            "vpcSecurityGroupIds": lambda world: [world.security_group(), world.security_group()],
+            "allowMajorVersionUpgrade": True,
+            "applyImmediately": True,
+            "finalSnapshotIdentifier": "another-final",
+            "skipFinalSnapshot": False,
+        },
+        untold=("allowMajorVersionUpgrade", "applyImmediately", "finalSnapshotIdentifier", "skipFinalSnapshot"),
+        import_id=lambda _identifier, inputs: inputs["identifier"],
+    ),
+)

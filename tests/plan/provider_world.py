@@ -1,0 +1,155 @@
+"""What the provider's contract tests refer to: things that exist in the lab's API before the resource under test."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import count
+from typing import Any
+
+from lab.provider.aws import Aws
+from tests.plan.lab_api_server import PLAIN_X86
+
+
+@dataclass
+class World:
+    """Made on first use, in an API that the tests share."""
+
+    aws: Aws
+    _numbers: Any = field(default_factory=lambda: count(1))
+
+    def unique(self, prefix: str) -> str:
+        """A name that nothing else has."""
+        return f"{prefix}-{next(self._numbers)}"
+
+    @cached_property
+    def vpc(self) -> str:
+        """A VPC, 10.99.0.0/16."""
+        return self.aws("ec2").create_vpc(CidrBlock="10.99.0.0/16")["Vpc"]["VpcId"]
+
+    @cached_property
+    def other_vpc(self) -> str:
+        """Another one, 10.98.0.0/16."""
+        return self.aws("ec2").create_vpc(CidrBlock="10.98.0.0/16")["Vpc"]["VpcId"]
+
+    @cached_property
+    def subnets(self) -> list[str]:
+        """Three subnets of the VPC, in zones a, b and c."""
+        return [
+            self.aws("ec2").create_subnet(
+                VpcId=self.vpc, CidrBlock=f"10.99.{number}.0/24", AvailabilityZone=f"{self.aws.region}{zone}"
+            )["Subnet"]["SubnetId"]
+            for number, zone in enumerate("abc", 200)
+        ]
+
+    def new_vpc(self) -> str:
+        """A new VPC."""
+        return self.aws("ec2").create_vpc(CidrBlock="10.95.0.0/16")["Vpc"]["VpcId"]
+
+    def subnet(self) -> str:
+        """A new subnet of the VPC."""
+        block = f"10.99.{100 + next(self._numbers) % 100}.0/28"
+        return self.aws("ec2").create_subnet(VpcId=self.vpc, CidrBlock=block)["Subnet"]["SubnetId"]
+
+    def route_table(self) -> str:
+        """A new route table of the VPC."""
+        return self.aws("ec2").create_route_table(VpcId=self.vpc)["RouteTable"]["RouteTableId"]
+
+    def address(self) -> str:
+        """A new Elastic IP."""
+        return self.aws("ec2").allocate_address(Domain="vpc")["AllocationId"]
+
+    @cached_property
+    def internet_gateway(self) -> str:
+        """The VPC's internet gateway."""
+        identifier = self.aws("ec2").create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+        self.aws("ec2").attach_internet_gateway(InternetGatewayId=identifier, VpcId=self.vpc)
+        return identifier
+
+    @cached_property
+    def nat_gateway(self) -> str:
+        """A NAT gateway in the VPC."""
+        made = self.aws("ec2").create_nat_gateway(SubnetId=self.subnets[0], AllocationId=self.address())
+        return made["NatGateway"]["NatGatewayId"]
+
+    def security_group(self) -> str:
+        """A new security group in the VPC."""
+        return self.aws("ec2").create_security_group(
+            GroupName=self.unique("group"), Description="for a test", VpcId=self.vpc
+        )["GroupId"]
+
+    def bucket(self) -> str:
+        """A new bucket."""
+        name = self.unique("bucket")
+        self.aws("s3").create_bucket(Bucket=name)
+        return name
+
+    def role(self) -> str:
+        """A new role for EC2."""
+        name = self.unique("role")
+        self.aws("iam").create_role(RoleName=name, AssumeRolePolicyDocument='{"Version": "2012-10-17"}')
+        return name
+
+    def launch_template(self) -> str:
+        """A new launch template."""
+        template = self.aws("ec2").create_launch_template(
+            LaunchTemplateName=self.unique("template"),
+            LaunchTemplateData={"ImageId": PLAIN_X86.id, "InstanceType": "t3.small"},
+        )
+        return template["LaunchTemplate"]["LaunchTemplateId"]
+
+    def auto_scaling_group(self) -> str:
+        """A new group without machines."""
+        name = self.unique("machines")
+        self.aws("autoscaling").create_auto_scaling_group(
+            AutoScalingGroupName=name,
+            MinSize=0,
+            MaxSize=1,
+            VPCZoneIdentifier=",".join(self.subnets),
+            LaunchTemplate={"LaunchTemplateId": self.launch_template(), "Version": "1"},
+        )
+        return name
+
+    @cached_property
+    def other_subnets(self) -> list[str]:
+        """Two subnets of the other VPC, in zones a and b."""
+        return [
+            self.aws("ec2").create_subnet(
+                VpcId=self.other_vpc, CidrBlock=f"10.98.{number}.0/24", AvailabilityZone=f"{self.aws.region}{zone}"
+            )["Subnet"]["SubnetId"]
+            for number, zone in enumerate("ab", 200)
+        ]
+
+    def database_subnets(self, subnets: list[str] | None = None) -> str:
+        """A new subnet group of RDS."""
+        name = self.unique("db-subnets")
+        self.aws("rds").create_db_subnet_group(
+            DBSubnetGroupName=name, DBSubnetGroupDescription="for a test", SubnetIds=subnets or self.subnets
+        )
+        return name
+
+    def database_parameters(self) -> str:
+        """A new parameter group of RDS."""
+        name = self.unique("db-parameters")
+        self.aws("rds").create_db_parameter_group(
+            DBParameterGroupName=name, DBParameterGroupFamily="postgres17", Description="for a test"
+        )
+        return name
+
+    def cache_subnets(self) -> str:
+        """A new subnet group of ElastiCache."""
+        name = self.unique("cache-subnets")
+        self.aws("elasticache").create_cache_subnet_group(
+            CacheSubnetGroupName=name, CacheSubnetGroupDescription="for a test", SubnetIds=self.subnets
+        )
+        return name
+
+    def cache_parameters(self) -> str:
+        """A new parameter group of ElastiCache."""
+        name = self.unique("cache-parameters")
+        self.aws("elasticache").create_cache_parameter_group(
+            CacheParameterGroupName=name, CacheParameterGroupFamily="redis7", Description="for a test"
+        )
+        return name
+
+    def secret(self) -> str:
+        """A new secret without a value."""
+        return self.aws("secretsmanager").create_secret(Name=self.unique("secret"))["ARN"]
