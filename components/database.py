@@ -71,10 +71,13 @@ class Database(pulumi.ComponentResource):
             opts=child,
         )
         final_snapshot = args.get("final_snapshot", True)
+        protection = args.get("deletion_protection", True)
         instance = aws.rds.Instance(
             f"{name}-instance",
             engine="postgres",
             engine_version=version,
+            # A new major version is set by whoever wants it, and shows in the preview.
+            allow_major_version_upgrade=True,
             instance_class=args.get("instance_class", "db.t4g.micro"),
             allocated_storage=args.get("storage_gb", 20),
             storage_type="gp3",
@@ -90,11 +93,12 @@ class Database(pulumi.ComponentResource):
             backup_retention_period=args.get("backup_days", 7),
             copy_tags_to_snapshot=True,
             auto_minor_version_upgrade=True,
-            deletion_protection=args.get("deletion_protection", True),
+            deletion_protection=protection,
             skip_final_snapshot=not final_snapshot,
             # A snapshot outlives its stack; the subnet group's random suffix keeps the next stack's from colliding.
             final_snapshot_identifier=pulumi.Output.concat(subnets.name, "-final") if final_snapshot else None,
-            opts=child,
+            # RDS would refuse to delete it only after Pulumi made its replacement; Pulumi refuses before.
+            opts=pulumi.ResourceOptions(parent=self, protect=protection),
         )
 
         self.host = instance.address
