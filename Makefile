@@ -6,6 +6,7 @@ PY := .venv/bin/python
 unexport PYTHONDONTWRITEBYTECODE
 
 APP ?= app
+ENGINE ?= auto
 JSON ?= bench-up.json
 UP_ARGS ?=
 
@@ -18,14 +19,17 @@ setup: ## the locked Python environment
 setup-lab:
 	@scripts/setup lab
 
-up: setup-lab ## the whole stack on this machine; APP=<dir> runs another Express app
-	@./expressway lab up --app $(APP) $(UP_ARGS)
+up: setup-lab ## the whole stack on this machine; APP=<dir>: another Express app; ENGINE=pulumi|mocks
+	@./expressway lab up --app $(APP) --engine $(ENGINE) $(UP_ARGS)
 
 down: setup ## take the lab down and leave nothing but the cache
 	@./expressway lab down
 
 status: setup ## the machines of the lab
 	@./expressway lab status
+
+pulumi: setup ## a Pulumi CLI for this project: the one on PATH, or the pinned release
+	@$(PY) -m lab.engine
 
 build: setup ## the app's artifact and its Node runtime, for `pulumi up`
 	@./expressway build
@@ -39,6 +43,9 @@ unit: setup ## unit tests
 test: setup-lab check ## every check, on a fresh machine (root for the lab's part)
 	@scripts/test
 
+test-engine: setup-lab ## the tests that need a Pulumi CLI, by themselves
+	@$(PY) -m pytest tests/engine -q
+
 bench-up: setup-lab ## how fast and how big: a table, and JSON=<file>
 	@$(PY) -m lab.bench --json $(JSON)
 
@@ -49,4 +56,4 @@ lock: setup ## renew requirements.txt from pyproject.toml
 	@.venv/bin/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
 	  --python-version 3.11 --group lab --group dev pyproject.toml -o requirements.txt
 
-.PHONY: help setup setup-lab up down status build check unit test bench-up golden lock
+.PHONY: help setup setup-lab up down status pulumi build check unit test test-engine bench-up golden lock

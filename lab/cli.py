@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from lab.engine import Engine
 from operate.console import err, fail, out, print_json
 
 app = typer.Typer(no_args_is_help=True, help="The whole stack on this machine, without an AWS account.")
@@ -21,14 +22,17 @@ def up(
     ] = None,
     plain: Annotated[bool, typer.Option(help="Boot plain Debian images instead of baked ones.")] = False,
     api_port: Annotated[int, typer.Option(help="Where the API listens on 127.0.0.1.", min=1, max=65535)] = 4566,
+    engine: Annotated[
+        Engine, typer.Option(help="What applies the program: pulumi, the SDK's mocks, or pulumi where it is found.")
+    ] = Engine.AUTO,
     json: Json = False,
 ) -> None:
-    """Bring the stack up and wait until it answers."""
+    """Bring the stack up and wait until it answers; change it, where it is up and the Pulumi engine made it."""
     from lab.lock import BusyError
     from lab.up import Options, UpError, up
 
     try:
-        record, table = up(Options(app_dir, tuple(config or ()), plain, api_port), err)
+        record, table = up(Options(app_dir, tuple(config or ()), plain, api_port, engine), err)
     except (UpError, BusyError) as error:
         fail(str(error))
     except KeyboardInterrupt:
@@ -87,6 +91,27 @@ def shell(
         raise typer.Exit(access.shell(_find(machine), words[1:] if words[:1] == ["--"] else words))
     except access.MachineError as error:
         fail(str(error))
+
+
+@app.command(context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})
+def pulumi(
+    command: Annotated[list[str], typer.Argument(help="A command of the Pulumi CLI, such as: preview --diff")],
+) -> None:
+    """Run the Pulumi CLI on the lab's stack, with the lab's provider, backend and passphrase."""
+    import os
+
+    from lab.apply import HOME
+    from lab.engine import cli
+
+    _root_only()
+    if not HOME.state.exists():
+        fail("there is no lab here that the Pulumi engine made; start one with: make pulumi, then make up")
+    try:
+        found = cli.find()
+    except cli.NoCliError as error:
+        fail(f"there is no usable Pulumi CLI: {error}. Try: make pulumi")
+    os.chdir(HOME.project)
+    os.execve(found.path, [found.path.name, *command], {**os.environ, **HOME.environment(found)})  # noqa: S606
 
 
 def _find(name: str) -> str:

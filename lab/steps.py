@@ -69,6 +69,10 @@ class Steps:
         if not self.console.is_terminal:
             self.console.print(f"{name}: {ended - began:.1f} s", highlight=False)
 
+    def note(self, text: str) -> None:
+        """Print a line above the steps that run."""
+        self.console.print(text, markup=False, highlight=False)
+
     def elapsed(self) -> float:
         """Seconds since the first step began."""
         return time.monotonic() - self._zero

@@ -3,10 +3,8 @@
 import contextlib
 import json
 import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
@@ -22,8 +20,9 @@ import artifact
 import settings
 from artifact import AppError, Artifact, BuildError, Runtime
 from artifact.cache import root as cache_root
-from lab import config, daemon, down, images, paths, preflight, status
+from lab import apply, config, daemon, down, images, paths, preflight, status
 from lab.config import LabConfig
+from lab.engine import Engine, cli
 from lab.lock import exclusive
 from lab.machines import access, debian, image, observation
 from lab.machines.image import Image
@@ -33,8 +32,6 @@ from lab.network import addresses, links
 from lab.provider import config as program_config
 from lab.steps import Steps
 
-ROOT: Final = Path(__file__).resolve().parent.parent
-CONFIGURATION: Final = ROOT / "Pulumi.lab.yaml"
 API_PORT: Final = 4566
 API_SECONDS: Final = 30
 FIRST_ANSWER_SECONDS: Final = 240
@@ -58,28 +55,56 @@ class Options:
     plain: bool = False
     """Boot plain Debian images, whose user data installs everything, instead of the baked ones."""
     api_port: int = API_PORT
+    engine: Engine = Engine.AUTO
 
 
 def up(options: Options, console: Console) -> tuple[status.Record, Table]:
     """Bring the lab up and wait until all of it is in service; what it is, and where the seconds went.
 
-    Raises UpError, or BusyError. What was started stays for a look at it, and the next `lab up` clears it away.
+    A lab that is up already becomes what the program says now, where the real engine made it. Raises UpError, or
+    BusyError. What was started stays for a look at it, and the next `lab up` clears it away.
     """
     with exclusive():
-        if status.works():
-            record = status.read()
-            raise UpError(f"a lab is already up at {record.url if record else '?'}; take it down first: make down")
+        engine = _engine(options.engine)
+        running = status.read() if status.works() else None
+        if running:
+            _check_changeable(running.url, engine)
         overrides = _overrides(options)
         settled = _settings(overrides)
         steps = Steps(console)
         with steps.live():
+            if running and engine:
+                return _update(settled, overrides, engine, steps), steps.table()
             # What is left over holds the very addresses and ports that are checked next.
             if os.geteuid() == 0 and down.present():
                 with steps.step("clear away what a former lab left"):
                     down.down()
             _check_host(options, settled, console)
-            record = _up(options, settled, overrides, steps)
+            record = _up(options, settled, overrides, engine, steps)
         return record, steps.table()
+
+
+def _check_changeable(url: str, engine: cli.Cli | None) -> None:
+    """UpError when the lab that is up can't be made into another one."""
+    if not apply.HOME.state.exists():
+        why = "it was made without the Pulumi engine, which alone could change it"
+    elif engine is None:
+        why = "the Pulumi engine made it, and this is without one (make pulumi)"
+    else:
+        return
+    raise UpError(f"a lab is already up at {url}; {why}. Take it down first: make down")
+
+
+def _engine(wanted: Engine) -> cli.Cli | None:
+    """The CLI to apply with, or None for the mock monitor."""
+    if wanted is Engine.MOCKS:
+        return None
+    try:
+        return cli.find()
+    except cli.NoCliError as error:
+        if wanted is Engine.PULUMI:
+            raise UpError(f"there is no usable Pulumi CLI: {error}. Try: make pulumi") from error
+        return None
 
 
 def _overrides(options: Options) -> list[str]:
@@ -91,17 +116,42 @@ def _overrides(options: Options) -> list[str]:
 
 def _settings(overrides: Sequence[str]) -> settings.Settings:
     try:
-        values = program_config.load(ROOT, CONFIGURATION, overrides)
-        return settings.parse(values, stack="lab", base=ROOT, source=CONFIGURATION.name)
+        values = program_config.load(apply.ROOT, apply.CONFIGURATION, overrides)
+        return settings.parse(values, stack="lab", base=apply.ROOT, source=apply.CONFIGURATION.name)
     except (program_config.ConfigError, settings.SettingsError) as error:
         raise UpError(str(error)) from error
 
 
-def _up(options: Options, settled: settings.Settings, overrides: Sequence[str], steps: Steps) -> status.Record:
+def _up(
+    options: Options, settled: settings.Settings, overrides: Sequence[str], engine: cli.Cli | None, steps: Steps
+) -> status.Record:
     built, _, made = _build(settled, steps)
     paths.STATE.mkdir(parents=True, mode=0o755)
+    app = _describe(settled, built)
+    status.write(status.Record("starting", "", app, {}, {}, []))
+    try:
+        lab = _start(options, settled, made, steps)
+        record = _await(_apply(overrides, engine, lab, steps), app, steps)
+    except BaseException:
+        status.write(status.Record("failed", "", app, {}, {}, []))
+        raise
+    status.write(record)
+    return record
+
+
+def _update(settled: settings.Settings, overrides: Sequence[str], engine: cli.Cli, steps: Steps) -> status.Record:
+    lab = config.read()
+    if lab is None:
+        raise UpError(f"{paths.STATE} lacks what describes the lab that is up; take it down first: make down")
+    built, _, _ = _build(settled, steps)
+    record = _await(_apply(overrides, engine, lab, steps), _describe(settled, built), steps)
+    status.write(record)
+    return record
+
+
+def _describe(settled: settings.Settings, built: Artifact) -> dict[str, Any]:
     app = artifact.inspect(settled.app.path)
-    described = {
+    return {
         "path": str(settled.app.path),
         "name": app.name,
         "version": app.version,
@@ -109,16 +159,20 @@ def _up(options: Options, settled: settings.Settings, overrides: Sequence[str], 
         "mode": built.start.mode,
         "reason": built.start.reason,
     }
-    status.write(status.Record("starting", "", described, {}, {}, []))
+
+
+def _apply(overrides: Sequence[str], engine: cli.Cli | None, lab: LabConfig, steps: Steps) -> Mapping[str, Any]:
+    """The stack's outputs."""
     try:
-        lab = _start(options, settled, made, steps)
-        outputs = _apply(overrides, lab, steps)
-        record = _await(outputs, described, steps)
-    except BaseException:
-        status.write(status.Record("failed", "", described, {}, {}, []))
-        raise
-    status.write(record)
-    return record
+        if engine is None:
+            with steps.step("Pulumi program") as detail:
+                return apply.by_mocks(overrides, lab, detail)
+        with steps.step(f"pulumi up ({engine.version})") as detail:
+            result = apply.by_engine(engine, overrides, lab, detail)
+    except apply.ApplyError as error:
+        raise UpError(str(error)) from error
+    steps.note("resources: " + ", ".join(f"{count} {change}" for change, count in sorted(result.changes.items())))
+    return result.outputs
 
 
 def _check_host(options: Options, settled: settings.Settings, console: Console) -> None:
@@ -195,38 +249,7 @@ def _await_api(lab: LabConfig) -> None:
     raise UpError(f"the API did not answer within {API_SECONDS} s:\n{daemon.last_words(down.API)}")
 
 
-def _apply(overrides: Sequence[str], lab: LabConfig, steps: Steps) -> dict[str, Any]:
-    """Run the Pulumi program against the API; its outputs."""
-    written = paths.STATE / "outputs.json"
-    command = [
-        *(sys.executable, "-m", "lab.provider.apply", "--stack", "lab", "--config", str(CONFIGURATION), "--json"),
-        *("--endpoint", lab.endpoint, "--outputs", str(written)),
-    ]
-    for override in overrides:
-        command += ["--set", override]
-    with steps.step("Pulumi program") as detail:
-        log = paths.STATE / "log" / "apply.log"
-        message = ""
-        with (
-            log.open("w") as errors,
-            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=ROOT) as program,
-        ):
-            count = 0
-            for line in program.stdout or ():
-                event = json.loads(line)
-                match event["event"]:
-                    case "resource":
-                        detail(f"{(count := count + 1)} {event['name']}")
-                    case "error":
-                        message = event["message"]
-                    case _:
-                        pass
-        if program.returncode:
-            raise UpError(f"the program failed:\n{message or log.read_text().strip()}")
-    return json.loads(written.read_text())
-
-
-def _await(outputs: dict[str, Any], app: dict[str, Any], steps: Steps) -> status.Record:
+def _await(outputs: Mapping[str, Any], app: dict[str, Any], steps: Steps) -> status.Record:
     """Wait for the first 200 through the edge, then for all machines."""
     url = str(outputs["url"])
     with steps.step("first answer through the edge") as detail:
@@ -235,7 +258,7 @@ def _await(outputs: dict[str, Any], app: dict[str, Any], steps: Steps) -> status
     with steps.step("all machines in service") as detail:
         _poll(_all_ready, detail, FIRST_ANSWER_SECONDS, "not every machine is in service")
     seconds = {"first_answer": first, "all": steps.elapsed()}
-    return status.Record("up", url, app, seconds, outputs, [asdict(step) for step in steps.done])
+    return status.Record("up", url, app, seconds, dict(outputs), [asdict(step) for step in steps.done])
 
 
 def _poll(done: Callable[[], bool], detail: Callable[[str], None], seconds: float, otherwise: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,12 @@ def expressway(*arguments: str, seconds: float = 60) -> subprocess.CompletedProc
     )
 
 
-def up(*arguments: str) -> "Stack":
-    """Bring the lab up. The assertion shows what it said when that fails."""
-    done = expressway("lab", "up", "--json", *arguments, seconds=UP_SECONDS)
+def up(*arguments: str, engine: str = "mocks") -> "Stack":
+    """Bring the lab up. The assertion shows what it said when that fails.
+
+    What a test sees must not depend on whether this machine has a Pulumi CLI, so the engine is always said.
+    """
+    done = expressway("lab", "up", "--json", "--engine", engine, *arguments, seconds=UP_SECONDS)
     assert done.returncode == 0, f"lab up failed:\n{done.stdout}\n{done.stderr}"
     return Stack(json.loads(done.stdout))
 
@@ -51,6 +55,14 @@ class Stack:
         done = expressway("lab", "status", "--json")
         assert done.returncode == 0, done.stderr
         self.status = json.loads(done.stdout)
+
+    def await_machines(self, count: int, seconds: float = 60) -> None:
+        """Wait until there are `count` machines."""
+        deadline = time.monotonic() + seconds
+        while len(self.status["machines"]) != count and time.monotonic() < deadline:
+            time.sleep(0.5)
+            self.refresh()
+        assert len(self.status["machines"]) == count, self.status["machines"]
 
     def shell(self, machine: str, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command inside a machine (id or tier)."""

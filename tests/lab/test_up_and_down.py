@@ -78,7 +78,7 @@ def test_a_crashed_lab_is_cleared_away_by_the_next_up() -> None:
 
 def test_an_up_that_is_killed_half_way_does_not_hinder_the_next() -> None:
     started = subprocess.Popen(
-        [str(ROOT / "expressway"), "lab", "up"],
+        [str(ROOT / "expressway"), "lab", "up", "--engine", "mocks"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -114,7 +114,7 @@ def test_an_app_that_crashes_at_boot_fails_the_up_with_its_own_last_words(tmp_pa
         '{"name": "crash", "version": "1.0.0", "scripts": {"start": "node server.js"}}'
     )
     (tmp_path / "server.js").write_text('console.error("no such config"); process.exit(3)\n')
-    done = expressway("lab", "up", "--app", str(tmp_path), seconds=300)
+    done = expressway("lab", "up", "--engine", "mocks", "--app", str(tmp_path), seconds=300)
     assert done.returncode == 1, done.stdout
     assert "failed to boot" in done.stderr, done.stderr
     assert "no such config" in done.stderr, f"the app's own words are missing: {done.stderr}"

@@ -1,0 +1,74 @@
+"""Applying the program to the lab's API: by the real engine, or under the SDK's mock monitor, which can only create."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from lab import paths
+from lab.config import LabConfig
+from lab.engine import cli
+from lab.engine.home import Home
+from lab.engine.stack import EngineError, LabStack, Result
+from lab.provider import config as program_config
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+CONFIGURATION: Final = ROOT / "Pulumi.lab.yaml"
+HOME: Final = Home(paths.STATE / "pulumi")
+
+Detail = Callable[[str], None]
+"""Shows what is being done right now."""
+
+
+class ApplyError(Exception):
+    """The program, the engine or the API refused: the message says what."""
+
+
+def by_engine(found: cli.Cli, overrides: Sequence[str], lab: LabConfig, detail: Detail) -> Result:
+    """Make the lab what the program says, from whatever it is."""
+
+    def report(operation: str, urn: str) -> None:
+        detail(f"{operation} {urn.rpartition('::')[2]}")
+
+    try:
+        return open_stack(found, overrides, lab).up(report)
+    except EngineError as error:
+        raise ApplyError(f"pulumi up failed:\n{error}") from error
+
+
+def open_stack(found: cli.Cli, overrides: Sequence[str], lab: LabConfig) -> LabStack:
+    """The engine's stack of the lab that is up."""
+    HOME.prepare(lab.endpoint)
+    return LabStack(found, HOME, program_config.load(ROOT, CONFIGURATION, overrides))
+
+
+def by_mocks(overrides: Sequence[str], lab: LabConfig, detail: Detail) -> Mapping[str, Any]:
+    """Create everything in an empty lab; the stack's outputs."""
+    written = paths.STATE / "outputs.json"
+    command = [
+        *(sys.executable, "-m", "lab.provider.apply", "--stack", "lab", "--config", str(CONFIGURATION), "--json"),
+        *("--endpoint", lab.endpoint, "--outputs", str(written)),
+    ]
+    for override in overrides:
+        command += ["--set", override]
+    log = paths.STATE / "log" / "apply.log"
+    message = ""
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=ROOT) as program,
+    ):
+        count = 0
+        for line in program.stdout or ():
+            event = json.loads(line)
+            match event["event"]:
+                case "resource":
+                    detail(f"{(count := count + 1)} {event['name']}")
+                case "error":
+                    message = event["message"]
+                case _:
+                    pass
+    if program.returncode:
+        raise ApplyError(f"the program failed:\n{message or log.read_text().strip()}")
+    return json.loads(written.read_text())

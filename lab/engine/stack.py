@@ -1,0 +1,109 @@
+"""The stack `lab` under the real engine: previewed, updated, refreshed, destroyed."""
+
+from collections import Counter
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from pulumi import automation
+from pulumi.automation.events import EngineEvent
+
+from lab.engine.cli import Cli
+from lab.engine.home import Home
+
+STACK = "lab"
+PARALLEL = 16
+"""Resources at once, as under the mock monitor."""
+REDACTED = "[secret]"
+
+Report = Callable[[str, str], None]
+"""Hears of each resource that is changed: what is done (create, update, replace, delete), and to which URN."""
+
+
+class EngineError(Exception):
+    """The engine gave up: what it said."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What an operation did: how many resources of each kind of change, and the stack's outputs then."""
+
+    changes: Mapping[str, int]
+    outputs: Mapping[str, Any]
+
+    @property
+    def changed(self) -> int:
+        """Resources that did not stay as they were."""
+        return sum(count for kind, count in self.changes.items() if kind != "same")
+
+
+def _unheard(_operation: str, _urn: str) -> None:
+    pass
+
+
+class LabStack:
+    """The stack in the lab's home, with `values` for its configuration by full key. Made when there is none."""
+
+    def __init__(self, cli: Cli, home: Home, values: Mapping[str, Any]) -> None:
+        home.configure(STACK, values)
+        workspace = automation.LocalWorkspace(
+            work_dir=str(home.project),
+            pulumi_home=str(home.pulumi_home),
+            env_vars=home.environment(cli),
+            pulumi_command=automation.PulumiCommand(root=cli.root),
+        )
+        with _said([]):
+            self._stack = automation.Stack.create_or_select(STACK, workspace)
+
+    def up(self, report: Report = _unheard) -> Result:
+        """Make the lab what the program says."""
+        # An update that was killed leaves its lock; only one `lab up` runs at a time, so nobody holds it.
+        self._run(lambda **_: self._stack.cancel(), _unheard)
+        done = self._run(self._stack.up, report)
+        return Result(_counts(done.summary.resource_changes), _plain(done.outputs))
+
+    def preview(self, report: Report = _unheard) -> Mapping[str, int]:
+        """What `up` would do."""
+        return _counts(self._run(self._stack.preview, report).change_summary)
+
+    def refresh(self, report: Report = _unheard) -> Mapping[str, int]:
+        """Make the state what the API says."""
+        return _counts(self._run(self._stack.refresh, report).summary.resource_changes)
+
+    def destroy(self, report: Report = _unheard) -> Mapping[str, int]:
+        """Take everything away."""
+        return _counts(self._run(self._stack.destroy, report).summary.resource_changes)
+
+    def _run(self, operation: Callable[..., Any], report: Report) -> Any:
+        errors: list[str] = []
+
+        def heard(event: EngineEvent) -> None:
+            if event.res_outputs_event and (about := event.res_outputs_event.metadata).op != "same":
+                report(str(about.op.value), about.urn)
+            if event.diagnostic_event and event.diagnostic_event.severity == "error":
+                errors.append(event.diagnostic_event.message.strip())
+
+        with _said(errors):
+            return operation(on_event=heard, parallel=PARALLEL, color="never")
+
+
+@contextmanager
+def _said(errors: list[str]) -> Generator[None]:
+    """What the engine reported as errors, or else all that the command printed, as an EngineError."""
+    try:
+        yield
+    except automation.CommandError as error:
+        raise EngineError("\n".join(dict.fromkeys(errors)) or str(error)) from None
+
+
+def _counts(changes: Mapping[Any, int] | None) -> Mapping[str, int]:
+    """By the change's plain name: the Automation API has text in one place and an enumeration in another."""
+    counts: Counter[str] = Counter()
+    for kind, count in (changes or {}).items():
+        counts[str(getattr(kind, "value", kind))] += count
+    return counts
+
+
+def _plain(outputs: automation.OutputMap) -> Mapping[str, Any]:
+    return {name: REDACTED if output.secret else output.value for name, output in sorted(outputs.items())}

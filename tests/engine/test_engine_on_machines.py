@@ -1,0 +1,52 @@
+"""An edit of the settings is an update of the lab that is up: real machines stay, come and go as the engine says."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lab.stack import Stack, expressway, up
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture
+def no_lab() -> Iterator[None]:
+    """None before, none after."""
+    expressway("lab", "down")
+    yield
+    expressway("lab", "down")
+
+
+def ids(stack: Stack) -> set[str]:
+    return {machine["id"] for machine in stack.status["machines"]}
+
+
+@pytest.mark.usefixtures("no_lab")
+def test_a_second_up_after_an_edit_is_an_update() -> None:
+    first = up(engine="pulumi")
+    assert first.request("POST", "/items", json={"name": "kept"}).status_code == 201
+
+    second = up("-c", "expressway:app.minSize=3", engine="pulumi")
+    assert ids(first) < ids(second), "the machines that were there are there still"
+    assert len(second.machines("app")) == 3
+    assert second.url == first.url
+    assert second.get("/items/1").json()["name"] == "kept", "the database is the same"
+
+    refused = expressway("lab", "up", "--engine", "mocks")
+    assert refused.returncode == 1
+    assert "the Pulumi engine made it" in refused.stderr
+
+    preview = expressway("lab", "pulumi", "preview")
+    assert preview.returncode == 0, preview.stderr
+    assert "72 unchanged" in preview.stdout
+
+    secret = expressway("lab", "pulumi", "config", "get", "expressway:environment")
+    assert secret.stdout.strip() == "dev", "the lab's stack is the one that is asked"
+
+
+@pytest.mark.usefixtures("no_lab")
+def test_destroy_takes_every_machine_away() -> None:
+    stack = up(engine="pulumi")
+    destroyed = expressway("lab", "pulumi", "destroy", "--yes", "--skip-preview", seconds=300)
+    assert destroyed.returncode == 0, destroyed.stdout + destroyed.stderr
+    stack.await_machines(0)
