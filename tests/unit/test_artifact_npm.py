@@ -1,5 +1,6 @@
 """npm runs with the user's environment and the wanted Node, and its failures are told."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -55,7 +56,9 @@ def running_in_session(leader: int) -> list[str]:
 
 def test_an_interrupted_build_leaves_nothing_running(tmp_path: Path) -> None:
     script = (
-        "import sys; from artifact import npm; from pathlib import Path\n"
+        "import signal, sys; from artifact import npm; from pathlib import Path\n"
+        # A shell's background jobs start with it ignored, and so would this one.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "npm.run(['sh', '-c', 'echo $$ > pid; sleep 60 & wait'], Path(sys.argv[1]), {'PATH': '/bin'}, 'x')"
     )
     build = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stderr=subprocess.DEVNULL)
@@ -65,7 +68,7 @@ def test_an_interrupted_build_leaves_nothing_running(tmp_path: Path) -> None:
         time.sleep(0.01)
     group = int((tmp_path / "pid").read_text())
 
-    build.send_signal(2)
+    build.send_signal(signal.SIGINT)
     build.wait(10)
 
     while alive := running_in_session(group):
