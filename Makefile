@@ -49,11 +49,17 @@ test-engine: setup-lab ## the tests that need a Pulumi CLI, by themselves
 bench-up: setup-lab ## how fast and how big: a table, and JSON=<file>
 	@$(PY) -m lab.bench --json $(JSON)
 
+docs: setup ## write docs/reference anew
+	@$(PY) scripts/reference.py
+
 golden: setup ## write the golden files anew; read the diff before committing
 	@UPDATE_GOLDEN=1 $(PY) -m pytest tests/unit -q
 
-lock: setup ## renew requirements.txt from pyproject.toml
-	@.venv/bin/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
-	  --python-version 3.11 --group lab --group dev pyproject.toml -o requirements.txt
+LOCK = .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
+  --no-emit-find-links --python-version 3.11 pyproject.toml
 
-.PHONY: help setup setup-lab up down status pulumi build check unit test test-engine bench-up golden lock
+lock: setup ## renew the locks from pyproject.toml: all that a clone needs, and what the plugin alone needs
+	@$(LOCK) --extra cli --group lab --group dev -o requirements.txt
+	@$(LOCK) --constraints requirements.txt -o components/requirements.txt
+
+.PHONY: help setup setup-lab up down status pulumi build check unit test test-engine bench-up docs golden lock

@@ -1,11 +1,44 @@
 """The stack: which components there are, what each gets from the others, and what the stack tells the world."""
 
+from typing import TypedDict
+
 import pulumi
 
 import artifact
 from artifact import cache as artifact_cache
 from components import AppServers, Cache, Database, LoadBalancer, Network, NetworkArgs, Release
 from settings import Settings
+
+
+class Outputs(TypedDict):
+    """What the stack tells the world: day-2 work and other stacks (StackReference) read these names."""
+
+    url: pulumi.Output[str]
+    """Where the app answers."""
+    edgeAddress: pulumi.Output[str]
+    """The edge's Elastic IP, for a DNS record."""
+    edgeGroupName: pulumi.Output[str]
+    """The edge's Auto Scaling group."""
+    appGroupName: pulumi.Output[str]
+    """The app servers' Auto Scaling group."""
+    appPort: int
+    """The port that the app listens on."""
+    readinessPath: str
+    """Where an app server says whether it should get traffic."""
+    artifactBucket: pulumi.Output[str]
+    """The bucket of releases, which a deployment uploads to."""
+    releaseParameter: pulumi.Output[str]
+    """The SSM parameter that a deployment moves."""
+    databaseEndpoint: pulumi.Output[str]
+    """PostgreSQL's host and port."""
+    cacheEndpoint: pulumi.Output[str]
+    """Redis's host and port."""
+    vpcId: pulumi.Output[str]
+    """The VPC."""
+    publicSubnetIds: pulumi.Output[list[str]]
+    """Public subnets, one for each zone."""
+    privateSubnetIds: pulumi.Output[list[str]]
+    """Private subnets, one for each zone."""
 
 
 class NotBuiltError(pulumi.RunError):
@@ -62,22 +95,20 @@ def build(settings: Settings) -> None:
             "tags": {**settings.tags},
         },
     )
-    outputs = {
-        # Where the app answers.
+    outputs: Outputs = {
         "url": edge.url,
         "edgeAddress": edge.address,
-        # Where day-2 work on machines starts.
         "edgeGroupName": edge.group_name,
         "appGroupName": servers.group_name,
         "appPort": settings.app.port,
         "readinessPath": settings.app.readiness_path,
-        # What a deployment writes to.
         "artifactBucket": release.bucket,
         "releaseParameter": release.parameter_name,
-        # What other stacks connect to.
         "databaseEndpoint": pulumi.Output.format("{0}:{1}", database.host, database.port),
         "cacheEndpoint": pulumi.Output.format("{0}:{1}", cache.host, cache.port),
         "vpcId": network.vpc_id,
+        "publicSubnetIds": network.public_subnet_ids,
+        "privateSubnetIds": network.private_subnet_ids,
     }
     for name, value in outputs.items():
         pulumi.export(name, value)

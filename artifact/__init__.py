@@ -3,6 +3,8 @@
 Imports nothing of the other packages. `find` only reads; `build` writes to the cache alone.
 """
 
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +27,7 @@ __all__ = [
     "build",
     "build_runtime",
     "ensure",
+    "export",
     "find",
     "find_runtime",
     "inspect",
@@ -37,3 +40,15 @@ def ensure(path: Path, node: int, arch: str, cache: Path, progress: Callable[[st
     inspect(path)
     runtime = build_runtime(node, arch, cache, progress)
     return build(path, node, arch, cache, progress), runtime
+
+
+def export(app: Artifact, runtime: Runtime, folder: Path) -> None:
+    """Copy both archives to `folder`, as app.tar.gz and runtime.tar.gz. BuildError when they can't be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for source, name in ((app.path, "app.tar.gz"), (runtime.path, "runtime.tar.gz")):
+            partial = folder / f".{name}.{os.getpid()}"
+            shutil.copyfile(source, partial)
+            partial.replace(folder / name)
+    except OSError as error:
+        raise BuildError(f"The archives can't be written to {folder}: {error.strerror}.") from error

@@ -42,7 +42,8 @@ class Runtime:
 def fingerprint(node: int, arch: str) -> str:
     """What identifies the runtime before it is built: its lock file, and how it is packed."""
     if node not in NODE_VERSIONS or arch not in ARCHITECTURES:
-        raise ValueError(f"no runtime for Node {node} on {arch}: there are {NODE_VERSIONS} on {ARCHITECTURES}")
+        nodes, archs = ", ".join(map(str, NODE_VERSIONS)), ", ".join(ARCHITECTURES)
+        raise BuildError(f"There is no runtime for Node {node} on {arch}. Choose Node {nodes}, and {archs}.")
     lock = (_LOCKS / str(node) / "package-lock.json").read_bytes()
     return hashlib.sha256(b"\0".join([_FORMAT.encode(), arch.encode(), lock])).hexdigest()
 

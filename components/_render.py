@@ -10,10 +10,8 @@ LIMIT = 16384
 
 
 def user_data_root() -> Path:
-    """The folder of tier folders: within the package as installed from a wheel, beside it in a clone or a plugin."""
-    here = Path(__file__).resolve().parent
-    packaged = here / "user_data"
-    return packaged if packaged.is_dir() else here.parent / "user_data"
+    """The folder of tier folders, beside this package in a clone, a plugin and a wheel."""
+    return Path(__file__).resolve().parent.parent / "user_data"
 
 
 def render(tier: str, machine: Mapping[str, object], root: Path | None = None) -> str:

@@ -1,23 +1,27 @@
 """Where releases are kept, and which of them is current."""
 
+import hashlib
 import json
+from dataclasses import dataclass
+from pathlib import Path
 from typing import NotRequired, TypedDict
 
 import pulumi
 import pulumi_aws as aws
 
 from ._checks import require
+from .planning import Finding
 
 
 class ArtifactArgs(TypedDict):
-    """A built archive on this machine, and where it goes in the bucket."""
+    """An archive that `expressway build` made, and where it goes in the bucket."""
 
     path: str
-    """The file, as an absolute path."""
-    key: str
-    """Its key in the bucket. It contains the hash, so that what is behind a key never changes."""
-    sha256: str
-    """Its SHA-256, in hexadecimal, which machines check before they unpack it."""
+    """The file on this machine."""
+    sha256: NotRequired[str]
+    """Its SHA-256, in hexadecimal, which machines check before they unpack it. Default: computed from the file."""
+    key: NotRequired[str]
+    """Its key in the bucket. It contains the hash, so that what is behind a key never changes. Default: the hash."""
 
 
 class ReleaseArgs(TypedDict):
@@ -27,8 +31,8 @@ class ReleaseArgs(TypedDict):
     """The app with its dependencies."""
     runtime: ArtifactArgs
     """Node, npm and PM2 for the app servers' architecture."""
-    release_id: str
-    """Short name of the release, as people and machines call it."""
+    release_id: NotRequired[str]
+    """Short name of the release, as people and machines call it. Default: 12 digits of the app's SHA-256."""
     old_versions_days: NotRequired[int]
     """Days to keep overwritten or deleted objects. Default: 30."""
     force_destroy: NotRequired[bool]
@@ -56,21 +60,23 @@ class Release(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ReleaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("expressway:index:Release", name, None, opts)
-        require("Release", name, [])
+        require("Release", name, _find_files(args))
+        app_archive, runtime_archive = _Archive.of(args["app"], "releases"), _Archive.of(args["runtime"], "runtime")
+        release_id = args.get("release_id", app_archive.sha256[:12])
         child = pulumi.ResourceOptions(parent=self)
         bucket = aws.s3.Bucket(f"{name}-bucket", force_destroy=args.get("force_destroy", False), opts=child)
         protections = _protect(name, bucket, args.get("old_versions_days", 30), child)
         stored = pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=protections))
-        runtime = _upload(f"{name}-runtime", bucket, args["runtime"], stored)
+        runtime = _upload(f"{name}-runtime", bucket, runtime_archive, stored)
         # Machines may still run, or be rolled back to, a release that the program has gone past.
         kept = pulumi.ResourceOptions.merge(stored, pulumi.ResourceOptions(retain_on_delete=True))
-        app = _upload(f"{name}-app", bucket, args["app"], kept)
+        app = _upload(f"{name}-app", bucket, app_archive, kept)
         pointer = aws.ssm.Parameter(
             f"{name}-pointer",
             type="String",
             value=app.key.apply(
                 lambda key: json.dumps(
-                    {"release_id": args["release_id"], "key": key, "sha256": args["app"]["sha256"]}, sort_keys=True
+                    {"release_id": release_id, "key": key, "sha256": app_archive.sha256}, sort_keys=True
                 )
             ),
             description="The release that app servers run; moved by deployments",
@@ -82,7 +88,7 @@ class Release(pulumi.ComponentResource):
         self.parameter_name = pointer.name
         self.parameter_arn = pointer.arn
         self.runtime_key = runtime.key
-        self.runtime_sha256 = pulumi.Output.from_input(args["runtime"]["sha256"])
+        self.runtime_sha256 = pulumi.Output.from_input(runtime_archive.sha256)
         self.register_outputs(
             {
                 "bucket": self.bucket,
@@ -93,6 +99,26 @@ class Release(pulumi.ComponentResource):
                 "runtime_sha256": self.runtime_sha256,
             }
         )
+
+
+@dataclass(frozen=True)
+class _Archive:
+    path: str
+    sha256: str
+    key: str
+
+    @staticmethod
+    def of(args: ArtifactArgs, folder: str) -> "_Archive":
+        """`folder` is what machines' roles may read."""
+        path = Path(args["path"])
+        sha256 = args.get("sha256") or hashlib.sha256(path.read_bytes()).hexdigest()
+        return _Archive(str(path.absolute()), sha256, args.get("key", f"{folder}/{sha256}.tar.gz"))
+
+
+def _find_files(args: ReleaseArgs) -> list[Finding]:
+    rule, remedy = "there is no such file", "Make it with: expressway build --app <dir> --into <dir>"
+    given = {"app.path": args["app"]["path"], "runtime.path": args["runtime"]["path"]}
+    return [Finding(path, value, rule, remedy) for path, value in given.items() if not Path(value).is_file()]
 
 
 def _protect(
@@ -154,13 +180,13 @@ def _protect(
 
 
 def _upload(
-    name: str, bucket: "aws.s3.Bucket", artifact: ArtifactArgs, opts: pulumi.ResourceOptions
+    name: str, bucket: "aws.s3.Bucket", archive: _Archive, opts: pulumi.ResourceOptions
 ) -> "aws.s3.BucketObjectv2":
     return aws.s3.BucketObjectv2(
         name,
         bucket=bucket.bucket,
-        key=artifact["key"],
-        source=pulumi.FileAsset(artifact["path"]),
+        key=archive.key,
+        source=pulumi.FileAsset(archive.path),
         content_type="application/gzip",
         opts=opts,
     )

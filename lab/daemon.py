@@ -57,6 +57,7 @@ def stop(name: str, state: Path = paths.STATE) -> None:
             except psutil.TimeoutExpired:
                 process.kill()
                 process.wait(STOP_SECONDS)
+    _started[:] = [each for each in _started if each.poll() is None]
     _record(name, state).unlink(missing_ok=True)
 
 

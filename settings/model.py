@@ -36,7 +36,9 @@ ENVIRONMENTS: dict[str, dict[str, dict[str, object]]] = {
 class Section(BaseModel):
     """Settings under one key: frozen, camelCase in YAML, exact types, no unknown keys."""
 
-    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel, extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
+    )
 
 
 class SubnetSettings(Section):

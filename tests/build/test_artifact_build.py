@@ -247,5 +247,5 @@ def test_the_runtime_holds_node_npm_and_pm2(cache: Path, tmp_path: Path) -> None
 
 
 def test_a_runtime_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(ValueError, match="no runtime for Node 18"):
+    with pytest.raises(artifact.BuildError, match="no runtime for Node 18"):
         artifact.find_runtime(18, "x64", Path("/nowhere"))

@@ -11,11 +11,6 @@ _TEMPLATE = (
 )
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """The AWS SDK warns of old classes while it imports them, used or not; every other warning stays an error."""
-    config.addinivalue_line("filterwarnings", "ignore:.* has been deprecated in favor of:DeprecationWarning")
-
-
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache."""

@@ -4,8 +4,9 @@ import asyncio
 import base64
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -86,36 +87,49 @@ def record(
     """Run `program` as Pulumi would; the first error it meets is raised."""
     recording = Recording()
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # it repeats a failure for every output that waited
-    mocks = _Answers(recording, preview)
+    monitor = recording_monitor(recording, preview=preview)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    loops = [loop]
-
-    def give_thread_a_loop() -> None:
-        # The SDK would make one for each of its threads, and leave it open.
-        loops.append(asyncio.new_event_loop())
-        asyncio.set_event_loop(loops[-1])
 
     def run() -> None:
         program()  # what it returns is nobody's business, and must not be awaited
 
-    pool = ThreadPoolExecutor(4, initializer=give_thread_a_loop)
-    loop.set_default_executor(pool)
-    try:
+    with closing(loop), pool_of_loops(4) as pool:
+        loop.set_default_executor(pool)
         set_all_config(config or {}, [])
-        set_mocks(mocks, project=project, stack=stack, preview=preview, monitor=_Monitor(mocks, recording))
+        set_mocks(monitor.mocks, project=project, stack=stack, preview=preview, monitor=monitor)
         # What an earlier run left, or set_mocks made, would be waited for in vain.
         runtime: Any = SETTINGS
         runtime.rpc_manager.clear()
         runtime.outputs.clear()
         set_root_resource(cast(Any, None))
-        loop.run_until_complete(run_in_stack(run))
+        try:
+            loop.run_until_complete(run_in_stack(run))
+        finally:
+            asyncio.set_event_loop(None)
+    return recording
+
+
+@contextmanager
+def pool_of_loops(size: int) -> Generator[ThreadPoolExecutor]:
+    """Threads with an event loop each, closed at the end: the SDK would make one for each thread and leave it open."""
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    def give_thread_a_loop() -> None:
+        loops.append(asyncio.new_event_loop())
+        asyncio.set_event_loop(loops[-1])
+
+    try:
+        with ThreadPoolExecutor(size, initializer=give_thread_a_loop) as pool:
+            yield pool
     finally:
-        pool.shutdown()
         for each in loops:
             each.close()
-        asyncio.set_event_loop(None)
-    return recording
+
+
+def recording_monitor(recording: Recording, *, preview: bool = False) -> MockMonitor:
+    """What answers a program's, or a plugin's, registrations and calls, and writes them into `recording`."""
+    return _Monitor(_Answers(recording, preview), recording)
 
 
 def unknown() -> pulumi.Output[Any]:
@@ -203,6 +217,9 @@ _OUTPUTS: dict[str, Callable[[str], dict[str, Any]]] = {
     },
     "aws:elasticache/replicationGroup:ReplicationGroup": lambda name: {
         "primaryEndpointAddress": f"{name}.cache.example"
+    },
+    "aws:secretsmanager/secretVersion:SecretVersion": lambda name: {
+        "secretArn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}"
     },
 }
 

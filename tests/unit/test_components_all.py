@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import examples
+import example_args
 import pulumi
 import pytest
 from pulumi.provider.experimental.analyzer import Analyzer
@@ -24,15 +24,15 @@ pytestmark = pytest.mark.usefixtures("user_data")
 def make(kind: str, name: str, folder: Path, value: Callable[[], Any] = lambda: "given") -> pulumi.ComponentResource:
     """One component with its example arguments."""
     if kind == "AppServers":
-        return AppServers(name, examples.app_servers(value()))
+        return AppServers(name, example_args.app_servers(value()))
     if kind == "LoadBalancer":
-        return LoadBalancer(name, examples.load_balancer(value()))
+        return LoadBalancer(name, example_args.load_balancer(value()))
     if kind == "Database":
-        return Database(name, examples.database(value()))
+        return Database(name, example_args.database(value()))
     if kind == "Cache":
-        return Cache(name, examples.cache(value()))
+        return Cache(name, example_args.cache(value()))
     if kind == "Release":
-        return Release(name, examples.release(folder))
+        return Release(name, example_args.release(folder))
     return Network(name, {})
 
 
@@ -74,12 +74,12 @@ def test_a_plugin_host_makes_the_same_of_the_same_arguments(kind: str, tmp_path:
     """A program in another language reaches the component through the host, as plain camelCase mappings."""
     direct = record(lambda: make(kind, "mine", tmp_path))
     arguments: dict[str, Any] = {
-        "AppServers": examples.app_servers(),
-        "Cache": examples.cache(),
-        "Database": examples.database(),
-        "LoadBalancer": examples.load_balancer(),
+        "AppServers": example_args.app_servers(),
+        "Cache": example_args.cache(),
+        "Database": example_args.database(),
+        "LoadBalancer": example_args.load_balancer(),
         "Network": {},
-        "Release": examples.release(tmp_path),
+        "Release": example_args.release(tmp_path),
     }
     host = ComponentProvider(CLASSES, "expressway", None, "1.0.0")
     hosted = record(lambda: host.construct("mine", f"expressway:index:{kind}", camel(arguments[kind])))

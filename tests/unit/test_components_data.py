@@ -2,7 +2,7 @@
 
 from typing import cast
 
-import examples
+import example_args
 import pulumi
 import pytest
 from recording import Recording, record
@@ -15,11 +15,11 @@ VERSION = "aws:secretsmanager/secretVersion:SecretVersion"
 
 
 def make_database(**more: object) -> Recording:
-    return record(lambda: Database("db", cast(DatabaseArgs, {**examples.database(), **more})))
+    return record(lambda: Database("db", cast(DatabaseArgs, {**example_args.database(), **more})))
 
 
 def make_cache(**more: object) -> Recording:
-    return record(lambda: Cache("redis", cast(CacheArgs, {**examples.cache(), **more})))
+    return record(lambda: Cache("redis", cast(CacheArgs, {**example_args.cache(), **more})))
 
 
 def test_the_database_is_what_production_needs_unless_told_otherwise() -> None:
@@ -58,7 +58,7 @@ def test_a_cheap_database_leaves_nothing_behind() -> None:
 
 def test_the_databases_secret_is_known_by_name_only() -> None:
     def program() -> None:
-        database = Database("db", examples.database())
+        database = Database("db", example_args.database())
         pulumi.export("secret", database.secret_arn)
         pulumi.export("port", database.port)
 

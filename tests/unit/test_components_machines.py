@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, cast
 
-import examples
+import example_args
 import pulumi
 import pytest
 from recording import Recording, record
@@ -21,11 +21,11 @@ pytestmark = pytest.mark.usefixtures("user_data")
 
 
 def make_app(**more: Any) -> Recording:
-    return record(lambda: AppServers("app", cast(Any, {**examples.app_servers(), **more})))
+    return record(lambda: AppServers("app", cast(Any, {**example_args.app_servers(), **more})))
 
 
 def make_edge(**more: Any) -> Recording:
-    return record(lambda: LoadBalancer("edge", cast(Any, {**examples.load_balancer(), **more})))
+    return record(lambda: LoadBalancer("edge", cast(Any, {**example_args.load_balancer(), **more})))
 
 
 @pytest.fixture(params=["app", "edge"])
@@ -170,7 +170,7 @@ def test_an_app_server_is_told_what_its_boot_needs() -> None:
         "region": "us-east-1",
         "bucket": "bucket",
         "bundle": make_app().machine("app")["bundle"],
-        "runtime": {"key": "runtime/node.tar.gz", "sha256": examples.SHA, "node": 24},
+        "runtime": {"key": "runtime/node.tar.gz", "sha256": example_args.SHA, "node": 24},
         "release_parameter": "pointer",
         "app": {
             "port": 3000,
@@ -218,7 +218,7 @@ def test_the_bundle_that_machines_are_told_of_is_the_one_that_is_uploaded(either
 
 
 def test_an_app_needs_neither_database_nor_cache() -> None:
-    args = examples.app_servers()
+    args = example_args.app_servers()
     del args["database"], args["cache"], args["secrets"]
     made = record(lambda: AppServers("app", args))
     machine = made.machine("app")
@@ -274,7 +274,7 @@ def test_the_image_is_the_newest_that_fits(
 def test_a_secret_among_the_plain_variables_stops_the_deployment() -> None:
     def program() -> None:
         secret = pulumi.Output.secret("sk_live_1")
-        AppServers("app", {**examples.app_servers(), "environment": {"STRIPE_KEY": secret}})
+        AppServers("app", {**example_args.app_servers(), "environment": {"STRIPE_KEY": secret}})
 
     with pytest.raises(ValueError, match="user data of app would hold a secret value"):
         record(program)

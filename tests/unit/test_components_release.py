@@ -1,9 +1,10 @@
 """The artifact bucket and the release pointer."""
 
+import hashlib
 import json
 from pathlib import Path
 
-import examples
+import example_args
 import pulumi
 import pytest
 from recording import Recording, record
@@ -15,7 +16,7 @@ OBJECT = "aws:s3/bucketObjectv2:BucketObjectv2"
 
 @pytest.fixture
 def made(tmp_path: Path) -> Recording:
-    return record(lambda: Release("rel", examples.release(tmp_path)))
+    return record(lambda: Release("rel", example_args.release(tmp_path)))
 
 
 def test_the_bucket_is_private_versioned_and_encrypted(made: Recording) -> None:
@@ -47,9 +48,9 @@ def test_old_versions_expire_and_current_releases_do_not(made: Recording) -> Non
 def test_the_pointer_names_the_release_and_later_runs_leave_it_be(made: Recording) -> None:
     pointer = made.one("aws:ssm/parameter:Parameter")
     assert json.loads(pointer.inputs["value"]) == {
-        "release_id": examples.SHA[:12],
-        "key": f"releases/{examples.SHA}.tar.gz",
-        "sha256": examples.SHA,
+        "release_id": example_args.SHA[:12],
+        "key": f"releases/{example_args.SHA}.tar.gz",
+        "sha256": example_args.SHA,
     }
     assert pointer.ignore_changes == ("value",), "`pulumi up` would undo a deployment"
     assert "rel-app" in pointer.depends_on, "the pointer must not name what isn't in the bucket yet"
@@ -68,14 +69,35 @@ def test_nothing_is_stored_before_the_bucket_is_protected(made: Recording) -> No
 
 def test_a_bucket_with_releases_is_kept_unless_told_otherwise(made: Recording, tmp_path: Path) -> None:
     assert made.one("aws:s3/bucket:Bucket").inputs["forceDestroy"] is False
-    forced = record(lambda: Release("rel", {**examples.release(tmp_path), "force_destroy": True}))
+    forced = record(lambda: Release("rel", {**example_args.release(tmp_path), "force_destroy": True}))
     assert forced.one("aws:s3/bucket:Bucket").inputs["forceDestroy"] is True
 
 
 def test_the_runtime_is_known_by_what_was_stored(tmp_path: Path) -> None:
     def program() -> None:
-        release = Release("rel", examples.release(tmp_path))
+        release = Release("rel", example_args.release(tmp_path))
         pulumi.export("key", release.runtime_key)
         pulumi.export("sha256", release.runtime_sha256)
 
-    assert record(program).outputs == {"key": f"runtime/node-24-x64-{examples.SHA}.tar.gz", "sha256": examples.SHA}
+    assert record(program).outputs == {
+        "key": f"runtime/node-24-x64-{example_args.SHA}.tar.gz",
+        "sha256": example_args.SHA,
+    }
+
+
+def test_an_archive_alone_is_enough(tmp_path: Path) -> None:
+    files = example_args.release(tmp_path)
+    digest = hashlib.sha256(b"archive").hexdigest()
+    made = record(
+        lambda: Release("rel", {"app": {"path": files["app"]["path"]}, "runtime": {"path": files["runtime"]["path"]}})
+    )
+    assert made.one(OBJECT, "rel-app").inputs["key"] == f"releases/{digest}.tar.gz", "where machines may read it"
+    assert made.one(OBJECT, "rel-runtime").inputs["key"] == f"runtime/{digest}.tar.gz"
+    pointer = json.loads(made.one("aws:ssm/parameter:Parameter").inputs["value"])
+    assert pointer == {"release_id": digest[:12], "key": f"releases/{digest}.tar.gz", "sha256": digest}
+
+
+def test_an_archive_that_is_not_there_stops_before_any_resource(tmp_path: Path) -> None:
+    missing = str(tmp_path / "nothing.tar.gz")
+    with pytest.raises(pulumi.InputPropertiesError, match=r"(?s)app\.path.*no such file.*runtime\.path"):
+        record(lambda: Release("rel", {"app": {"path": missing}, "runtime": {"path": missing}}))

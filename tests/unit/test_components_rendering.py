@@ -34,17 +34,6 @@ def test_user_data_up_to_the_limit_is_taken_and_not_a_byte_more(user_data: Path)
         _render.render("app", MACHINE, user_data)
 
 
-def test_user_data_is_found_in_a_wheel_and_beside_the_components(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    package = tmp_path / "expressway"
-    package.mkdir()
-    monkeypatch.setattr(_render, "__file__", str(package / "_render.py"))
-    assert _render.user_data_root() == tmp_path / "user_data", "in a clone, it lies beside the components"
-    (package / "user_data").mkdir()
-    assert _render.user_data_root() == package / "user_data", "in a wheel, it lies within the package"
-
-
 def test_a_bundle_holds_common_files_and_the_tiers_own(user_data: Path, tmp_path: Path) -> None:
     (user_data / "app" / "files" / "units").mkdir()
     (user_data / "app" / "files" / "units" / "app.service").write_text("[Unit]\n")

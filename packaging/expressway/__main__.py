@@ -1,0 +1,21 @@
+"""The command line: `expressway`, or `python -m expressway`."""
+
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    """Run it."""
+    # The rooms are top-level packages in a clone, and in this process alone.
+    sys.path.insert(0, str(Path(__file__).resolve().parent))
+    try:
+        from operate.cli import main as run
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "operate":
+            raise
+        sys.exit(f"expressway: the command line needs {error.name}. Install it with: pip install 'expressway[cli]'")
+    run()
+
+
+if __name__ == "__main__":
+    main()
