@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 APP ?= app
 ENGINE ?= auto
-JSON ?= bench-up.json
+JSON ?=
 UP_ARGS ?=
 
 help: ## list the targets
@@ -44,13 +44,20 @@ test: setup-lab check ## every check, on a fresh machine (root for the lab's par
 	@scripts/test
 
 test-engine: setup-lab ## the tests that need a Pulumi CLI, by themselves
-	@$(PY) -m pytest tests/engine -q
+	@$(PY) -m pytest tests/engine -q -n auto --dist loadfile
+	@$(PY) -m pytest tests/lab -q -m engine
+
+golden-state: setup-lab ## the state that this release leaves, for the next ones to be tested on
+	@$(PY) -m tests.engine.golden_state
 
 bench-up: setup-lab ## how fast and how big: a table, and JSON=<file>
-	@$(PY) -m lab.bench --json $(JSON)
+	@$(PY) -m lab.bench --json $(or $(JSON),bench-up.json)
 
 docs: setup ## write docs/reference anew
 	@$(PY) scripts/reference.py
+
+bench-engine: setup-lab ## how fast the Pulumi engine is on the lab's API: a table, and JSON=<file>
+	@$(PY) -m lab.bench_engine --json $(or $(JSON),bench-engine.json)
 
 golden: setup ## write the golden files anew; read the diff before committing
 	@UPDATE_GOLDEN=1 $(PY) -m pytest tests/unit -q
@@ -62,4 +69,4 @@ lock: setup ## renew the locks from pyproject.toml: all that a clone needs, and 
 	@$(LOCK) --extra cli --group lab --group dev -o requirements.txt
 	@$(LOCK) --constraints requirements.txt -o components/requirements.txt
 
-.PHONY: help setup setup-lab up down status pulumi build check unit test test-engine bench-up docs golden lock
+.PHONY: help setup setup-lab up down status pulumi build check unit test test-engine golden-state bench-up bench-engine docs golden lock

@@ -13,6 +13,7 @@ from lab.engine import cli
 from lab.engine.home import Home
 from lab.engine.stack import EngineError, LabStack, Result
 from lab.provider import config as program_config
+from lab.provider.aws import Aws
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 CONFIGURATION: Final = ROOT / "Pulumi.lab.yaml"
@@ -41,7 +42,8 @@ def by_engine(found: cli.Cli, overrides: Sequence[str], lab: LabConfig, detail: 
 def open_stack(found: cli.Cli, overrides: Sequence[str], lab: LabConfig) -> LabStack:
     """The engine's stack of the lab that is up."""
     HOME.prepare(lab.endpoint)
-    return LabStack(found, HOME, program_config.load(ROOT, CONFIGURATION, overrides))
+    values = program_config.load(ROOT, CONFIGURATION, overrides)
+    return LabStack(found, HOME, values, Aws(lab.endpoint, lab.region))
 
 
 def by_mocks(overrides: Sequence[str], lab: LabConfig, detail: Detail) -> Mapping[str, Any]:

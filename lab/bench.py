@@ -4,54 +4,25 @@ A figure that misses its target is marked so; the benchmark does not fail on it,
 """
 
 import argparse
-import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-import psutil
-from rich.console import Console
-from rich.table import Table
-
 from lab import config, daemon, down, status
 from lab.aws import Clients
+from lab.bench_figures import ROOT, Figure, console, repeat, report, seconds
 from lab.machines.observation import resident_bytes
 
-ROOT: Final = Path(__file__).resolve().parent.parent
 WARM_RUNS: Final = 3
 PROGRAM_RUNS: Final = 3
 SETTLE_SECONDS: Final = 20
 BOOT_SECONDS: Final = 180
 MEBIBYTE: Final = 2**20
-
-console = Console(stderr=True, highlight=False)
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One measured figure: `samples` in `unit`, of which the median counts against `target`."""
-
-    name: str
-    unit: str
-    samples: list[float]
-    target: float
-
-    @property
-    def median(self) -> float:
-        """What counts."""
-        return statistics.median(self.samples)
-
-    @property
-    def met(self) -> bool:
-        """Whether the target is met."""
-        return self.median <= self.target
 
 
 def main() -> int:
@@ -64,33 +35,15 @@ def main() -> int:
         print("bench: the lab's machines are root's: run this as root", file=sys.stderr)
         return 1
     figures: list[Figure] = []
-    seconds: dict[str, Any] = {}
+    steps: dict[str, Any] = {}
     if not options.skip_cold:
-        cold, seconds["cold"] = _cold()
+        cold, steps["cold"] = _cold()
         figures.append(Figure("make up, nothing cached", "s", [cold], 240))
-    figures += _lab(seconds)
-    figures.append(Figure("unit tests", "s", [_command("make", "unit")], 60))
-    figures.append(Figure("make check and unit tests", "s", [_command("make", "check") + figures[-1].median], 120))
-    print_table(figures)
-    record = {
-        "figures": [{**asdict(figure), "median": figure.median, "met": figure.met} for figure in figures],
-        "steps": seconds,
-        "machine": {"cpus": os.cpu_count(), "memory_bytes": psutil.virtual_memory().total},
-    }
-    options.json.write_text(json.dumps(record, indent=2) + "\n")
+    figures += _lab(steps)
+    figures.append(Figure("unit tests", "s", [seconds(["make", "unit"])], 60))
+    figures.append(Figure("make check and unit tests", "s", [seconds(["make", "check"]) + figures[-1].median], 120))
+    report(figures, options.json, steps=steps)
     return 0
-
-
-def print_table(figures: Sequence[Figure]) -> None:
-    """The figures beside their targets."""
-    table = Table("figure", title="How fast, how big", title_justify="left")
-    for column in ("median", "samples", "target", ""):
-        table.add_column(column, justify="right")
-    for figure in figures:
-        samples = " ".join(f"{sample:.1f}" for sample in figure.samples)
-        verdict = "[green]met" if figure.met else "[red]missed"
-        table.add_row(figure.name, f"{figure.median:.1f} {figure.unit}", samples, f"{figure.target:g}", verdict)
-    Console(highlight=False).print(table)
 
 
 def _cold() -> tuple[float, Any]:
@@ -116,9 +69,7 @@ def _make_up(
     directory: Path, environment: dict[str, str] | None = None, *arguments: str
 ) -> tuple[float, status.Record]:
     """Seconds of `make up` until the first 200 through the edge, and what it wrote down."""
-    began = time.monotonic()
-    _run(["make", "up", *arguments], directory, environment)
-    took = time.monotonic() - began
+    took = seconds(["make", "up", *arguments], directory, environment)
     record = status.read()
     if record is None:
         raise SystemExit("make up succeeded and left no record")
@@ -126,7 +77,7 @@ def _make_up(
     return took - (record.seconds["all"] - record.seconds["first_answer"]), record
 
 
-def _lab(seconds: dict[str, Any]) -> list[Figure]:
+def _lab(steps: dict[str, Any]) -> list[Figure]:
     """Warm starts, boots of one machine alone, and memory: with baked images, and boots with plain ones."""
     _make_down(ROOT)
     _make_up(ROOT)  # whatever is not cached yet is made now
@@ -136,10 +87,10 @@ def _lab(seconds: dict[str, Any]) -> list[Figure]:
         console.print(f"warm: make up, {run + 1} of {WARM_RUNS}")
         took, record = _make_up(ROOT)
         warm.append(took)
-        seconds["warm"] = record.steps
+        steps["warm"] = record.steps
     time.sleep(SETTLE_SECONDS)
     resident = _resident() / MEBIBYTE
-    program = _repeat(PROGRAM_RUNS, _program)
+    program = repeat(PROGRAM_RUNS, _program)
     baked = _boots()
     _make_down(ROOT)
     console.print("plain images: make up")
@@ -199,27 +150,11 @@ def _resident() -> float:
 
 def _program() -> float:
     """The whole program in a fresh interpreter under the mock monitor, as in a preview: nothing is created."""
-    return _command(sys.executable, "-m", "lab.provider.apply", "--stack", "lab", "--preview")
-
-
-def _repeat(times: int, measure: Callable[[], float]) -> list[float]:
-    return [measure() for _ in range(times)]
-
-
-def _command(*words: str) -> float:
-    began = time.monotonic()
-    _run(list(words), ROOT)
-    return time.monotonic() - began
+    return seconds([sys.executable, "-m", "lab.provider.apply", "--stack", "lab", "--preview"])
 
 
 def _make_down(directory: Path, environment: dict[str, str] | None = None) -> None:
-    _run(["make", "down"], directory, environment)
-
-
-def _run(words: Sequence[str], directory: Path, environment: dict[str, str] | None = None) -> None:
-    done = subprocess.run(words, cwd=directory, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(words)} failed:\n{done.stdout}{done.stderr}")
+    seconds(["make", "down"], directory, environment)
 
 
 if __name__ == "__main__":

@@ -52,7 +52,8 @@ class Home:
         return {
             "PATH": f"{cli.path.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "PULUMI_HOME": str(self.pulumi_home),
-            "PULUMI_BACKEND_URL": self.state.as_uri(),
+            # Without files for metadata: they are not written in one step, and a kill at that moment spoils the state.
+            "PULUMI_BACKEND_URL": f"{self.state.as_uri()}?metadata=skip",
             "PULUMI_CONFIG_PASSPHRASE_FILE": str(self.passphrase),
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             # Another provider than the lab's must not come in unseen.

@@ -11,6 +11,9 @@ from pulumi.automation.events import EngineEvent
 
 from lab.engine.cli import Cli
 from lab.engine.home import Home
+from lab.engine.interrupted import remove_begun
+from lab.provider.aws import Aws
+from lab.provider.errors import ProviderError
 
 STACK = "lab"
 PARALLEL = 16
@@ -45,7 +48,8 @@ def _unheard(_operation: str, _urn: str) -> None:
 class LabStack:
     """The stack in the lab's home, with `values` for its configuration by full key. Made when there is none."""
 
-    def __init__(self, cli: Cli, home: Home, values: Mapping[str, Any]) -> None:
+    def __init__(self, cli: Cli, home: Home, values: Mapping[str, Any], aws: Aws) -> None:
+        self._aws = aws
         home.configure(STACK, values)
         workspace = automation.LocalWorkspace(
             work_dir=str(home.project),
@@ -56,10 +60,18 @@ class LabStack:
         with _said([]):
             self._stack = automation.Stack.create_or_select(STACK, workspace)
 
+    def recover(self) -> None:
+        """Undo what an operation that was killed had begun. Only one runs at a time, so none is at work now."""
+        with _said([]):
+            self._stack.cancel()  # it has left its lock
+            state = self._stack.export_stack().deployment or {}
+            if state.get("pending_operations"):
+                remove_begun(self._aws, state)
+                self._stack.refresh(clear_pending_creates=True, parallel=PARALLEL, color="never")
+
     def up(self, report: Report = _unheard) -> Result:
         """Make the lab what the program says."""
-        # An update that was killed leaves its lock; only one `lab up` runs at a time, so nobody holds it.
-        self._run(lambda **_: self._stack.cancel(), _unheard)
+        self.recover()
         done = self._run(self._stack.up, report)
         return Result(_counts(done.summary.resource_changes), _plain(done.outputs))
 
@@ -73,6 +85,7 @@ class LabStack:
 
     def destroy(self, report: Report = _unheard) -> Mapping[str, int]:
         """Take everything away."""
+        self.recover()
         return _counts(self._run(self._stack.destroy, report).summary.resource_changes)
 
     def _run(self, operation: Callable[..., Any], report: Report) -> Any:
@@ -95,6 +108,8 @@ def _said(errors: list[str]) -> Generator[None]:
         yield
     except automation.CommandError as error:
         raise EngineError("\n".join(dict.fromkeys(errors)) or str(error)) from None
+    except ProviderError as error:
+        raise EngineError(f"an operation was killed while it created this, and it can't be undone: {error}") from error
 
 
 def _counts(changes: Mapping[Any, int] | None) -> Mapping[str, int]:

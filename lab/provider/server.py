@@ -8,6 +8,7 @@ Source: https://github.com/pulumi/pulumi/blob/master/proto/pulumi/provider.proto
 
 import argparse
 import hashlib
+import os
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,7 @@ from lab.provider.resource import DEFAULTS, RANDOM_DIGITS, Properties, Resource
 from lab.provider.values import UNKNOWN, arguments, plain
 
 PARALLEL = 32
+WATCH_SECONDS = 1
 REGION = "us-east-1"
 CONFIGURABLE = ("region", "defaultTags")
 """Of the AWS provider's configuration, what has a meaning in the lab."""
@@ -223,10 +225,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="pulumi-resource-aws", description="The lab's AWS provider for Pulumi.")
     parser.add_argument("--endpoint", required=True, help="the lab's API")
     options, _ = parser.parse_known_args()  # the engine adds its own address and flags
+    engine = os.getppid()
     server, port = serve(options.endpoint)
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
-    server.wait_for_termination()
+    # An engine that is killed can't end its plugins.
+    while server.wait_for_termination(WATCH_SECONDS) and os.getppid() == engine:
+        pass
+    server.stop(None)
 
 
 def _kind(urn: str) -> Resource:

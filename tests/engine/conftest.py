@@ -1,46 +1,34 @@
-"""Tests with a real Pulumi CLI, on the lab's API without machines. Without a CLI they are left out and counted."""
+"""Tests with a real Pulumi CLI, on the lab's API without machines."""
 
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from lab.engine import cli
 from lab.engine.cli import Cli, NoCliError
-from tests.engine.engine_stack import ROOT, EngineStack
+from tests.engine.engine_stack import ARCH, NODE, ROOT, EngineStack
 from tests.plan.built_artifacts import fill
 from tests.plan.lab_api_server import ApiServer, running_api
 
-NODE, ARCH = 24, "x64"
 HERE = Path(__file__).parent
-_left_out: dict[str, Any] = {}
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without a CLI none of these can run."""
-    mine = [item for item in items if item.path.is_relative_to(HERE)]
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All of these need the engine."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker("engine")
+
+
+def pytest_xdist_auto_num_workers() -> int | None:
+    """One process where all are left out: workers could not say so."""
     try:
         cli.find()
-    except NoCliError as error:
-        _left_out.update(count=len(mine), why=error)
-        config.hook.pytest_deselected(items=mine)
-        items[:] = [item for item in items if item not in mine]
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """One line on what was left out."""
-    if _left_out:
-        terminalreporter.write_line(
-            f"{_left_out['count']} tests of the Pulumi engine were not run: {_left_out['why']}. Try: make pulumi"
-        )
-
-
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """That all were left out is no failure."""
-    if _left_out and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
-        session.exitstatus = pytest.ExitCode.OK
+    except NoCliError:
+        return 0
+    return None
 
 
 @pytest.fixture(scope="session")

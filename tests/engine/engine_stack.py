@@ -1,15 +1,22 @@
 """The project's stack under the real engine, as the lab drives it, for tests."""
 
+import os
+import subprocess
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from lab.engine.cli import Cli
 from lab.engine.home import Home
-from lab.engine.stack import LabStack, Result
+from lab.engine.stack import PARALLEL, STACK, LabStack, Result
 from lab.provider import config
+from lab.provider.aws import Aws
 
 ROOT = Path(__file__).resolve().parents[2]
+NODE, ARCH = 24, "x64"
+"""What the lab's settings ask for."""
 
 
 class EngineStack:
@@ -18,8 +25,10 @@ class EngineStack:
     def __init__(self, pulumi: Cli, endpoint: str, directory: Path) -> None:
         self.home = Home(directory)
         self._pulumi = pulumi
+        self._aws = Aws(endpoint, "us-east-1")
         self.home.prepare(endpoint)
         self.seen: dict[str, set[str]] = {}
+        self.seen_types: dict[str, set[str]] = {}
 
     def up(self, *settings: str) -> Result:
         """`pulumi up`."""
@@ -38,18 +47,67 @@ class EngineStack:
         """`pulumi destroy`."""
         return self._stack(()).destroy(self._hear())
 
+    def configure(self, *settings: str) -> None:
+        """For what the CLI is asked next."""
+        self._stack(settings)
+
+    def recover(self) -> None:
+        """What `up` and `destroy` do first."""
+        self._stack(()).recover()
+
+    def begin(self, *words: str) -> subprocess.Popen[bytes]:
+        """A command of the CLI on this stack that changes or previews it, to be killed."""
+        self._stack(())  # makes the stack when there is none
+        return subprocess.Popen(
+            [self._pulumi.path, *words, f"--parallel={PARALLEL}", f"--stack={STACK}"],
+            cwd=self.home.project,
+            env=self.environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def cli(self, *words: str) -> str:
+        """A command of the CLI on this stack: all that it says, on either stream."""
+        done = subprocess.run(
+            [self._pulumi.path, *words, f"--stack={STACK}"],
+            cwd=self.home.project,
+            env=self.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def environment(self) -> dict[str, str]:
+        """What a `pulumi` of this stack is started with."""
+        return {**os.environ, **self.home.environment(self._pulumi)}
+
     def state_text(self) -> str:
         """All that the backend has on disk."""
         return "\n".join(path.read_text() for path in self.home.state.rglob("*") if path.is_file())
 
     def _stack(self, settings: tuple[str, ...]) -> LabStack:
-        return LabStack(self._pulumi, self.home, config.load(ROOT, ROOT / "Pulumi.lab.yaml", settings))
+        return LabStack(self._pulumi, self.home, config.load(ROOT, ROOT / "Pulumi.lab.yaml", settings), self._aws)
 
     def _hear(self) -> Any:
-        self.seen = defaultdict(set)
+        self.seen, self.seen_types = defaultdict(set), defaultdict(set)
 
         def heard(operation: str, urn: str) -> None:
-            if "::pulumi:pulumi:Stack::" not in urn:
-                self.seen[operation].add(urn.rpartition("::")[2])
+            kind, _, name = urn.rpartition("::")
+            if not kind.endswith("::pulumi:pulumi:Stack"):
+                self.seen[operation].add(name)
+                self.seen_types[operation].add(kind.rpartition("::")[2].rpartition("$")[2])
 
         return heard
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """The engine and all that it started, as a power cut would: plugins are in process groups of their own."""
+    everyone = [*psutil.Process(process.pid).children(recursive=True)]
+    process.kill()
+    for each in everyone:
+        each.kill()
+    process.wait()
+    psutil.wait_procs(everyone)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.lab.stack import Stack, expressway, up
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.engine]
 
 
 @pytest.fixture
