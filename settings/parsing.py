@@ -37,14 +37,16 @@ def parse(
     stack: str,
     base: Path,
     source: str,
+    project: str = NAMESPACE,
     encrypted: frozenset[str] = frozenset(),
 ) -> Settings:
     """The settings in `config`, whose keys are full (`expressway:app`, `aws:region`) and whose values are plain.
 
-    `base` is the folder that app.path starts from, `source` what messages call the configuration, `encrypted` the keys
-    whose values Pulumi decrypted. SettingsError with every mistake. Reads the app's folder, and nothing else.
+    `base` is the folder that app.path starts from, `source` what messages call the configuration, `project` the Pulumi
+    project's name, `encrypted` the keys whose values Pulumi decrypted. SettingsError with every mistake. Reads the
+    app's folder, and nothing else.
     """
-    problems = list(_foreign(config))
+    problems = [*_foreign(config), *_misplaced(config, project)]
     region, tags = _region(config, problems), _tags(config, problems)
     values: dict[str, object] = {}
     for key, value in config.items():
@@ -80,6 +82,16 @@ def _foreign(config: Mapping[str, object]) -> Iterator[Problem]:
         namespace, _, name = key.partition(":")
         if namespace != NAMESPACE and difflib.get_close_matches(namespace, [NAMESPACE], cutoff=0.8):
             yield Problem(key, "", "there is no such namespace", f"Did you mean {NAMESPACE}:{name}?")
+
+
+def _misplaced(config: Mapping[str, object], project: str) -> Iterator[Problem]:
+    """Settings under another project's name: Pulumi.yaml declares them there, with defaults."""
+    for name, field in Document.model_fields.items():
+        key = f"{project}:{name}"
+        default: object = field.default if isinstance(field.default, str) else {}
+        if project != NAMESPACE and config.get(key, default) != default:
+            rule = f"settings are read from the namespace {NAMESPACE}, whatever the project is called"
+            yield Problem(key, "", rule, f"Set {NAMESPACE}:{name} instead.")
 
 
 def _region(config: Mapping[str, object], problems: list[Problem]) -> str | None:

@@ -82,6 +82,7 @@ def from_pulumi() -> Settings:
         stack=stack,
         base=Path.cwd(),
         source=f"stack {stack}",
+        project=pulumi.get_project(),
         encrypted=frozenset(encrypted),
     )
 

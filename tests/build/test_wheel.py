@@ -1,7 +1,5 @@
 """The wheel, built and installed where nothing else is."""
 
-import os
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -9,39 +7,19 @@ from pathlib import Path
 import pytest
 
 from components import _bundle
-
-ROOT = Path(__file__).resolve().parents[2]
-UV = str(Path(sys.executable).with_name("uv"))
-
-
-def run(*command: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    """With nothing of this clone on Python's path."""
-    env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    env["UV_SYSTEM_CERTS"] = "1"
-    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+from tests.fresh_environment import ROOT, build_wheel, install, make_environment, run
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As `uv build` makes it."""
-    folder = tmp_path_factory.mktemp("dist")
-    done = run(UV, "build", "--quiet", "--wheel", "--no-build-isolation", "--python", sys.executable, "-o", folder)
-    assert done.returncode == 0, done.stderr
-    return next(folder.glob("*.whl"))
+    """Built once."""
+    return build_wheel(tmp_path_factory.mktemp("dist"))
 
 
 @pytest.fixture(scope="module")
-def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of a fresh environment with the wheel and what it depends on, at the locked versions."""
-    folder = tmp_path_factory.mktemp("fresh") / "venv"
-    assert run(UV, "venv", "--quiet", "--python", sys.executable, folder).returncode == 0
-    return folder / "bin" / "python"
-
-
-def install(python: Path, what: str) -> None:
-    """Into the fresh environment."""
-    done = run(UV, "pip", "install", "--quiet", "--python", python, "--constraints", ROOT / "requirements.txt", what)
-    assert done.returncode == 0, done.stderr
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of a fresh environment."""
+    return make_environment(tmp_path_factory.mktemp("fresh") / "venv")
 
 
 def test_nothing_but_expressway_is_at_its_top(wheel: Path) -> None:
@@ -53,7 +31,7 @@ def test_nothing_but_expressway_is_at_its_top(wheel: Path) -> None:
 
 
 def test_installed_alone_it_gives_machines_the_same_files(wheel: Path, python: Path, tmp_path: Path) -> None:
-    install(python, str(wheel))
+    install(python, wheel)
     program = (
         "from expressway import AppServers, Cache, Database, LoadBalancer, Network, Release, __version__\n"
         "from expressway.components import _bundle\n"
@@ -82,11 +60,12 @@ def test_its_command_line_checks_and_builds_and_leaves_the_lab_to_a_clone(wheel:
 
 
 def test_a_type_checker_sees_the_arguments(wheel: Path, python: Path, tmp_path: Path) -> None:
-    install(python, str(wheel))
+    install(python, wheel)
     right, wrong = tmp_path / "right.py", tmp_path / "wrong.py"
-    right.write_text('from expressway import Network\n\nNetwork("net", {"zones": 3}).vpc_id.apply(str.upper)\n')
+    right.write_text((ROOT / "examples" / "python-stack" / "__main__.py").read_text())
     wrong.write_text('from expressway import Network\n\nNetwork("net", {"nats": 1})\n')
     checker = Path(sys.executable).with_name("basedpyright")
-    assert run(checker, "--level", "error", "--pythonpath", python, right, cwd=tmp_path).returncode == 0
+    checked = run(checker, "--level", "error", "--pythonpath", python, right, cwd=tmp_path)
+    assert checked.returncode == 0, checked.stdout
     found = run(checker, "--level", "error", "--pythonpath", python, wrong, cwd=tmp_path)
     assert '"nats" is an undefined item' in found.stdout, found.stdout

@@ -201,11 +201,13 @@ def test_an_empty_file_lacks_only_the_region(stack_file: Path) -> None:
     assert [path for path, _ in problems(stack_file)] == ["aws:region"]
 
 
-def from_pulumi(config: dict[str, str], base: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def from_pulumi(
+    config: dict[str, str], base: Path, monkeypatch: pytest.MonkeyPatch, project: str = "expressway"
+) -> Settings:
     """The settings that a program sees, whose configuration is as Pulumi hands it on."""
     seen: list[Settings] = []
     monkeypatch.chdir(base)
-    record(lambda: seen.append(settings.from_pulumi()), stack="dev", config=config)
+    record(lambda: seen.append(settings.from_pulumi()), project=project, stack="dev", config=config)
     return seen[0]
 
 
@@ -241,3 +243,19 @@ def test_the_program_sees_configuration_that_the_cli_hands_on_in_the_environment
 def test_json_that_is_none_is_taken_for_text(stack_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError, match="must be a mapping"):
         from_pulumi({"aws:region": "us-east-1", "expressway:app": "{oops"}, stack_file.parent, monkeypatch)
+
+
+def test_a_project_of_another_name_keeps_its_settings_under_expressway(
+    stack_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {
+        "aws:region": "us-east-1",
+        "expressway:environment": "prod",
+        # What Pulumi makes of the defaults that Pulumi.yaml declares.
+        "shop:environment": "dev",
+        "shop:cache": "{}",
+    }
+    assert from_pulumi(given, stack_file.parent, monkeypatch, project="shop").environment == "prod"
+    with pytest.raises(SettingsError, match=r"shop:app\s.*\s.*Set expressway:app instead") as caught:
+        from_pulumi({**given, "shop:app": '{"minSize": 3}'}, stack_file.parent, monkeypatch, project="shop")
+    assert "shop:environment" not in str(caught.value), "what is left at its default is not held against anybody"
