@@ -30,11 +30,8 @@ class ApplyError(Exception):
 def by_engine(found: cli.Cli, overrides: Sequence[str], lab: LabConfig, detail: Detail) -> Result:
     """Make the lab what the program says, from whatever it is."""
 
-    def report(operation: str, urn: str) -> None:
-        detail(f"{operation} {urn.rpartition('::')[2]}")
-
     try:
-        return open_stack(found, overrides, lab).up(report)
+        return open_stack(found, overrides, lab).up(lambda change: detail(f"{change.operation} {change.name}"))
     except EngineError as error:
         raise ApplyError(f"pulumi up failed:\n{error}") from error
 

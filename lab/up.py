@@ -171,6 +171,9 @@ def _apply(overrides: Sequence[str], engine: cli.Cli | None, lab: LabConfig, ste
             result = apply.by_engine(engine, overrides, lab, detail)
     except apply.ApplyError as error:
         raise UpError(str(error)) from error
+    if set(result.changes) != {"create"}:
+        for change in result.diff:
+            steps.note(str(change))
     steps.note("resources: " + ", ".join(f"{count} {change}" for change, count in sorted(result.changes.items())))
     return result.outputs
 

@@ -1,7 +1,7 @@
 """The stack `lab` under the real engine: previewed, updated, refreshed, destroyed."""
 
 from collections import Counter
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +20,28 @@ PARALLEL = 16
 """Resources at once, as under the mock monitor."""
 REDACTED = "[secret]"
 
-Report = Callable[[str, str], None]
-"""Hears of each resource that is changed: what is done (create, update, replace, delete), and to which URN."""
+
+@dataclass(frozen=True)
+class Change:
+    """What was done to one resource."""
+
+    operation: str
+    """Such as create, update, replace, delete."""
+    urn: str
+    properties: Sequence[str] = ()
+    """The inputs that differ, for an update or a replacement."""
+
+    @property
+    def name(self) -> str:
+        """The resource's name in the program."""
+        return self.urn.rpartition("::")[2]
+
+    def __str__(self) -> str:
+        return f"{self.operation} {self.name}" + (f": {', '.join(self.properties)}" if self.properties else "")
+
+
+Report = Callable[[Change], None]
+"""Hears of each resource that is changed."""
 
 
 class EngineError(Exception):
@@ -30,18 +50,14 @@ class EngineError(Exception):
 
 @dataclass(frozen=True)
 class Result:
-    """What an operation did: how many resources of each kind of change, and the stack's outputs then."""
+    """What an operation did: how many resources of each kind of change, which ones, and the stack's outputs then."""
 
     changes: Mapping[str, int]
+    diff: Sequence[Change]
     outputs: Mapping[str, Any]
 
-    @property
-    def changed(self) -> int:
-        """Resources that did not stay as they were."""
-        return sum(count for kind, count in self.changes.items() if kind != "same")
 
-
-def _unheard(_operation: str, _urn: str) -> None:
+def _unheard(_change: Change) -> None:
     pass
 
 
@@ -72,8 +88,14 @@ class LabStack:
     def up(self, report: Report = _unheard) -> Result:
         """Make the lab what the program says."""
         self.recover()
-        done = self._run(self._stack.up, report)
-        return Result(_counts(done.summary.resource_changes), _plain(done.outputs))
+        diff: list[Change] = []
+
+        def heard(change: Change) -> None:
+            diff.append(change)
+            report(change)
+
+        done = self._run(self._stack.up, heard)
+        return Result(_counts(done.summary.resource_changes), diff, _plain(done.outputs))
 
     def preview(self, report: Report = _unheard) -> Mapping[str, int]:
         """What `up` would do."""
@@ -93,7 +115,7 @@ class LabStack:
 
         def heard(event: EngineEvent) -> None:
             if event.res_outputs_event and (about := event.res_outputs_event.metadata).op != "same":
-                report(str(about.op.value), about.urn)
+                report(Change(str(about.op.value), about.urn, tuple(about.diffs or ())))
             if event.diagnostic_event and event.diagnostic_event.severity == "error":
                 errors.append(event.diagnostic_event.message.strip())
 

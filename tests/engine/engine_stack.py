@@ -10,7 +10,7 @@ import psutil
 
 from lab.engine.cli import Cli
 from lab.engine.home import Home
-from lab.engine.stack import PARALLEL, STACK, LabStack, Result
+from lab.engine.stack import PARALLEL, STACK, Change, LabStack, Result
 from lab.provider import config
 from lab.provider.aws import Aws
 
@@ -94,11 +94,11 @@ class EngineStack:
     def _hear(self) -> Any:
         self.seen, self.seen_types = defaultdict(set), defaultdict(set)
 
-        def heard(operation: str, urn: str) -> None:
-            kind, _, name = urn.rpartition("::")
-            if not kind.endswith("::pulumi:pulumi:Stack"):
-                self.seen[operation].add(name)
-                self.seen_types[operation].add(kind.rpartition("::")[2].rpartition("$")[2])
+        def heard(change: Change) -> None:
+            kind = change.urn.split("::")[2].rpartition("$")[2]
+            if kind != "pulumi:pulumi:Stack":
+                self.seen[change.operation].add(change.name)
+                self.seen_types[change.operation].add(kind)
 
         return heard
 

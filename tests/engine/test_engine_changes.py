@@ -1,4 +1,4 @@
-"""One changed setting changes only what it should, and replaces nothing that holds data: the table of docs/lab.md."""
+"""One changed setting changes only what it should, and replaces nothing that holds data: as docs/engine.md says."""
 
 import pytest
 

@@ -30,7 +30,7 @@ def up(*arguments: str, engine: str = "mocks") -> "Stack":
     """
     done = expressway("lab", "up", "--json", "--engine", engine, *arguments, seconds=UP_SECONDS)
     assert done.returncode == 0, f"lab up failed:\n{done.stdout}\n{done.stderr}"
-    return Stack(json.loads(done.stdout))
+    return Stack(json.loads(done.stdout), done.stderr)
 
 
 @dataclass
@@ -38,6 +38,8 @@ class Stack:
     """A lab that is up."""
 
     status: dict[str, Any]
+    said: str = ""
+    """What `lab up` told people."""
 
     @property
     def url(self) -> str:

@@ -27,6 +27,7 @@ def test_a_second_up_after_an_edit_is_an_update() -> None:
     assert first.request("POST", "/items", json={"name": "kept"}).status_code == 201
 
     second = up("-c", "expressway:app.minSize=3", engine="pulumi")
+    assert "update lab-app-group: minSize" in second.said, "the diff is told"
     assert ids(first) < ids(second), "the machines that were there are there still"
     assert len(second.machines("app")) == 3
     assert second.url == first.url
