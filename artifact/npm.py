@@ -6,7 +6,9 @@ import platform
 import re
 import signal
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,18 +76,21 @@ def environment(node: Node, home: Mapping[str, str] = os.environ) -> dict[str, s
 
 def run(command: Sequence[str], folder: Path, env: Mapping[str, str], doing: str) -> None:
     """Run `command` in `folder`. BuildError with the end of its output when it fails; `doing` says what it was for."""
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
+    with _interrupts_held() as held:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
     try:
+        if held:
+            raise KeyboardInterrupt
         output, _ = process.communicate()
     except BaseException:
         # An interrupted build leaves no compiler running on.
@@ -97,6 +102,21 @@ def run(command: Sequence[str], folder: Path, env: Mapping[str, str], doing: str
         tail = "\n".join(output.partition("\nnpm error Usage:")[0].rstrip().splitlines()[-_TAIL_LINES:])
         reason = "the package registry can't be reached" if _UNREACHABLE.search(output) else "it failed"
         raise BuildError(f"{doing}: {reason}; `{command_name(command)}` ended with {process.returncode}:\n{tail}")
+
+
+@contextmanager
+def _interrupts_held() -> Generator[list[int]]:
+    """Collects interrupts: one that came while a process is being started would leave it with nobody to end it."""
+    held: list[int] = []
+    # Other threads get none, and a background job ignores them.
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        yield held
+        return
+    before = signal.signal(signal.SIGINT, lambda number, _: held.append(number))
+    try:
+        yield held
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def command_name(command: Iterable[str]) -> str:
