@@ -11,13 +11,14 @@ from lab import paths
 from lab.config import LabConfig
 from lab.engine import cli
 from lab.engine.home import Home
-from lab.engine.stack import EngineError, LabStack, Result
+from lab.engine.stack import STACK, EngineError, LabStack, Result
 from lab.provider import config as program_config
 from lab.provider.aws import Aws
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 CONFIGURATION: Final = ROOT / "Pulumi.lab.yaml"
 HOME: Final = Home(paths.STATE / "pulumi")
+OVERRIDES: Final = HOME.directory / "overrides.json"
 
 Detail = Callable[[str], None]
 """Shows what is being done right now."""
@@ -39,8 +40,14 @@ def by_engine(found: cli.Cli, overrides: Sequence[str], lab: LabConfig, detail: 
 def open_stack(found: cli.Cli, overrides: Sequence[str], lab: LabConfig) -> LabStack:
     """The engine's stack of the lab that is up."""
     HOME.prepare(lab.endpoint)
+    OVERRIDES.write_text(json.dumps(list(overrides)))
     values = program_config.load(ROOT, CONFIGURATION, overrides)
     return LabStack(found, HOME, values, Aws(lab.endpoint, lab.region))
+
+
+def configure() -> None:
+    """Give the stack what Pulumi.lab.yaml says now, with what the last `lab up` was told on top. ConfigError."""
+    HOME.configure(STACK, program_config.load(ROOT, CONFIGURATION, json.loads(OVERRIDES.read_text())))
 
 
 def by_mocks(overrides: Sequence[str], lab: LabConfig, detail: Detail) -> Mapping[str, Any]:

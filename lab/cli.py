@@ -100,16 +100,20 @@ def pulumi(
     """Run the Pulumi CLI on the lab's stack, with the lab's provider, backend and passphrase."""
     import os
 
-    from lab.apply import HOME
+    from lab.apply import HOME, configure
     from lab.engine import cli
+    from lab.provider.config import ConfigError
 
     _root_only()
     if not HOME.state.exists():
         fail("there is no lab here that the Pulumi engine made; start one with: make pulumi, then make up")
     try:
         found = cli.find()
+        configure()
     except cli.NoCliError as error:
         fail(f"there is no usable Pulumi CLI: {error}. Try: make pulumi")
+    except ConfigError as error:
+        fail(str(error))
     os.chdir(HOME.project)
     os.execve(found.path, [found.path.name, *command], {**os.environ, **HOME.environment(found)})  # noqa: S606
 

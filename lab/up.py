@@ -144,6 +144,13 @@ def _update(settled: settings.Settings, overrides: Sequence[str], engine: cli.Cl
     if lab is None:
         raise UpError(f"{paths.STATE} lacks what describes the lab that is up; take it down first: make down")
     built, _, _ = _build(settled, steps)
+    running = status.read()
+    if running and running.app.get("release") != built.release_id:
+        # Machines keep the release that they booted: only a deployment moves it, and `pulumi up` must not undo one.
+        raise UpError(
+            f"the app is another one than the lab runs (release {running.app.get('release')}, now {built.release_id}), "
+            "and an update of the infrastructure moves no release. Take it down first: make down"
+        )
     record = _await(_apply(overrides, engine, lab, steps), _describe(settled, built), steps)
     status.write(record)
     return record

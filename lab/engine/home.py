@@ -7,6 +7,7 @@ that `lab up` was told on top, and `main` leads the engine back to the program.
 import json
 import os
 import secrets
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -83,7 +84,8 @@ class Home:
         plugin = folder / "pulumi-resource-aws"
         plugin.write_text(
             "#!/bin/sh\n"
-            f"PYTHONPATH='{ROOT}' exec '{sys.executable}' -P -m lab.provider.server --endpoint '{endpoint}' \"$@\"\n"
+            f"PYTHONPATH={shlex.quote(str(ROOT))} exec {shlex.quote(sys.executable)} -P -m lab.provider.server "
+            f'--endpoint {shlex.quote(endpoint)} "$@"\n'
         )
         plugin.chmod(0o755)
 

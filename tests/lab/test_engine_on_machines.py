@@ -1,10 +1,12 @@
 """An edit of the settings is an update of the lab that is up: real machines stay, come and go as the engine says."""
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.lab.stack import Stack, expressway, up
+from tests.lab.stack import ROOT, Stack, expressway, up
 
 pytestmark = [pytest.mark.lab, pytest.mark.engine]
 
@@ -22,7 +24,7 @@ def ids(stack: Stack) -> set[str]:
 
 
 @pytest.mark.usefixtures("no_lab")
-def test_a_second_up_after_an_edit_is_an_update() -> None:
+def test_a_second_up_after_an_edit_is_an_update(tmp_path: Path) -> None:
     first = up(engine="pulumi")
     assert first.request("POST", "/items", json={"name": "kept"}).status_code == 201
 
@@ -36,6 +38,13 @@ def test_a_second_up_after_an_edit_is_an_update() -> None:
     refused = expressway("lab", "up", "--engine", "mocks")
     assert refused.returncode == 1
     assert "the Pulumi engine made it" in refused.stderr
+
+    changed = tmp_path / "app"
+    shutil.copytree(ROOT / "app", changed, ignore=shutil.ignore_patterns("node_modules"))
+    (changed / "package.json").write_text((changed / "package.json").read_text().replace('"0.1.0"', '"0.1.1"'))
+    refused = expressway("lab", "up", "--engine", "pulumi", "--app", str(changed), seconds=120)
+    assert refused.returncode == 1, "the machines would go on with the old release"
+    assert "the app is another one than the lab runs" in refused.stderr
 
     preview = expressway("lab", "pulumi", "preview")
     assert preview.returncode == 0, preview.stderr
