@@ -161,9 +161,9 @@ class Resource(ABC):
     def create(self, aws: Aws, inputs: Properties) -> Created:
         """Make it; `inputs` are plain (no secret marks) and have been through `check`."""
 
+    @abstractmethod
     def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
         """It as the API has it, or None when it is gone. `state` is empty at an import: there is only the id."""
-        raise NotImplementedError(self.pulumi_type)
 
     def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
         """Make `old`, the state, into what `new`, the inputs, say; the outputs that are new.
@@ -172,9 +172,9 @@ class Resource(ABC):
         """
         raise NotImplementedError(f"{self.pulumi_type} {identifier}: nothing of it can be updated")
 
+    @abstractmethod
     def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
         """Take it away. An API error that says it is gone already is not an error of this."""
-        raise NotImplementedError(self.pulumi_type)
 
 
 @dataclass(frozen=True)

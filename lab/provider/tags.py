@@ -1,6 +1,6 @@
 """Reading and setting tags: every AWS service has calls of its own for it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from lab.provider.aws import Aws
@@ -30,30 +30,20 @@ def of_ssm_parameter(aws: Aws, name: str) -> dict[str, str]:
 
 def set_ssm_parameter(aws: Aws, name: str, old: Tags, new: Tags) -> None:
     """Of a parameter."""
-    removed, added = _difference(old, new)
-    resource: Any = {"ResourceType": "Parameter", "ResourceId": name}
-    if removed:
-        aws("ssm").remove_tags_from_resource(**resource, TagKeys=removed)
-    if added:
-        aws("ssm").add_tags_to_resource(**resource, Tags=aws_tags(added))
+    ssm = aws("ssm")
+    where = {"ResourceType": "Parameter", "ResourceId": name}
+    _set(ssm.remove_tags_from_resource, ssm.add_tags_to_resource, where, old, new)
 
 
 def set_iam_role(aws: Aws, name: str, old: Tags, new: Tags) -> None:
     """Of a role."""
-    removed, added = _difference(old, new)
-    if removed:
-        aws("iam").untag_role(RoleName=name, TagKeys=removed)
-    if added:
-        aws("iam").tag_role(RoleName=name, Tags=aws_tags(added))
+    _set(aws("iam").untag_role, aws("iam").tag_role, {"RoleName": name}, old, new)
 
 
 def set_iam_instance_profile(aws: Aws, name: str, old: Tags, new: Tags) -> None:
     """Of an instance profile."""
-    removed, added = _difference(old, new)
-    if removed:
-        aws("iam").untag_instance_profile(InstanceProfileName=name, TagKeys=removed)
-    if added:
-        aws("iam").tag_instance_profile(InstanceProfileName=name, Tags=aws_tags(added))
+    where = {"InstanceProfileName": name}
+    _set(aws("iam").untag_instance_profile, aws("iam").tag_instance_profile, where, old, new)
 
 
 def of_rds(aws: Aws, arn: str) -> dict[str, str]:
@@ -63,7 +53,8 @@ def of_rds(aws: Aws, arn: str) -> dict[str, str]:
 
 def set_rds(aws: Aws, arn: str, old: Tags, new: Tags) -> None:
     """Of anything in RDS."""
-    _set_by_name(aws("rds"), arn, old, new)
+    rds = aws("rds")
+    _set(rds.remove_tags_from_resource, rds.add_tags_to_resource, {"ResourceName": arn}, old, new)
 
 
 def of_elasticache(aws: Aws, arn: str) -> dict[str, str]:
@@ -73,24 +64,23 @@ def of_elasticache(aws: Aws, arn: str) -> dict[str, str]:
 
 def set_elasticache(aws: Aws, arn: str, old: Tags, new: Tags) -> None:
     """Of anything in ElastiCache."""
-    _set_by_name(aws("elasticache"), arn, old, new)
+    elasticache = aws("elasticache")
+    _set(elasticache.remove_tags_from_resource, elasticache.add_tags_to_resource, {"ResourceName": arn}, old, new)
 
 
 def set_secret(aws: Aws, arn: str, old: Tags, new: Tags) -> None:
     """Of a secret."""
-    removed, added = _difference(old, new)
-    if removed:
-        aws("secretsmanager").untag_resource(SecretId=arn, TagKeys=removed)
-    if added:
-        aws("secretsmanager").tag_resource(SecretId=arn, Tags=aws_tags(added))
+    manager = aws("secretsmanager")
+    _set(manager.untag_resource, manager.tag_resource, {"SecretId": arn}, old, new)
 
 
-def _set_by_name(client: Any, arn: str, old: Tags, new: Tags) -> None:
+def _set(remove: Callable[..., Any], add: Callable[..., Any], where: Mapping[str, str], old: Tags, new: Tags) -> None:
+    """By the two calls that every service but EC2 has, which differ in how they name the resource: `where`."""
     removed, added = _difference(old, new)
     if removed:
-        client.remove_tags_from_resource(ResourceName=arn, TagKeys=removed)
+        remove(**where, TagKeys=removed)
     if added:
-        client.add_tags_to_resource(ResourceName=arn, Tags=aws_tags(added))
+        add(**where, Tags=aws_tags(added))
 
 
 def _difference(old: Tags, new: Tags) -> tuple[list[str], dict[str, str]]:

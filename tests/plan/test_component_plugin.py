@@ -66,7 +66,7 @@ def test_the_plugin_makes_the_same_as_a_python_program(host: ComponentHost, kind
     arguments = ARGUMENTS[kind](tmp_path)
     component: Callable[..., pulumi.ComponentResource] = getattr(components, kind)
     direct = record(lambda: component("mine", arguments))
-    made = host.construct(kind, "mine", camel(arguments))
+    made = host.construct(kind, "mine", example_args.camel(arguments))
     assert made.recording.resources.keys() == direct.resources.keys()
     for key, expected in direct.resources.items():
         if key[0].startswith("aws:"):
@@ -74,19 +74,6 @@ def test_the_plugin_makes_the_same_as_a_python_program(host: ComponentHost, kind
             assert {**found, "source": None} == {**expected.inputs, "source": None}, key
     outputs = json.loads(SCHEMA.read_text())["resources"][f"expressway:index:{kind}"]["properties"]
     assert made.state.keys() == outputs.keys(), "every output that the schema promises"
-
-
-def camel(value: Any) -> Any:
-    """Arguments as they come from another language; keys of maps are the user's own."""
-    if not isinstance(value, dict):
-        return value
-    free = {"environment", "secrets", "tags"}
-    return {
-        "".join(part.title() if index else part for index, part in enumerate(key.split("_"))): (
-            each if key in free else camel(each)
-        )
-        for key, each in value.items()
-    }
 
 
 @pytest.mark.parametrize("port", [8080, output(8080)])

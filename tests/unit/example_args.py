@@ -78,3 +78,16 @@ def load_balancer(value: Any = "given") -> LoadBalancerArgs:
         },
         "tags": {"team": "web"},
     }
+
+
+def camel(value: Any) -> Any:
+    """Arguments as they arrive from another language; keys of maps are the user's own."""
+    if not isinstance(value, dict):
+        return value
+    free = {"environment", "secrets", "tags"}
+    return {
+        "".join(part.title() if index else part for index, part in enumerate(key.split("_"))): (
+            each if key in free else camel(each)
+        )
+        for key, each in value.items()
+    }

@@ -8,14 +8,14 @@ import example_args
 import pulumi
 import pytest
 from pulumi.provider.experimental.analyzer import Analyzer
-from pulumi.provider.experimental.component import ComponentProvider
 from recording import Recording, record, unknown
 
 import components
 from components import AppServers, Cache, Database, LoadBalancer, Network, Release
+from components._plugin import COMPONENTS, Plugin
 from components.planning import NAME_LIMITS
 
-CLASSES: list[type[pulumi.ComponentResource]] = [AppServers, Cache, Database, LoadBalancer, Network, Release]
+CLASSES = list(COMPONENTS)
 KINDS = [each.__name__ for each in CLASSES]
 
 pytestmark = pytest.mark.usefixtures("user_data")
@@ -81,27 +81,14 @@ def test_a_plugin_host_makes_the_same_of_the_same_arguments(kind: str, tmp_path:
         "Network": {},
         "Release": example_args.release(tmp_path),
     }
-    host = ComponentProvider(CLASSES, "expressway", None, "1.0.0")
-    hosted = record(lambda: host.construct("mine", f"expressway:index:{kind}", camel(arguments[kind])))
+    host = Plugin(CLASSES, "1.0.0")
+    hosted = record(lambda: host.construct("mine", f"expressway:index:{kind}", example_args.camel(arguments[kind])))
     assert registered(hosted) == registered(direct)
     for key in registered(direct):
         left, right = dict(direct.resources[key].inputs), dict(hosted.resources[key].inputs)
         for inputs in (left, right):
             inputs.pop("source", None)  # an asset equals only itself
         assert left == right, f"{key} differs"
-
-
-def camel(value: Any) -> Any:
-    """Arguments as they arrive from another language; keys of maps are the user's own."""
-    if not isinstance(value, dict):
-        return value
-    free = {"environment", "secrets", "tags"}
-    return {
-        "".join(part.title() if index else part for index, part in enumerate(key.split("_"))): (
-            each if key in free else camel(each)
-        )
-        for key, each in value.items()
-    }
 
 
 def test_every_argument_and_output_is_described() -> None:

@@ -33,6 +33,18 @@ def arn(aws: Aws, kind: str, identifier: str) -> str:
     return f"arn:aws:ec2:{aws.region}:{aws.account()}:{kind}/{identifier}"
 
 
+class ChangesByTags(Resource):
+    """Of EC2 or VPC, with tags, which are all that can change in place."""
+
+    tagged = True
+
+    @override
+    def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
+        """Its tags."""
+        tags.set_ec2(aws, identifier, old["tagsAll"], new["tagsAll"])
+        return {}
+
+
 class Vpc(Resource):
     """A network."""
 
@@ -210,12 +222,11 @@ class InternetGateway(Resource):
         return {"arn": arn(aws, "internet-gateway", identifier), "ownerId": aws.account()}
 
 
-class RouteTable(Resource):
+class RouteTable(ChangesByTags):
     """A table; its routes are resources of their own."""
 
     pulumi_type = "aws:ec2/routeTable:RouteTable"
     required = ("vpcId",)
-    tagged = True
     replaces_on = {"vpcId": ROUTE_TABLE}
 
     @override
@@ -231,12 +242,6 @@ class RouteTable(Resource):
         table = aws("ec2").describe_route_tables(RouteTableIds=[identifier])["RouteTables"][0]
         inputs = {"vpcId": table["VpcId"], "tags": tags.as_map(table.get("Tags", []))}
         return Found(identifier, inputs, self._outputs(aws, identifier))
-
-    @override
-    def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
-        """Its tags."""
-        tags.set_ec2(aws, identifier, old["tagsAll"], new["tagsAll"])
-        return {}
 
     @override
     def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
@@ -350,12 +355,11 @@ class RouteTableAssociation(Resource):
         return None
 
 
-class Eip(Resource):
+class Eip(ChangesByTags):
     """A public address that stays."""
 
     pulumi_type = "aws:ec2/eip:Eip"
     optional = ("domain",)
-    tagged = True
     replaces_on = {"domain": EIP}
 
     @override
@@ -371,12 +375,6 @@ class Eip(Resource):
         address = aws("ec2").describe_addresses(AllocationIds=[identifier])["Addresses"][0]
         inputs = {"domain": address["Domain"], "tags": tags.as_map(address.get("Tags", []))}
         return Found(identifier, inputs, self._outputs(aws, address))
-
-    @override
-    def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
-        """Its tags."""
-        tags.set_ec2(aws, identifier, old["tagsAll"], new["tagsAll"])
-        return {}
 
     @override
     def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
@@ -397,13 +395,12 @@ class Eip(Resource):
         }
 
 
-class NatGateway(Resource):
+class NatGateway(ChangesByTags):
     """A private subnet's way out."""
 
     pulumi_type = "aws:ec2/natGateway:NatGateway"
     required = ("subnetId",)
     optional = ("allocationId",)
-    tagged = True
     replaces_on = {"subnetId": NAT_GATEWAY, "allocationId": NAT_GATEWAY}
 
     @override
@@ -428,12 +425,6 @@ class NatGateway(Resource):
             "tags": tags.as_map(gateways[0].get("Tags", [])),
         }
         return Found(identifier, inputs, self._outputs(gateways[0]))
-
-    @override
-    def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
-        """Its tags."""
-        tags.set_ec2(aws, identifier, old["tagsAll"], new["tagsAll"])
-        return {}
 
     @override
     def delete(self, aws: Aws, identifier: str, state: Properties) -> None:

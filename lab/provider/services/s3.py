@@ -101,7 +101,16 @@ class Bucket(Resource):
         aws("s3").delete_bucket(Bucket=identifier)
 
 
-class BucketPublicAccessBlock(Resource):
+class PutOnBucket(Resource):
+    """What is set on a bucket as a whole: to set it again is to change it."""
+
+    @override
+    def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
+        """Put it again."""
+        return self.create(aws, new).outputs
+
+
+class BucketPublicAccessBlock(PutOnBucket):
     """What keeps a bucket private."""
 
     pulumi_type = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
@@ -123,11 +132,6 @@ class BucketPublicAccessBlock(Resource):
         told = untranslate(found, PUBLIC_ACCESS)
         inputs = {key: unless_default(told.get(key, False), False, state.get(key)) for key in PUBLIC_ACCESS}
         return Found(identifier, {"bucket": identifier, **inputs}, {})
-
-    @override
-    def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
-        """Put it again."""
-        return self.create(aws, new).outputs
 
     @override
     def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
@@ -175,7 +179,7 @@ class BucketVersioning(Resource):
             aws("s3").put_bucket_versioning(Bucket=identifier, VersioningConfiguration={"Status": "Suspended"})
 
 
-class BucketServerSideEncryptionConfiguration(Resource):
+class BucketServerSideEncryptionConfiguration(PutOnBucket):
     """How a bucket encrypts."""
 
     pulumi_type = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
@@ -202,17 +206,12 @@ class BucketServerSideEncryptionConfiguration(Resource):
         return Found(identifier, {"bucket": identifier, "rules": rules}, {})
 
     @override
-    def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
-        """Put it again."""
-        return self.create(aws, new).outputs
-
-    @override
     def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
         """Delete it: S3's own way of encrypting remains."""
         aws("s3").delete_bucket_encryption(Bucket=identifier)
 
 
-class BucketLifecycleConfiguration(Resource):
+class BucketLifecycleConfiguration(PutOnBucket):
     """When a bucket's objects go."""
 
     pulumi_type = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
@@ -242,17 +241,12 @@ class BucketLifecycleConfiguration(Resource):
         return Found(identifier, {"bucket": identifier, "rules": rules}, {})
 
     @override
-    def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
-        """Put it again."""
-        return self.create(aws, new).outputs
-
-    @override
     def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
         """Delete it."""
         aws("s3").delete_bucket_lifecycle(Bucket=identifier)
 
 
-class BucketPolicy(Resource):
+class BucketPolicy(PutOnBucket):
     """Who may do what with a bucket."""
 
     pulumi_type = "aws:s3/bucketPolicy:BucketPolicy"
@@ -273,11 +267,6 @@ class BucketPolicy(Resource):
         found, known = aws("s3").get_bucket_policy(Bucket=identifier)["Policy"], state.get("policy")
         same = known is not None and json.loads(found) == (json.loads(known) if isinstance(known, str) else known)
         return Found(identifier, {"bucket": identifier, "policy": known if same else found}, {})
-
-    @override
-    def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
-        """Put it again."""
-        return self.create(aws, new).outputs
 
     @override
     def delete(self, aws: Aws, identifier: str, state: Properties) -> None:

@@ -8,7 +8,7 @@ from typing_extensions import override
 from lab.provider import tags
 from lab.provider.aws import Aws
 from lab.provider.resource import Autoname, Created, Found, Properties, Resource
-from lab.provider.services.network import arn, tag_specification
+from lab.provider.services.network import ChangesByTags, arn, tag_specification
 from lab.provider.values import present, unless_default
 
 _SOURCES = "terraform-provider-aws internal/service/ec2/"
@@ -26,13 +26,12 @@ PEERS = {
 """Who is at a rule's other end -> where a permission has it, the name there, and the name in a rule's change."""
 
 
-class SecurityGroup(Resource):
+class SecurityGroup(ChangesByTags):
     """A group without rules: rules are resources of their own, and what AWS puts into a new group is taken out."""
 
     pulumi_type = "aws:ec2/securityGroup:SecurityGroup"
     optional = ("vpcId", "description")
     autoname = Autoname()
-    tagged = True
     replaces_on = {"name": GROUP, "vpcId": GROUP, "description": GROUP}
 
     @override
@@ -60,23 +59,16 @@ class SecurityGroup(Resource):
         return Found(identifier, inputs, _group_outputs(aws, identifier))
 
     @override
-    def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
-        """Its tags."""
-        tags.set_ec2(aws, identifier, old["tagsAll"], new["tagsAll"])
-        return {}
-
-    @override
     def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
         """Refused by the API while a machine or another group's rule refers to it."""
         aws("ec2").delete_security_group(GroupId=identifier)
 
 
-class DefaultSecurityGroup(Resource):
+class DefaultSecurityGroup(ChangesByTags):
     """A VPC's own default group, adopted and emptied."""
 
     pulumi_type = "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup"
     required = ("vpcId",)
-    tagged = True
     replaces_on = {"vpcId": DEFAULT_GROUP}
 
     @override
@@ -98,12 +90,6 @@ class DefaultSecurityGroup(Resource):
         group = aws("ec2").describe_security_groups(GroupIds=[identifier])["SecurityGroups"][0]
         inputs = {"vpcId": group["VpcId"], "tags": tags.as_map(group.get("Tags", []))}
         return Found(identifier, inputs, {**_group_outputs(aws, identifier), "name": "default"})
-
-    @override
-    def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
-        """Its tags."""
-        tags.set_ec2(aws, identifier, old["tagsAll"], new["tagsAll"])
-        return {}
 
     @override
     def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
