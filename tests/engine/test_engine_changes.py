@@ -11,6 +11,26 @@ APP = {"lab-app-template", "lab-app-group"}
 DATABASE = {"lab-database-instance"}
 
 CHANGES: dict[str, dict[str, set[str]]] = {
+    "network.zones=3": {
+        "create": {
+            "lab-network-nat-us-east-1c",
+            "lab-network-private-us-east-1c",
+            "lab-network-private-us-east-1c-routes",
+            "lab-network-public-us-east-1c",
+            "lab-network-public-us-east-1c-routes",
+        },
+        "update": {
+            "lab-app-group",
+            "lab-cache-subnets",
+            "lab-database-subnets",
+            "lab-edge-group",
+            "lab-network-s3",
+        },
+    },
+    "network.nat=none": {
+        "update": {"lab-app-group"},
+        "delete": {"lab-network-nat-us-east-1a", "lab-network-nat-us-east-1b"},
+    },
     "app.minSize=3": {"update": {"lab-app-group"}},
     "app.maxSize=6": {"update": {"lab-app-group"}},
     "app.targetCpu=40": {"update": {"lab-app-cpu"}},
@@ -21,7 +41,15 @@ CHANGES: dict[str, dict[str, set[str]]] = {
     "app.readinessPath=/ready": {"update": APP | EDGE},
     "app.port=8080": {"update": APP | EDGE | {"lab-edge-app-in", "lab-edge-app-out"}},
     "edge.instanceType=t3.medium": {"update": EDGE},
+    "edge.image=debian-13": {"update": EDGE},
     "edge.maxBodySize=5m": {"update": EDGE},
+    # ElastiCache takes no older version in place. The new cache has another address, which the app is told.
+    "cache.engineVersion='7.0'": {
+        "create-replacement": {"lab-cache-redis"},
+        "replace": {"lab-cache-redis"},
+        "delete-replaced": {"lab-cache-redis"},
+        "update": APP,
+    },
     "cache.nodeType=cache.t4g.small": {"update": {"lab-cache-redis"}},
     "cache.replicas=1": {"update": {"lab-cache-redis"}},
     "database.instanceClass=db.t4g.small": {"update": DATABASE},

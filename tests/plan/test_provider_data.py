@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from lab.provider.values import UNKNOWN
 from tests.plan.lab_api_server import ApiServer
 from tests.plan.provider_client import Made, Properties, ProviderCallError, ProviderClient
 from tests.plan.provider_world import World
@@ -174,6 +175,14 @@ def test_a_cache_keeps_a_replica_as_long_as_it_fails_over(
     cache.delete()
     assert machine(api, "replication-groups", cache.id) is None, "and its machine goes"
     assert not interfaces(api, f"{cache.id}-")
+
+
+def test_an_older_version_of_redis_is_another_cache(provider: ProviderClient, world: World) -> None:
+    cache = make_cache(provider, world)  # 7.0
+    assert cache.diff(cache.changed({"engineVersion": "6.2"})).replaces == {"engineVersion"}
+    assert cache.diff(cache.changed({"engineVersion": "6.x"})).replaces == {"engineVersion"}
+    assert cache.diff(cache.changed({"engineVersion": "7.1"})).replaces == set(), "a newer one is an update"
+    assert cache.diff(cache.changed({"engineVersion": UNKNOWN})).replaces == set(), "nobody knows yet"
 
 
 def test_a_cache_is_not_downgraded_nor_left_without_its_token(provider: ProviderClient, world: World) -> None:

@@ -1,6 +1,7 @@
 """ElastiCache: replication groups, and the groups that they refer to."""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 from typing_extensions import override
@@ -9,7 +10,7 @@ from lab.provider import tags
 from lab.provider.aws import Aws
 from lab.provider.errors import InputError
 from lab.provider.resource import Autoname, Created, Found, Properties, Resource
-from lab.provider.values import Spec, aws_tags, batches, present, translate, unless_default, untranslate
+from lab.provider.values import UNKNOWN, Spec, aws_tags, batches, present, translate, unless_default, untranslate
 
 SUBNET_GROUP = "terraform-provider-aws internal/service/elasticache/subnet_group.go, ForceNew"
 PARAMETER_GROUP = "terraform-provider-aws internal/service/elasticache/parameter_group.go, ForceNew"
@@ -177,6 +178,16 @@ class ReplicationGroup(Resource):
     volatile = {"memberClusters": ("numCacheClusters",)}
 
     @override
+    def replacing(self, old: Properties, new: Properties) -> Collection[str]:
+        """Also the version, when it becomes an older one: ElastiCache does not downgrade.
+
+        Source: terraform-provider-aws internal/service/elasticache/engine_version.go, ForceNewOnDowngrade.
+        """
+        before, after = old.get("engineVersion"), new.get("engineVersion")
+        downgraded = before and after and UNKNOWN not in (before, after) and _order(after) < _order(before)
+        return {*super().replacing(old, new), *(("engineVersion",) if downgraded else ())}
+
+    @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
         """Create it."""
         given = {key: value for key, value in inputs.items() if key in REPLICATION_GROUP}
@@ -304,6 +315,11 @@ def _changed(identifier: str, old: Properties, new: Properties) -> Properties:
     if upgraded:
         changed |= {"Engine": engine, "EngineVersion": version}
     return changed
+
+
+def _order(version: str) -> tuple[int, ...]:
+    """`6.x` is newer than every 6 with a number."""
+    return tuple(sys.maxsize if part == "x" else int(part) for part in version.split("."))
 
 
 def _replicas(identifier: str, members: int) -> Properties:
