@@ -4,6 +4,9 @@ from pathlib import Path
 
 from artifact import cache
 
+ROOT = Path(__file__).resolve().parent.parent
+"""This repository."""
+
 STATE = Path("/var/lib/expressway-lab")
 """Everything of a running lab. `lab down` removes it whole."""
 

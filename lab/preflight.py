@@ -22,15 +22,8 @@ from lab.network import addresses, conflicts, security_groups
 from lab.network.command import CommandError, ip, run
 from lab.network.model import Network
 
-TOOLS: Final = {
-    "mmdebstrap": "mmdebstrap",
-    "systemd-nspawn": "systemd-container",
-    "nft": "nftables",
-    "ip": "iproute2",
-    "dnsmasq": "dnsmasq-base",
-    "unshare": "util-linux",
-}
-"""The programs that the lab runs, and the Debian packages that have them."""
+HOST_PACKAGES: Final = paths.ROOT / "lab" / "host-packages.txt"
+"""The Debian packages that the lab runs on, and a file of each; scripts/setup installs what is missing."""
 
 GIGABYTE: Final = 1_000_000_000
 MEMORY: Final = 3 * GIGABYTE
@@ -104,13 +97,18 @@ def root(_: Needs) -> Problem | None:
 
 
 def tools(_: Needs) -> Problem | None:
-    """Programs that are not installed."""
-    missing = [tool for tool in TOOLS if shutil.which(tool, path=_path()) is None]
+    """Programs and keys that are not installed, wherever this distribution puts its programs."""
+    wanted = (line.split() for line in HOST_PACKAGES.read_text().splitlines())
+    missing = {
+        Path(file).name: package
+        for package, file in wanted
+        if not Path(file).exists() and shutil.which(Path(file).name, path=_path()) is None
+    }
     if not missing:
         return None
-    packages = " ".join(sorted({TOOLS[tool] for tool in missing}))
+    packages = " ".join(sorted(set(missing.values())))
     return Problem(
-        f"Not installed: {', '.join(missing)}", "the lab runs these programs", f"Try: apt-get install {packages}"
+        f"Not installed: {', '.join(missing)}", "the lab needs them on its host", f"Try: apt-get install {packages}"
     )
 
 

@@ -54,18 +54,25 @@ def test_another_system_than_linux_is_said(needs: Needs, monkeypatch: pytest.Mon
     assert "Darwin" in certain(preflight.linux(needs)).what, "named"
 
 
-def test_missing_programs_are_all_named_with_their_packages(
+def test_what_is_not_installed_is_all_named_with_its_packages(
     needs: Needs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    installed = tmp_path / "bin"
-    installed.mkdir()
-    for tool in preflight.TOOLS:
-        if tool not in ("nft", "dnsmasq"):
-            (installed / tool).touch(mode=0o755)
-    monkeypatch.setattr(preflight, "_path", lambda: str(installed))
+    for name in ("ip", "elsewhere/openssl"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch(mode=0o755)
+    file = tmp_path / "host-packages.txt"
+    wanted = {"iproute2": "ip", "openssl": "openssl", "nftables": "nft", "a-keyring": "keyring.gpg"}
+    file.write_text("".join(f"{package} {tmp_path / name}\n" for package, name in wanted.items()))
+    monkeypatch.setattr(preflight, "HOST_PACKAGES", file)
+    monkeypatch.setattr(preflight, "_path", lambda: str(tmp_path / "elsewhere"))
     problem = certain(preflight.tools(needs))
-    assert problem.what == "Not installed: nft, dnsmasq", "both at once"
-    assert problem.remedy.endswith("apt-get install dnsmasq-base nftables"), "by package"
+    assert problem.what == "Not installed: nft, keyring.gpg", "both at once; openssl is another distribution's"
+    assert problem.remedy.endswith("apt-get install a-keyring nftables"), "by package"
+
+
+def test_each_program_that_the_lab_runs_is_in_the_list_of_packages(needs: Needs) -> None:
+    listed = {line.split()[1].rpartition("/")[2] for line in preflight.HOST_PACKAGES.read_text().splitlines()}
+    assert {"ip", "nft", "unshare", "systemd-nspawn", "mmdebstrap", "dnsmasq", "openssl"} <= listed
 
 
 def test_without_root_what_takes_root_is_not_tried_but_the_rest_is(
