@@ -51,13 +51,13 @@ golden-state: setup-lab ## the state that this release leaves, for the next ones
 	@$(PY) -m tests.engine.golden_state
 
 bench-up: setup-lab ## how fast and how big: a table, and JSON=<file>
-	@$(PY) -m lab.bench --json $(or $(JSON),bench-up.json)
+	@$(PY) -m lab.bench.up --json $(or $(JSON),bench-up.json)
 
 docs: setup ## write docs/reference anew
 	@$(PY) scripts/reference.py
 
 bench-engine: setup-lab ## how fast the Pulumi engine is on the lab's API: a table, and JSON=<file>
-	@$(PY) -m lab.bench_engine --json $(or $(JSON),bench-engine.json)
+	@$(PY) -m lab.bench.engine --json $(or $(JSON),bench-engine.json)
 
 golden: setup ## write the golden files anew; read the diff before committing
 	@UPDATE_GOLDEN=1 $(PY) -m pytest tests/unit -q

@@ -1,33 +1,64 @@
-"""Clients for the lab's API from this host. Its credentials are made up: the API takes any."""
+"""boto3 clients for the lab's API from this host."""
 
+import re
+import threading
 from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
+
+ACCOUNT_CREDENTIALS = {"aws_access_key_id": "lab", "aws_secret_access_key": "lab"}
+"""The API checks no signatures: any key is the lab's only account."""
 
 
-def session(endpoint: str, region: str) -> "Clients":
-    """Clients for the API at `endpoint`, made when first asked for."""
-    return Clients(endpoint, region)
+_MISSING = re.compile(r"NotFound|NoSuch(Entity|Bucket|Key|Tag|Public|Life)|^404$|ResourceNotFound")
 
 
-class Clients:
-    """boto3 clients by service name."""
+def says_missing(error: BaseException) -> bool:
+    """Whether the API says that what was asked for is not there. Each service has its own words for it."""
+    return isinstance(error, ClientError) and bool(_MISSING.search(error.response.get("Error", {}).get("Code", "")))
 
-    def __init__(self, endpoint: str, region: str) -> None:
+
+class Aws:
+    """One client a service, made when first asked for. Safe to share between threads."""
+
+    def __init__(self, endpoint: str, region: str, read_timeout: float = 60) -> None:
+        """`read_timeout` is in seconds: how long an answer may take."""
+        self.region = region
         self._endpoint = endpoint
-        self._session = boto3.Session(aws_access_key_id="lab", aws_secret_access_key="lab", region_name=region)  # noqa: S106 - no secret
-        self._made: dict[str, Any] = {}
+        self._read_timeout = read_timeout
+        self._session = boto3.Session(region_name=region, **ACCOUNT_CREDENTIALS)
+        self._clients: dict[str, Any] = {}
+        self._lock = threading.Lock()
+        self._account: str | None = None
 
-    def __getitem__(self, service: str) -> Any:
-        if service not in self._made:
-            config = Config(connect_timeout=2, read_timeout=10, retries={"max_attempts": 1})
-            self._made[service] = self._session.client(service, endpoint_url=self._endpoint, config=config)
-        return self._made[service]
+    def __call__(self, service: str) -> Any:
+        """The client of a service, such as `ec2`."""
+        with self._lock:  # a session is not safe for threads, a client is
+            if service not in self._clients:
+                self._clients[service] = self._session.client(
+                    service,
+                    endpoint_url=self._endpoint,
+                    config=Config(
+                        connect_timeout=2,
+                        read_timeout=self._read_timeout,
+                        max_pool_connections=32,
+                        # The API is on this host: a failure is an answer, and not to be tried again.
+                        retries={"total_max_attempts": 1},
+                        s3={"addressing_style": "path"},
+                    ),
+                )
+            return self._clients[service]
+
+    def account(self) -> str:
+        """The account's id."""
+        self._account = self._account or str(self("sts").get_caller_identity()["Account"])
+        return self._account
 
     def pages(self, service: str, operation: str, key: str, **arguments: Any) -> list[Any]:
-        """The whole list `key` of a paginated operation."""
-        client = self[service]
+        """The whole list `key` of an operation that may come in pages."""
+        client = self(service)
         if client.can_paginate(operation):
             return [item for page in client.get_paginator(operation).paginate(**arguments) for item in page[key]]
         return list(getattr(client, operation)(**arguments)[key])

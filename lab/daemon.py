@@ -28,7 +28,7 @@ def start(name: str, module: str, arguments: Sequence[str] = (), state: Path = p
             stdout=output,
             stderr=output,
             start_new_session=True,
-            cwd=Path(__file__).resolve().parent.parent,
+            cwd=paths.ROOT,
         )
     _started.append(process)
     record = {"pid": process.pid, "created": psutil.Process(process.pid).create_time()}

@@ -1,14 +1,14 @@
 """Which images a lab needs: the plain one, the baked ones of both tiers, and those behind RDS and ElastiCache."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from artifact import Runtime
 from lab.machines import recipe
 from lab.machines.recipe import Recipe
-from lab.services import postgresql, redis
+from lab.machines.services import postgresql, redis
+from lab.paths import ROOT
 
-USER_DATA = Path(__file__).resolve().parent.parent / "user_data"
+USER_DATA = ROOT / "user_data"
 
 
 def packages(tier: str) -> list[str]:

@@ -20,16 +20,15 @@ import artifact
 import settings
 from artifact import AppError, Artifact, BuildError, Runtime
 from artifact.cache import root as cache_root
-from lab import apply, config, daemon, down, images, paths, preflight, status
+from lab import config, daemon, down, images, paths, preflight, status
 from lab.config import LabConfig
-from lab.engine import Engine, cli
+from lab.engine import Engine, apply, pulumi_cli, stack_config
 from lab.lock import exclusive
 from lab.machines import access, debian, image, observation
 from lab.machines.image import Image
 from lab.machines.observation import State
 from lab.machines.recipe import BASE
 from lab.network import addresses, links
-from lab.provider import config as program_config
 from lab.steps import Steps
 
 API_PORT: Final = 4566
@@ -84,7 +83,7 @@ def up(options: Options, console: Console) -> tuple[status.Record, Table]:
         return record, steps.table()
 
 
-def _check_changeable(url: str, engine: cli.Cli | None) -> None:
+def _check_changeable(url: str, engine: pulumi_cli.Cli | None) -> None:
     """UpError when the lab that is up can't be made into another one."""
     if not apply.HOME.state.exists():
         why = "it was made without the Pulumi engine, which alone could change it"
@@ -95,13 +94,13 @@ def _check_changeable(url: str, engine: cli.Cli | None) -> None:
     raise UpError(f"a lab is already up at {url}; {why}. Take it down first: make down")
 
 
-def _engine(wanted: Engine) -> cli.Cli | None:
+def _engine(wanted: Engine) -> pulumi_cli.Cli | None:
     """The CLI to apply with, or None for the mock monitor."""
     if wanted is Engine.MOCKS:
         return None
     try:
-        return cli.find()
-    except cli.NoCliError as error:
+        return pulumi_cli.find()
+    except pulumi_cli.NoCliError as error:
         if wanted is Engine.PULUMI:
             raise UpError(f"there is no usable Pulumi CLI: {error}. Try: make pulumi") from error
         return None
@@ -116,14 +115,14 @@ def _overrides(options: Options) -> list[str]:
 
 def _settings(overrides: Sequence[str]) -> settings.Settings:
     try:
-        values = program_config.load(apply.ROOT, apply.CONFIGURATION, overrides)
-        return settings.parse(values, stack="lab", base=apply.ROOT, source=apply.CONFIGURATION.name)
-    except (program_config.ConfigError, settings.SettingsError) as error:
+        values = stack_config.load(paths.ROOT, apply.CONFIGURATION, overrides)
+        return settings.parse(values, stack="lab", base=paths.ROOT, source=apply.CONFIGURATION.name)
+    except (stack_config.ConfigError, settings.SettingsError) as error:
         raise UpError(str(error)) from error
 
 
 def _up(
-    options: Options, settled: settings.Settings, overrides: Sequence[str], engine: cli.Cli | None, steps: Steps
+    options: Options, settled: settings.Settings, overrides: Sequence[str], engine: pulumi_cli.Cli | None, steps: Steps
 ) -> status.Record:
     built, _, made = _build(settled, steps)
     paths.STATE.mkdir(parents=True, mode=0o755)
@@ -139,7 +138,9 @@ def _up(
     return record
 
 
-def _update(settled: settings.Settings, overrides: Sequence[str], engine: cli.Cli, steps: Steps) -> status.Record:
+def _update(
+    settled: settings.Settings, overrides: Sequence[str], engine: pulumi_cli.Cli, steps: Steps
+) -> status.Record:
     lab = config.read()
     if lab is None:
         raise UpError(f"{paths.STATE} lacks what describes the lab that is up; take it down first: make down")
@@ -168,7 +169,7 @@ def _describe(settled: settings.Settings, built: Artifact) -> dict[str, Any]:
     }
 
 
-def _apply(overrides: Sequence[str], engine: cli.Cli | None, lab: LabConfig, steps: Steps) -> Mapping[str, Any]:
+def _apply(overrides: Sequence[str], engine: pulumi_cli.Cli | None, lab: LabConfig, steps: Steps) -> Mapping[str, Any]:
     """The stack's outputs."""
     try:
         if engine is None:

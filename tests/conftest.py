@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from lab.engine import cli
-from lab.engine.cli import NoCliError
+from lab.engine import pulumi_cli
+from lab.engine.pulumi_cli import NoCliError
 
 _left_out: dict[str, Any] = {}
 
@@ -17,7 +17,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not mine:
         return
     try:
-        cli.find()
+        pulumi_cli.find()
     except NoCliError as error:
         _left_out.update(count=len(mine), why=error)
         config.hook.pytest_deselected(items=mine)

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 READING = ("Describe", "Get", "List", "Head", "BatchGet", "AssumeRole")
 
 
-class Api:
+class Application:
     """One application for both sides, plain HTTP for this host and HTTPS for the machines: same backends, same lock.
 
     `step` is run after each call that may have changed something, so that Auto Scaling reacts at once.

@@ -1,4 +1,4 @@
-"""Auto Scaling as AWS has it, on moto's groups: see fleet.py for what the groups do; here are the API's actions."""
+"""Auto Scaling as AWS has it, on moto's groups: see groups.py for what the groups do; here are the API's actions."""
 
 import time
 from typing import Any
@@ -7,7 +7,7 @@ from moto.autoscaling import models, responses
 from moto.autoscaling.exceptions import AutoscalingClientError, ValidationError
 from moto.core.responses import ActionResult, EmptyResult
 
-from lab.api import fleet, lifecycle
+from lab.api import groups, lifecycle
 from lab.api.patching import add, around, instead
 
 Group = models.FakeAutoScalingGroup
@@ -17,7 +17,7 @@ Response = responses.AutoScalingResponse
 
 def install() -> None:
     """Change moto's Auto Scaling. Once a process, before the first request."""
-    instead(models, "InstanceState", fleet.Member)
+    instead(models, "InstanceState", groups.Member)
     instead(Group, "set_desired_capacity", _record_desired)
     around(Group, "update", _update_group)
     instead(Backend, "terminate_instance", _terminate_instance)
@@ -41,7 +41,7 @@ def install() -> None:
 
 def step() -> bool:
     """Take every group a step; returns whether anything changed. The caller holds the API's lock."""
-    changed = [group for group in fleet.groups() if fleet.reconcile(group, time.monotonic())]
+    changed = [group for group in groups.groups() if groups.reconcile(group, time.monotonic())]
     return bool(changed)
 
 
@@ -114,7 +114,7 @@ def _delete_group(response: Any) -> Any:
         message = "You cannot delete an AutoScalingGroup while there are instances or pending Spot instance request(s)"
         raise AutoscalingClientError("ResourceInUse", f"{message} still in the group.")
     for member in list(group.instance_states):
-        fleet.terminate(group, member)
+        groups.terminate(group, member)
     for hook in backend.describe_lifecycle_hooks(name):
         backend.delete_lifecycle_hook(name, hook.name)
     for policy in backend.describe_policies(autoscaling_group_name=name):
@@ -157,7 +157,7 @@ def _delete_hook(original: Any, response: Any) -> Any:
     for member in list(group.instance_states):
         result = lifecycle.ABANDON if member.lifecycle_state == "Pending:Wait" else lifecycle.CONTINUE
         for action in [a for a in member.actions if a.hook == response._get_param("LifecycleHookName")]:
-            fleet.complete(group, member, action, result, time.monotonic())
+            groups.complete(group, member, action, result, time.monotonic())
     return original(response)
 
 
@@ -211,7 +211,7 @@ def _terminate_instance(backend: Any, instance_id: str, should_decrement: bool) 
             raise ValidationError(f"{message} will violate group's min size constraint.")
         group.desired_capacity -= 1
     cause = f"instance {instance_id} was taken out of service in response to a user request."
-    return fleet.start_terminating(group, member, cause, time.monotonic())
+    return groups.start_terminating(group, member, cause, time.monotonic())
 
 
 def _complete_action(response: Any) -> Any:
@@ -219,7 +219,7 @@ def _complete_action(response: Any) -> Any:
     result = response._get_param("LifecycleActionResult")
     if result not in (lifecycle.CONTINUE, lifecycle.ABANDON):
         raise ValidationError(f"Lifecycle action result {result} is neither CONTINUE nor ABANDON")
-    fleet.complete(group, member, action, result, time.monotonic())
+    groups.complete(group, member, action, result, time.monotonic())
     return EmptyResult()
 
 
@@ -228,7 +228,7 @@ def _heartbeat(response: Any) -> Any:
     return EmptyResult()
 
 
-def _action(response: Any) -> tuple[Any, fleet.Member, lifecycle.Action]:
+def _action(response: Any) -> tuple[Any, groups.Member, lifecycle.Action]:
     """The outstanding action that a request names by instance, or by the action's token."""
     params = response._get_params()
     group = _group(response.autoscaling_backend, params["AutoScalingGroupName"])
@@ -248,7 +248,7 @@ def _describe_activities(response: Any) -> Any:
     name, wanted = params.get("AutoScalingGroupName"), params.get("ActivityIds", [])
     backend = response.autoscaling_backend
     chosen = [_group(backend, name)] if name else list(backend.autoscaling_groups.values())
-    activities = [a for group in chosen for a in fleet.history(group) if not wanted or a.activity_id in wanted]
+    activities = [a for group in chosen for a in groups.history(group) if not wanted or a.activity_id in wanted]
     return ActionResult({"Activities": activities[: params.get("MaxRecords", 100)]})
 
 
@@ -258,7 +258,7 @@ def _group(backend: Any, name: str) -> Any:
     return backend.autoscaling_groups[name]
 
 
-def _member(backend: Any, instance_id: str) -> tuple[Any, fleet.Member]:
+def _member(backend: Any, instance_id: str) -> tuple[Any, groups.Member]:
     for group in backend.autoscaling_groups.values():
         for member in group.instance_states:
             if member.instance_id == instance_id:

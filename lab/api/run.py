@@ -1,27 +1,14 @@
 """Puts the API together: moto with the lab's changes, the servers, and the clock that Auto Scaling runs by."""
 
+import importlib
 import logging
 import signal
 import threading
 from pathlib import Path
 from types import FrameType
 
-from lab.api import (
-    autoscaling,
-    dependencies,
-    ec2,
-    elasticache,
-    elasticache_changes,
-    launch_templates,
-    rds,
-    rds_changes,
-    s3,
-    secretsmanager,
-    security_groups,
-    tls,
-    vpc,
-)
-from lab.api.application import Api
+from lab.api import autoscaling, tls
+from lab.api.application import Application
 from lab.api.changes import Changes
 from lab.api.control import Control
 from lab.api.prewarm import prewarm
@@ -31,12 +18,28 @@ log = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
 
+CHANGES = (
+    "autoscaling",
+    "dependencies",
+    "ec2",
+    "elasticache",
+    "elasticache_changes",
+    "launch_templates",
+    "rds",
+    "rds_changes",
+    "s3",
+    "secretsmanager",
+    "security_groups",
+    "vpc",
+)
+"""The modules of this package that change what moto does, each with an `install()`."""
+
 
 def serve(port: int, region: str, tls_address: str | None, tls_port: int, tls_dir: Path | None) -> None:
     """Serve until SIGTERM or SIGINT. The addresses have to be free."""
     install()
     stopped, prewarmed, changes = threading.Event(), threading.Event(), Changes()
-    application = Api(changes, Control(changes, prewarmed.is_set), autoscaling.step, tls_dir)
+    application = Application(changes, Control(changes, prewarmed.is_set), autoscaling.step, tls_dir)
     servers = [Server("127.0.0.1", port, application)]
     if tls_dir:
         tls.ca(tls_dir)
@@ -58,21 +61,8 @@ def serve(port: int, region: str, tls_address: str | None, tls_port: int, tls_di
 
 def install() -> None:
     """All of the lab's changes to moto."""
-    for module in (
-        autoscaling,
-        dependencies,
-        ec2,
-        elasticache,
-        elasticache_changes,
-        launch_templates,
-        rds,
-        rds_changes,
-        s3,
-        secretsmanager,
-        security_groups,
-        vpc,
-    ):
-        module.install()
+    for name in CHANGES:
+        importlib.import_module(f"lab.api.{name}").install()
 
 
 def tick(changes: Changes) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import requests
 
-from lab.aws import Clients
+from lab.aws import Aws
 
 CALL_SECONDS = 10
 
@@ -29,7 +29,7 @@ class Api:
     """The lab's API at `endpoint`, as AWS clients see it and through the lab's own control calls."""
 
     def __init__(self, endpoint: str, region: str) -> None:
-        self.aws = Clients(endpoint, region)
+        self.aws = Aws(endpoint, region, CALL_SECONDS)
         self._control = f"{endpoint}/lab/v1/"
         self._http = requests.Session()
         # A proxy of the environment is not for this host's own address.

@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lab.api import tls
 from lab.machines import describe, guest
 from lab.machines.instance import InstanceMetadata, Role
-from lab.services import postgresql, redis
+from lab.machines.services import postgresql, redis
 
 from .api import Api, ApiState
 from .wanted import cache_machine, database_machine
@@ -63,7 +63,7 @@ class Identities:
         identifier = instance["InstanceId"]
         if identifier not in self._user_data:
             # A running instance's user data cannot be changed.
-            attribute = self._api.aws["ec2"].describe_instance_attribute(InstanceId=identifier, Attribute="userData")
+            attribute = self._api.aws("ec2").describe_instance_attribute(InstanceId=identifier, Attribute="userData")
             self._user_data[identifier] = describe.user_data(attribute)
         return describe.instance_metadata(
             instance,
@@ -77,8 +77,8 @@ class Identities:
             return None
         if profile_arn not in self._roles:
             name = profile_arn.rpartition("/")[2]
-            profile = self._api.aws["iam"].get_instance_profile(InstanceProfileName=name)["InstanceProfile"]
-            self._roles[profile_arn] = describe.role(profile, self._api.aws["sts"].assume_role)
+            profile = self._api.aws("iam").get_instance_profile(InstanceProfileName=name)["InstanceProfile"]
+            self._roles[profile_arn] = describe.role(profile, self._api.aws("sts").assume_role)
         return self._roles[profile_arn]
 
     def _service(self, kind: str, item: Mapping[str, Any]) -> InstanceMetadata:
@@ -101,7 +101,7 @@ class Identities:
                 names += [item["reader_endpoint"], *(node["endpoint"] for node in item["nodes"])]
             certificate, key = (path.read_text() for path in tls.issue(self._certificates, names))
             if kind == "database":
-                secret = self._api.aws["secretsmanager"].get_secret_value(SecretId=item["secret_arn"])
+                secret = self._api.aws("secretsmanager").get_secret_value(SecretId=item["secret_arn"])
                 username, password = (json.loads(secret["SecretString"])[name] for name in MASTER)
                 self._user_data[machine] = postgresql.user_data(
                     postgresql.PostgresqlServer(

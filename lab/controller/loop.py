@@ -99,7 +99,7 @@ class Controller:
                 self._background(identifier, lambda: self._stop(identifier))
             case ReportStopped(instance):
                 log.info("%s stopped by itself", instance)
-                self._api.aws["ec2"].stop_instances(InstanceIds=[instance])
+                self._api.aws("ec2").stop_instances(InstanceIds=[instance])
             case ReportService(kind, identifier, status):
                 log.info("%s %s is %s", kind, identifier, status)
                 self._api.report(COLLECTIONS[kind], identifier, status)

@@ -1,6 +1,6 @@
 """The real Pulumi engine on the lab: found, given the lab's provider, and driven through Pulumi's Automation API.
 
-Everything here is optional: without a CLI the lab is applied under the SDK's mock monitor (`lab.provider.apply`).
+Everything here is optional: without a CLI the lab is applied under the SDK's mock monitor (`lab.engine.mocks`).
 """
 
 from enum import StrEnum

@@ -2,14 +2,14 @@
 
 import sys
 
-from lab.engine import cli
+from lab.engine import pulumi_cli
 
 
 def main() -> int:
     """Find a CLI, or fetch the pinned release."""
     try:
-        found = cli.find_or_fetch()
-    except cli.NoCliError as error:
+        found = pulumi_cli.find_or_fetch()
+    except pulumi_cli.NoCliError as error:
         print(f"no Pulumi CLI: {error}. All but the engine's own tests works without it.", file=sys.stderr)
         return 1
     print(f"pulumi {found.version}: {found.path}")

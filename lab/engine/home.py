@@ -17,9 +17,8 @@ from typing import Any
 
 import yaml
 
-from lab.engine.cli import Cli
-
-ROOT = Path(__file__).resolve().parents[2]
+from lab.engine.pulumi_cli import Cli
+from lab.paths import ROOT
 
 
 @dataclass(frozen=True)

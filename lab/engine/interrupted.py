@@ -8,8 +8,8 @@ stack, so one that no state knows is the killed operation's, and nobody uses it 
 from collections.abc import Iterator, Mapping, Set
 from typing import Any, Final
 
+from lab.aws import Aws, says_missing
 from lab.provider import registry, tags
-from lab.provider.aws import Aws, says_missing
 from lab.provider.errors import ResourceError
 from lab.provider.resource import Properties, Resource
 

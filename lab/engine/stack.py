@@ -9,10 +9,10 @@ from typing import Any
 from pulumi import automation
 from pulumi.automation.events import EngineEvent
 
-from lab.engine.cli import Cli
+from lab.aws import Aws
 from lab.engine.home import Home
 from lab.engine.interrupted import remove_begun
-from lab.provider.aws import Aws
+from lab.engine.pulumi_cli import Cli
 from lab.provider.errors import ProviderError
 
 STACK = "lab"
@@ -57,7 +57,7 @@ class Result:
     outputs: Mapping[str, Any]
 
 
-def _unheard(_change: Change) -> None:
+def _ignore(_change: Change) -> None:
     pass
 
 
@@ -73,19 +73,19 @@ class LabStack:
             env_vars=home.environment(cli),
             pulumi_command=automation.PulumiCommand(root=cli.root),
         )
-        with _said([]):
+        with _engine_errors([]):
             self._stack = automation.Stack.create_or_select(STACK, workspace)
 
     def recover(self) -> None:
         """Undo what an operation that was killed had begun. Only one runs at a time, so none is at work now."""
-        with _said([]):
+        with _engine_errors([]):
             self._stack.cancel()  # it has left its lock
             state = self._stack.export_stack().deployment or {}
             if state.get("pending_operations"):
                 remove_begun(self._aws, state)
                 self._stack.refresh(clear_pending_creates=True, parallel=PARALLEL, color="never")
 
-    def up(self, report: Report = _unheard) -> Result:
+    def up(self, report: Report = _ignore) -> Result:
         """Make the lab what the program says."""
         self.recover()
         diff: list[Change] = []
@@ -97,15 +97,15 @@ class LabStack:
         done = self._run(self._stack.up, heard)
         return Result(_counts(done.summary.resource_changes), diff, _plain(done.outputs))
 
-    def preview(self, report: Report = _unheard) -> Mapping[str, int]:
+    def preview(self, report: Report = _ignore) -> Mapping[str, int]:
         """What `up` would do."""
         return _counts(self._run(self._stack.preview, report).change_summary)
 
-    def refresh(self, report: Report = _unheard) -> Mapping[str, int]:
+    def refresh(self, report: Report = _ignore) -> Mapping[str, int]:
         """Make the state what the API says."""
         return _counts(self._run(self._stack.refresh, report).summary.resource_changes)
 
-    def destroy(self, report: Report = _unheard) -> Mapping[str, int]:
+    def destroy(self, report: Report = _ignore) -> Mapping[str, int]:
         """Take everything away."""
         self.recover()
         return _counts(self._run(self._stack.destroy, report).summary.resource_changes)
@@ -119,12 +119,12 @@ class LabStack:
             if event.diagnostic_event and event.diagnostic_event.severity == "error":
                 errors.append(event.diagnostic_event.message.strip())
 
-        with _said(errors):
+        with _engine_errors(errors):
             return operation(on_event=heard, parallel=PARALLEL, color="never")
 
 
 @contextmanager
-def _said(errors: list[str]) -> Generator[None]:
+def _engine_errors(errors: list[str]) -> Generator[None]:
     """What the engine reported as errors, or else all that the command printed, as an EngineError."""
     try:
         yield

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from lab.provider.aws import Aws
+from lab.aws import Aws
 from lab.provider.errors import InputError
 from lab.provider.values import UNKNOWN, has_secret, plain, secret
 

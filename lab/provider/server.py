@@ -25,8 +25,8 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2_grpc
 from pulumi.runtime.proto import provider_pb2 as protocol
 from typing_extensions import override
 
-from lab.provider import config, registry
-from lab.provider.aws import Aws, says_missing
+from lab.aws import Aws, says_missing
+from lab.provider import registry, tags
 from lab.provider.difference import Kind, compare
 from lab.provider.errors import InputError, ProviderError
 from lab.provider.resource import DEFAULTS, RANDOM_DIGITS, Properties, Resource
@@ -51,7 +51,7 @@ _KINDS = {
 Call = TypeVar("Call", bound=Callable[..., Any])
 
 
-def _told(call: Call) -> Call:
+def _failures_as_messages(call: Call) -> Call:
     """A failure becomes one message; the engine adds of which resource it is."""
 
     @wraps(call)
@@ -88,7 +88,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return Empty()
 
     @override
-    @_told
+    @_failures_as_messages
     def CheckConfig(self, request: Any, context: grpc.ServicerContext) -> Any:
         """The provider's own configuration. One that the lab would not heed is a mistake."""
         given = MessageToDict(request.news)
@@ -100,16 +100,16 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return protocol.CheckResponse(inputs=request.news, failures=failures)
 
     @override
-    @_told
+    @_failures_as_messages
     def Configure(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Region and default tags."""
         given = plain(MessageToDict(request.args))
         self._aws = Aws(self._endpoint, given.get("region", REGION))
-        self._default_tags = config.default_tags({f"aws:{key}": value for key, value in given.items()})
+        self._default_tags = tags.default({f"aws:{key}": value for key, value in given.items()})
         return protocol.ConfigureResponse(acceptSecrets=True, supportsPreview=True)
 
     @override
-    @_told
+    @_failures_as_messages
     def Invoke(self, request: Any, context: grpc.ServicerContext) -> Any:
         """A function."""
         invoke = registry.invoke(request.tok)
@@ -118,7 +118,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return protocol.InvokeResponse(**response)
 
     @override
-    @_told
+    @_failures_as_messages
     def Check(self, request: Any, context: grpc.ServicerContext) -> Any:
         """The inputs, completed; what is wrong with them is a failure of one of them."""
         kind = _kind(request.urn)
@@ -132,7 +132,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return protocol.CheckResponse(inputs=_struct(inputs))
 
     @override
-    @_told
+    @_failures_as_messages
     def Diff(self, request: Any, context: grpc.ServicerContext) -> Any:
         """What an update would change, and what can't be changed."""
         kind = _kind(request.urn)
@@ -151,7 +151,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         )
 
     @override
-    @_told
+    @_failures_as_messages
     def Create(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Make it; in a preview nothing, and what is no input stays unknown."""
         kind = _kind(request.urn)
@@ -162,7 +162,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return protocol.CreateResponse(id=created.id, properties=_struct(kind.state(inputs, created.outputs)))
 
     @override
-    @_told
+    @_failures_as_messages
     def Read(self, request: Any, context: grpc.ServicerContext) -> Any:
         """It as the API has it: for a refresh in the shape that the inputs have, for an import whole."""
         kind = _kind(request.urn)
@@ -182,7 +182,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         )
 
     @override
-    @_told
+    @_failures_as_messages
     def Update(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Change it in place."""
         kind = _kind(request.urn)
@@ -200,7 +200,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return protocol.UpdateResponse(properties=_struct(kind.state(new, outputs)))
 
     @override
-    @_told
+    @_failures_as_messages
     def Delete(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Take it away; that it is gone already is as good."""
         try:

@@ -1,12 +1,20 @@
 """Reading and setting tags: every AWS service has calls of its own for it."""
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lab.provider.aws import Aws
+from lab.aws import Aws
 from lab.provider.values import aws_tags
 
 Tags = Mapping[str, str]
+
+
+def default(values: Mapping[str, Any]) -> dict[str, str]:
+    """The AWS provider's default tags, out of a stack's configuration."""
+    given = values.get("aws:defaultTags", {})
+    given = json.loads(given) if isinstance(given, str) else given
+    return {key: str(value) for key, value in (given or {}).get("tags", {}).items()}
 
 
 def as_map(tags: list[dict[str, str]]) -> dict[str, str]:

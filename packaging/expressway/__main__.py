@@ -9,9 +9,9 @@ def main() -> None:
     # The rooms are top-level packages in a clone, and in this process alone.
     sys.path.insert(0, str(Path(__file__).resolve().parent))
     try:
-        from operate.cli import main as run
+        from cli.main import main as run
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] == "operate":
+        if error.name is None or error.name.partition(".")[0] == "cli":
             raise
         sys.exit(f"expressway: the command line needs {error.name}. Install it with: pip install 'expressway[cli]'")
     run()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.engine import cli
-from lab.engine.cli import Cli, NoCliError
+from lab.engine import pulumi_cli
+from lab.engine.pulumi_cli import Cli, NoCliError
 from tests.engine.engine_stack import ARCH, NODE, ROOT, EngineStack
 from tests.plan.built_artifacts import fill
 from tests.plan.lab_api_server import ApiServer, running_api
@@ -25,7 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_xdist_auto_num_workers() -> int | None:
     """One process where all are left out: workers could not say so."""
     try:
-        cli.find()
+        pulumi_cli.find()
     except NoCliError:
         return 0
     return None
@@ -34,7 +34,7 @@ def pytest_xdist_auto_num_workers() -> int | None:
 @pytest.fixture(scope="session")
 def pulumi() -> Cli:
     """The CLI."""
-    return cli.find()
+    return pulumi_cli.find()
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,13 @@ from typing import Any
 
 import psutil
 
-from lab.engine.cli import Cli
+from lab.aws import Aws
+from lab.engine import stack_config
 from lab.engine.home import Home
+from lab.engine.pulumi_cli import Cli
 from lab.engine.stack import PARALLEL, STACK, Change, LabStack, Result
-from lab.provider import config
-from lab.provider.aws import Aws
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 NODE, ARCH = 24, "x64"
 """What the lab's settings ask for."""
 
@@ -89,7 +89,7 @@ class EngineStack:
         return "\n".join(path.read_text() for path in self.home.state.rglob("*") if path.is_file())
 
     def _stack(self, settings: tuple[str, ...]) -> LabStack:
-        return LabStack(self._pulumi, self.home, config.load(ROOT, ROOT / "Pulumi.lab.yaml", settings), self._aws)
+        return LabStack(self._pulumi, self.home, stack_config.load(ROOT, ROOT / "Pulumi.lab.yaml", settings), self._aws)
 
     def _hear(self) -> Any:
         self.seen, self.seen_types = defaultdict(set), defaultdict(set)

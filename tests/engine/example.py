@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lab.engine.cli import Cli
 from lab.engine.home import Home
+from lab.engine.pulumi_cli import Cli
 from tests.fresh_environment import ROOT, run
 
 STACK = "dev"

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from components import __version__
-from lab.engine import cli
-from lab.engine.cli import Cli
+from lab.engine import pulumi_cli
+from lab.engine.pulumi_cli import Cli
 from tests.engine.engine_stack import ARCH, NODE, ROOT, EngineStack
 from tests.plan.built_artifacts import fill
 from tests.plan.lab_api_server import running_api
@@ -37,7 +37,7 @@ def main() -> None:
         fill(cache, ROOT / "app", NODE, ARCH)
         os.environ["EXPRESSWAY_CACHE"] = str(cache)
         with running_api(Path(directory)) as api:
-            stack = stack_of(cli.find(), api.endpoint, Path(directory, "pulumi"))
+            stack = stack_of(pulumi_cli.find(), api.endpoint, Path(directory, "pulumi"))
             stack.up()
             state = json.loads(stack.cli("stack", "export"))
     STATES.mkdir(parents=True, exist_ok=True)

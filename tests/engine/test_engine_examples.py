@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.engine.cli import Cli
 from lab.engine.home import Home
+from lab.engine.pulumi_cli import Cli
 from tests.engine.example import SKIPPED, Example, need_language
 from tests.fresh_environment import ROOT, build_wheel, install, make_environment
 from tests.plan.lab_api_server import ApiServer

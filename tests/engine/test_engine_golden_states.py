@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.engine.cli import Cli
+from lab.engine.pulumi_cli import Cli
 from tests.engine.golden_state import STATES, stack_of
 from tests.plan.lab_api_server import ApiServer
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lab.engine.cli import Cli
+from lab.engine import stack_config
 from lab.engine.home import Home
-from lab.provider import config
+from lab.engine.pulumi_cli import Cli
 from tests.engine.engine_stack import ROOT
 from tests.plan.lab_api_server import ApiServer
 
@@ -88,7 +88,7 @@ def preview(cli: Cli, home: Home, folder: Path, stack: str, *options: str) -> su
 
 @pytest.mark.usefixtures("artifacts")
 def test_this_projects_stack_keeps_every_rule(pulumi: Cli, home: Home, pack: Path) -> None:
-    home.configure("lab", config.load(ROOT, ROOT / "Pulumi.lab.yaml", ()))
+    home.configure("lab", stack_config.load(ROOT, ROOT / "Pulumi.lab.yaml", ()))
     done = preview(pulumi, home, home.project, "lab", "--policy-pack", str(pack))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "expressway-aws" in done.stdout, "the rules were looked at"

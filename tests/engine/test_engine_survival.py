@@ -6,7 +6,7 @@ from pathlib import Path
 import psutil
 
 from lab.engine import interrupted
-from lab.engine.cli import Cli
+from lab.engine.pulumi_cli import Cli
 from lab.provider import registry
 from tests.engine.engine_stack import EngineStack, kill
 from tests.engine.inventory import inventory

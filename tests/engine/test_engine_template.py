@@ -5,8 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lab.engine.cli import Cli
 from lab.engine.home import Home
+from lab.engine.pulumi_cli import Cli
 from tests.engine.engine_stack import ROOT
 from tests.fresh_environment import run
 from tests.plan.lab_api_server import ApiServer

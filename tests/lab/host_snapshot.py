@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 
 from artifact import cache
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 WATCHED = ("/dev/shm", "/etc", "/home", "/opt", "/root", "/run", "/srv", "/tmp", "/usr/local", "/var")
 
 

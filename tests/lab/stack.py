@@ -4,12 +4,12 @@ import json
 import subprocess
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import requests
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.paths import ROOT
+
 UP_SECONDS = 600
 """Images may have to be made first."""
 TIMED_OUT = 124

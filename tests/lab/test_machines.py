@@ -15,12 +15,12 @@ import pytest
 
 from lab.machines import control_groups, image, machine
 from lab.machines.recipe import BASE
-from lab.services import postgresql, redis
+from lab.machines.services import postgresql, redis
 from tests.lab.machine_host import MachineHost, machine_host
+from tests.paths import ROOT
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
-ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = 'it\'s "quoted" $here'
 
 

@@ -13,10 +13,10 @@ import pytest
 
 from lab.machines import debian, image
 from lab.machines.recipe import BASE, File, Recipe, Tarball
+from tests.paths import ROOT
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
-ROOT = Path(__file__).resolve().parents[2]
 SMALL = Recipe(
     "small", BASE, files=(File("etc/made", "from a file\n"),), commands=("cat /etc/made > /root/copy", "rm /etc/issue")
 )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from lab.aws import Clients
+from lab.aws import Aws
 from lab.config import read
 from tests.lab.stack import Stack, expressway, up
 
@@ -27,10 +27,10 @@ def eventually(check: Callable[[], bool], seconds: float = 20) -> bool:
     return true
 
 
-def aws() -> Clients:
+def aws() -> Aws:
     lab = read()
     assert lab, "the lab has no configuration"
-    return Clients(lab.endpoint, lab.region)
+    return Aws(lab.endpoint, lab.region)
 
 
 def test_every_tier_has_its_own_machine_that_booted_by_cloud_init(stack: Stack) -> None:
@@ -154,7 +154,7 @@ def test_the_outside_reaches_port_80_of_the_edge_and_nothing_else(stack: Stack) 
 
 
 def test_a_rule_taken_away_closes_the_way_and_given_back_opens_it(stack: Stack) -> None:
-    ec2 = aws()["ec2"]
+    ec2 = aws()("ec2")
     machine, address = peers(stack, "app", "database")
     rules = [
         rule
@@ -210,7 +210,7 @@ def test_metadata_is_given_to_sessions_with_a_token_only(stack: Stack) -> None:
 
 
 def test_no_secret_is_in_user_data_arguments_logs_or_files_of_the_app_servers(stack: Stack) -> None:
-    secrets_manager = aws()["secretsmanager"]
+    secrets_manager = aws()("secretsmanager")
     secrets: list[str] = []
     for secret in secrets_manager.list_secrets()["SecretList"]:
         value = secrets_manager.get_secret_value(SecretId=secret["ARN"])["SecretString"]

@@ -8,7 +8,6 @@ import tarfile
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,10 +16,10 @@ from components import _render
 from lab import images
 from lab.machines import image, machine, recipe
 from tests.lab.machine_host import MachineHost, machine_host
+from tests.paths import ROOT
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
-ROOT = Path(__file__).resolve().parents[2]
 USER_DATA = ROOT / "user_data"
 GOLDEN = ROOT / "tests/golden/user_data"
 BUNDLE = "/opt/expressway/bundle"

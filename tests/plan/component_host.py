@@ -16,9 +16,10 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime.proto import engine_pb2_grpc, provider_pb2, provider_pb2_grpc, resource_pb2, resource_pb2_grpc
 
+from tests.paths import ROOT
 from tests.unit.recording import Recording, pool_of_loops, recording_monitor
 
-PLUGIN = Path(__file__).resolve().parents[2] / "components"
+PLUGIN = ROOT / "components"
 
 
 def output(value: Any, *, secret: bool = False) -> dict[str, Any]:

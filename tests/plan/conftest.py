@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from lab.aws import Aws
 from lab.provider import server
-from lab.provider.aws import Aws
 from tests.plan.applied_stack import Applied
 from tests.plan.built_artifacts import fill
 from tests.plan.lab_api_server import ROOT, ApiServer, running_api
@@ -32,7 +32,7 @@ def applied(api: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Applied
     """The program with the lab's own configuration, on small stand-ins for the app and its runtime."""
     cache = tmp_path_factory.mktemp("cache")
     fill(cache, ROOT / "app", NODE, ARCH)
-    command = [sys.executable, "-m", "lab.provider.apply", "--endpoint", api.endpoint, "--json"]
+    command = [sys.executable, "-m", "lab.engine.mocks", "--endpoint", api.endpoint, "--json"]
     done = subprocess.run(
         command,
         cwd=ROOT,

@@ -16,8 +16,8 @@ import requests
 from botocore.config import Config
 
 from lab.api.amis import DEBIAN, Image
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
 
 PLAIN_X86 = Image("debian-13-amd64-20260901-lab", "x86_64", "2026-09-01T00:00:00.000Z", DEBIAN)

@@ -5,7 +5,7 @@ from functools import cached_property
 from itertools import count
 from typing import Any
 
-from lab.provider.aws import Aws
+from lab.aws import Aws
 from tests.plan.lab_api_server import PLAIN_X86
 
 

@@ -11,11 +11,12 @@ import pytest
 import yaml
 
 import components
+from tests.paths import ROOT
 from tests.plan.component_host import ComponentHost, ConstructError, output, running_host
 from tests.unit import example_args
 from tests.unit.recording import Recording, record
 
-SCHEMA = Path(__file__).resolve().parents[2] / "docs" / "reference" / "schema.json"
+SCHEMA = ROOT / "docs" / "reference" / "schema.json"
 ARGUMENTS: dict[str, Callable[[Path], Any]] = {
     "AppServers": lambda _: example_args.app_servers(),
     "Cache": lambda _: example_args.cache(),

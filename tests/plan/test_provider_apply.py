@@ -1,4 +1,4 @@
-"""`python -m lab.provider.apply` on small programs: what it says, what it writes, and how it fails."""
+"""`python -m lab.engine.mocks` on small programs: what it says, what it writes, and how it fails."""
 
 import json
 import subprocess
@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.paths import ROOT
 from tests.plan.lab_api_server import ApiServer
 
-ROOT = Path(__file__).resolve().parents[2]
 HEAD = "import pulumi\nimport pulumi_aws as aws\n"
 
 
@@ -17,7 +17,7 @@ def _apply(api: ApiServer, folder: Path, program: str, *arguments: str) -> subpr
     (folder / "Pulumi.yaml").write_text("name: trial\nruntime: python\n")
     (folder / "Pulumi.lab.yaml").write_text("config:\n  aws:defaultTags: {tags: {project: trial}}\n  port: 3000\n")
     (folder / "__main__.py").write_text(HEAD + program)
-    command = [sys.executable, "-m", "lab.provider.apply", "--endpoint", api.endpoint, "--directory", str(folder)]
+    command = [sys.executable, "-m", "lab.engine.mocks", "--endpoint", api.endpoint, "--directory", str(folder)]
     return subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
 
 

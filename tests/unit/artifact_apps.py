@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
-FIXTURES = Path(__file__).parents[1] / "fixtures" / "apps"
+from tests.paths import ROOT
+
+FIXTURES = ROOT / "tests" / "fixtures" / "apps"
 
 
 def write_app(folder: Path, manifest: dict[str, object] | str, *files: str, **contents: str) -> Path:

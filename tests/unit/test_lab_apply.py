@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lab import apply
+from lab.engine import apply
 from lab.engine.home import Home
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import yaml
 
-from lab.services import postgresql, redis
-from lab.services.postgresql import PostgresqlServer
-from lab.services.redis import RedisServer
+from lab.machines.services import postgresql, redis
+from lab.machines.services.postgresql import PostgresqlServer
+from lab.machines.services.redis import RedisServer
 
 DATABASE = PostgresqlServer("CERT", "KEY", username='od"d', password="it's", database="app", port=5433)
 CACHE = RedisServer("CERT", "KEY", "a-token!of#sixteen$")

@@ -20,8 +20,8 @@ import settings
 import stack as program
 from policy.pack import RULES, STACK_RULES, UNKNOWN, Resource, data, encryption, machines, ports, registration, tags
 from policy.pack.model import settings as settled
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 TAGS = {"project": "shop", "stack": "dev"}
 TIER = "expressway:tier"
 

@@ -21,8 +21,8 @@ from settings.model import (
     NetworkSettings,
     Section,
 )
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted(path.name for path in ROOT.glob("Pulumi.*.yaml"))
 SECTIONS: dict[str, type[Section]] = {
     "network": NetworkSettings,

@@ -13,8 +13,8 @@ import artifact
 import settings
 import stack
 from settings import Settings
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 STACKS = ["dev", "staging", "prod", "lab"]
 
 pytestmark = pytest.mark.usefixtures("user_data")

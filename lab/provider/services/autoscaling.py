@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 
 from typing_extensions import override
 
-from lab.provider.aws import Aws
+from lab.aws import Aws
 from lab.provider.errors import InputError, ProviderError
 from lab.provider.resource import Autoname, Created, Found, Properties, Resource
 from lab.provider.values import Spec, present, translate, unless_default, untranslate

@@ -4,8 +4,8 @@ from typing import Any
 
 from typing_extensions import override
 
+from lab.aws import Aws
 from lab.provider import tags
-from lab.provider.aws import Aws
 from lab.provider.errors import InputError
 from lab.provider.resource import Autoname, Created, Found, Invoke, Properties, Resource
 from lab.provider.services.network import arn, tag_specification

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from typing_extensions import override
 
+from lab.aws import Aws
 from lab.provider import tags
-from lab.provider.aws import Aws
 from lab.provider.errors import InputError
 from lab.provider.resource import Autoname, Created, Found, Properties, Resource
 from lab.provider.values import UNKNOWN, Spec, aws_tags, batches, present, translate, unless_default, untranslate

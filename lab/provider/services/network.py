@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from typing_extensions import override
 
+from lab.aws import Aws
 from lab.provider import tags
-from lab.provider.aws import Aws
 from lab.provider.errors import InputError
 from lab.provider.resource import Created, Found, Invoke, Properties, Resource
 from lab.provider.values import aws_tags, present, translate, unless_default

@@ -11,7 +11,7 @@ import pulumi
 from botocore.exceptions import ClientError
 from typing_extensions import override
 
-from lab.provider.aws import Aws, says_missing
+from lab.aws import Aws, says_missing
 from lab.provider.errors import InputError, ProviderError
 from lab.provider.resource import Autoname, Created, Found, Properties, Resource
 from lab.provider.tags import as_map

@@ -5,8 +5,8 @@ from typing import ClassVar
 
 from typing_extensions import override
 
+from lab.aws import Aws
 from lab.provider import tags
-from lab.provider.aws import Aws
 from lab.provider.resource import Autoname, Created, Found, Invoke, Properties, Resource
 from lab.provider.values import aws_tags, present
 

@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 
 from typing_extensions import override
 
+from lab.aws import Aws
 from lab.provider import tags
-from lab.provider.aws import Aws
 from lab.provider.resource import Autoname, Created, Found, Properties, Resource
 from lab.provider.services.network import ChangesByTags, arn, tag_specification
 from lab.provider.values import present, unless_default

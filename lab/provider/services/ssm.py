@@ -2,8 +2,8 @@
 
 from typing_extensions import override
 
+from lab.aws import Aws
 from lab.provider import tags
-from lab.provider.aws import Aws
 from lab.provider.resource import Autoname, Created, Found, Properties, Resource
 from lab.provider.values import aws_tags, present
 

@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
+from tests.paths import ROOT
+
 GOLDEN = ROOT / "tests/golden/user_data"
 
 SHA = "0123456789abcdef" * 4

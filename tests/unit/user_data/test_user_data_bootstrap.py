@@ -14,7 +14,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
-SOURCE = Path(__file__).resolve().parents[3] / "user_data/common/bootstrap.py"
+from tests.paths import ROOT
+
+SOURCE = ROOT / "user_data/common/bootstrap.py"
 INSTALL = "#!/bin/sh\necho installed\n"
 
 

@@ -12,8 +12,9 @@ import pytest
 import yaml
 
 from components import _render
+from tests.paths import ROOT
 
-USER_DATA = Path(__file__).resolve().parents[3] / "user_data"
+USER_DATA = ROOT / "user_data"
 TIERS = ("app", "edge")
 HALF = _render.LIMIT // 2
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -10,7 +9,8 @@ import pytest
 from expressway_edge import nginx
 from expressway_machine import files
 
-ROOT = Path(__file__).resolve().parents[3]
+from tests.paths import ROOT
+
 TEMPLATES = ROOT / "user_data/edge/files/nginx"
 DEBIAN_13 = (1, 26, 3)
 

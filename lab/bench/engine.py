@@ -22,13 +22,13 @@ import artifact
 import settings
 from artifact.cache import root as cache_root
 from lab.api.amis import Image
-from lab.apply import CONFIGURATION
-from lab.bench_figures import ROOT, Figure, console, repeat, report, seconds
-from lab.engine import cli
+from lab.aws import Aws
+from lab.bench.figures import Figure, console, repeat, report, seconds
+from lab.engine import pulumi_cli, stack_config
+from lab.engine.apply import CONFIGURATION
 from lab.engine.home import Home
 from lab.engine.stack import PARALLEL, STACK, LabStack
-from lab.provider import config
-from lab.provider.aws import Aws
+from lab.paths import ROOT
 
 RUNS: Final = 5
 API_SECONDS: Final = 60
@@ -43,11 +43,11 @@ def main() -> int:
     parser.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the figures are written")
     options = parser.parse_args()
     try:
-        found = cli.find()
-    except cli.NoCliError as error:
+        found = pulumi_cli.find()
+    except pulumi_cli.NoCliError as error:
         print(f"bench: there is no usable Pulumi CLI: {error}. Try: make pulumi", file=sys.stderr)
         return 1
-    values = config.load(ROOT, CONFIGURATION, ())
+    values = stack_config.load(ROOT, CONFIGURATION, ())
     app = settings.parse(values, stack=STACK, base=ROOT, source=CONFIGURATION.name).app
     artifact.ensure(app.path, app.node_version, app.arch, cache_root(), console.print)
     with tempfile.TemporaryDirectory(prefix="expressway-bench-") as directory, _api(Path(directory)) as endpoint:
@@ -56,7 +56,7 @@ def main() -> int:
     return 0
 
 
-def _figures(found: cli.Cli, directory: Path, endpoint: str, values: dict[str, Any]) -> list[Figure]:
+def _figures(found: pulumi_cli.Cli, directory: Path, endpoint: str, values: dict[str, Any]) -> list[Figure]:
     pulumi = str(found.path)
     empty, home = Home(directory / "empty"), Home(directory / "lab")
     empty.prepare(endpoint)

@@ -4,19 +4,16 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 from lab import paths
+from lab.aws import Aws
 from lab.config import LabConfig
-from lab.engine import cli
+from lab.engine import pulumi_cli, stack_config
 from lab.engine.home import Home
 from lab.engine.stack import STACK, EngineError, LabStack, Result
-from lab.provider import config as program_config
-from lab.provider.aws import Aws
 
-ROOT: Final = Path(__file__).resolve().parent.parent
-CONFIGURATION: Final = ROOT / "Pulumi.lab.yaml"
+CONFIGURATION: Final = paths.ROOT / "Pulumi.lab.yaml"
 HOME: Final = Home(paths.STATE / "pulumi")
 OVERRIDES: Final = HOME.directory / "overrides.json"
 
@@ -28,7 +25,7 @@ class ApplyError(Exception):
     """The program, the engine or the API refused: the message says what."""
 
 
-def by_engine(found: cli.Cli, overrides: Sequence[str], lab: LabConfig, detail: Detail) -> Result:
+def by_engine(found: pulumi_cli.Cli, overrides: Sequence[str], lab: LabConfig, detail: Detail) -> Result:
     """Make the lab what the program says, from whatever it is."""
 
     try:
@@ -37,24 +34,24 @@ def by_engine(found: cli.Cli, overrides: Sequence[str], lab: LabConfig, detail: 
         raise ApplyError(f"pulumi up failed:\n{error}") from error
 
 
-def open_stack(found: cli.Cli, overrides: Sequence[str], lab: LabConfig) -> LabStack:
+def open_stack(found: pulumi_cli.Cli, overrides: Sequence[str], lab: LabConfig) -> LabStack:
     """The engine's stack of the lab that is up."""
     HOME.prepare(lab.endpoint)
     OVERRIDES.write_text(json.dumps(list(overrides)))
-    values = program_config.load(ROOT, CONFIGURATION, overrides)
+    values = stack_config.load(paths.ROOT, CONFIGURATION, overrides)
     return LabStack(found, HOME, values, Aws(lab.endpoint, lab.region))
 
 
 def configure() -> None:
     """Give the stack what Pulumi.lab.yaml says now, with what the last `lab up` was told on top. ConfigError."""
-    HOME.configure(STACK, program_config.load(ROOT, CONFIGURATION, json.loads(OVERRIDES.read_text())))
+    HOME.configure(STACK, stack_config.load(paths.ROOT, CONFIGURATION, json.loads(OVERRIDES.read_text())))
 
 
 def by_mocks(overrides: Sequence[str], lab: LabConfig, detail: Detail) -> Mapping[str, Any]:
     """Create everything in an empty lab; the stack's outputs."""
     written = paths.STATE / "outputs.json"
     command = [
-        *(sys.executable, "-m", "lab.provider.apply", "--stack", "lab", "--config", str(CONFIGURATION), "--json"),
+        *(sys.executable, "-m", "lab.engine.mocks", "--stack", "lab", "--config", str(CONFIGURATION), "--json"),
         *("--endpoint", lab.endpoint, "--outputs", str(written)),
     ]
     for override in overrides:
@@ -63,7 +60,7 @@ def by_mocks(overrides: Sequence[str], lab: LabConfig, detail: Detail) -> Mappin
     message = ""
     with (
         log.open("w") as errors,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=ROOT) as program,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=paths.ROOT) as program,
     ):
         count = 0
         for line in program.stdout or ():

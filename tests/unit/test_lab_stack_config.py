@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from lab.provider import config
+from lab.engine import stack_config
+from lab.provider import tags
 
 PROJECT = """\
 name: expressway
@@ -25,7 +26,7 @@ def project(tmp_path: Path) -> Path:
 def _load(project: Path, stack: str, *overrides: str) -> dict[str, Any]:
     file = project / "Pulumi.lab.yaml"
     file.write_text(stack)
-    return config.load(project, file, overrides)
+    return stack_config.load(project, file, overrides)
 
 
 def test_the_projects_defaults_come_first_and_overrides_last(project: Path) -> None:
@@ -51,13 +52,13 @@ def test_an_override_reaches_into_a_map_and_keeps_its_neighbours(project: Path) 
 
 def test_values_reach_the_sdk_as_text_or_json() -> None:
     given = {"a:text": "x", "a:number": 3, "a:map": {"b": [True]}}
-    assert config.as_text(given) == {"a:text": "x", "a:number": "3", "a:map": '{"b": [true]}'}
+    assert stack_config.as_text(given) == {"a:text": "x", "a:number": "3", "a:map": '{"b": [true]}'}
 
 
 @pytest.mark.parametrize("given", [{"tags": {"a": 1}}, '{"tags": {"a": 1}}'])
 def test_default_tags_are_read_from_a_map_or_its_json(given: object) -> None:
-    assert config.default_tags({"aws:defaultTags": given}) == {"a": "1"}
-    assert config.default_tags({}) == {}
+    assert tags.default({"aws:defaultTags": given}) == {"a": "1"}
+    assert tags.default({}) == {}
 
 
 @pytest.mark.parametrize(
@@ -71,10 +72,10 @@ def test_default_tags_are_read_from_a_map_or_its_json(given: object) -> None:
     ],
 )
 def test_what_cannot_be_used_is_a_clear_error(project: Path, stack: str, override: str, message: str) -> None:
-    with pytest.raises(config.ConfigError, match=message):
+    with pytest.raises(stack_config.ConfigError, match=message):
         _load(project, stack, override)
 
 
 def test_a_missing_file_is_a_clear_error(project: Path) -> None:
-    with pytest.raises(config.ConfigError, match=r"cannot read .*Pulumi\.nowhere\.yaml"):
-        config.load(project, project / "Pulumi.nowhere.yaml", [])
+    with pytest.raises(stack_config.ConfigError, match=r"cannot read .*Pulumi\.nowhere\.yaml"):
+        stack_config.load(project, project / "Pulumi.nowhere.yaml", [])

@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import psutil
 from rich.console import Console
 from rich.table import Table
 
-ROOT: Final = Path(__file__).resolve().parent.parent
+from lab.paths import ROOT
 
 console = Console(stderr=True, highlight=False)
 

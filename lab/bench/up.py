@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from lab import config, daemon, down, status
-from lab.aws import Clients
-from lab.bench_figures import ROOT, Figure, console, repeat, report, seconds
+from lab.aws import Aws
+from lab.bench.figures import Figure, console, repeat, report, seconds
 from lab.machines.observation import resident_bytes
+from lab.paths import ROOT
 
 WARM_RUNS: Final = 3
 PROGRAM_RUNS: Final = 3
@@ -112,7 +113,7 @@ def _boots() -> list[float]:
     lab, record = config.read(), status.read()
     if lab is None or record is None:
         raise SystemExit("there is no lab")
-    autoscaling = Clients(lab.endpoint, lab.region)["autoscaling"]
+    autoscaling = Aws(lab.endpoint, lab.region)("autoscaling")
     outputs = record.outputs
     group = outputs["appGroupName"]
     edge = next(machine["id"] for machine in status.machines() if machine["tier"] == "edge")
@@ -150,7 +151,7 @@ def _resident() -> float:
 
 def _program() -> float:
     """The whole program in a fresh interpreter under the mock monitor, as in a preview: nothing is created."""
-    return seconds([sys.executable, "-m", "lab.provider.apply", "--stack", "lab", "--preview"])
+    return seconds([sys.executable, "-m", "lab.engine.mocks", "--stack", "lab", "--preview"])
 
 
 def _make_down(directory: Path, environment: dict[str, str] | None = None) -> None:

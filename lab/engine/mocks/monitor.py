@@ -14,8 +14,8 @@ from pulumi.runtime import rpc
 from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks
 from typing_extensions import override
 
+from lab.aws import Aws
 from lab.provider import registry
-from lab.provider.aws import Aws
 from lab.provider.errors import ProviderError, ResourceError
 from lab.provider.resource import Created, Properties, random_suffix
 from lab.provider.values import plain

@@ -6,12 +6,11 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from cli.console import err, fail, out, print_json
+from cli.options import Json
 from lab.engine import Engine
-from operate.console import err, fail, out, print_json
 
 app = typer.Typer(no_args_is_help=True, help="The whole stack on this machine, without an AWS account.")
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 @app.command()
@@ -100,17 +99,17 @@ def pulumi(
     """Run the Pulumi CLI on the lab's stack, with the lab's provider, backend and passphrase."""
     import os
 
-    from lab.apply import HOME, configure
-    from lab.engine import cli
-    from lab.provider.config import ConfigError
+    from lab.engine import pulumi_cli
+    from lab.engine.apply import HOME, configure
+    from lab.engine.stack_config import ConfigError
 
     _root_only()
     if not HOME.state.exists():
         fail("there is no lab here that the Pulumi engine made; start one with: make pulumi, then make up")
     try:
-        found = cli.find()
+        found = pulumi_cli.find()
         configure()
-    except cli.NoCliError as error:
+    except pulumi_cli.NoCliError as error:
         fail(f"there is no usable Pulumi CLI: {error}. Try: make pulumi")
     except ConfigError as error:
         fail(str(error))

@@ -14,7 +14,7 @@ from pulumi.runtime import set_all_config, set_mocks
 from pulumi.runtime.settings import set_root_resource
 from pulumi.runtime.stack import run_in_stack
 
-from lab.provider.monitor import Monitor
+from lab.engine.mocks.monitor import Monitor
 
 PARALLEL = 16
 """Resources created at once."""

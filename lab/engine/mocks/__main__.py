@@ -1,4 +1,4 @@
-"""`python -m lab.provider.apply`: runs the project's program against the lab's API, without a Pulumi CLI."""
+"""`python -m lab.engine.mocks`: runs the project's program against the lab's API, without a Pulumi CLI."""
 
 import argparse
 import json
@@ -10,14 +10,15 @@ from typing import Any
 
 from pulumi import RunError
 
-from lab.provider import config
-from lab.provider.aws import Aws
+from lab import paths
+from lab.aws import Aws
+from lab.engine import stack_config
+from lab.engine.mocks.monitor import Monitor, Provider
+from lab.engine.mocks.program import run
+from lab.provider import tags
 from lab.provider.errors import ProviderError
-from lab.provider.monitor import Monitor, Provider
-from lab.provider.program import run
 from lab.provider.values import has_secret, plain
 
-ROOT = Path(__file__).resolve().parents[2]
 REDACTED = "[secret]"
 
 
@@ -28,12 +29,12 @@ def main() -> int:
     started = time.monotonic()
     monitor = None
     try:
-        values = config.load(options.directory, options.config, options.set)
+        values = stack_config.load(options.directory, options.config, options.set)
         aws = Aws(options.endpoint, str(values.get("aws:region", "us-east-1")))
-        provider = Provider(aws, config.default_tags(values), preview=options.preview)
+        provider = Provider(aws, tags.default(values), preview=options.preview)
         monitor = Monitor(provider, lambda resource: say("resource", resource.as_dict()))
-        project = config.project_name(options.directory)
-        run(options.directory, project, options.stack, config.as_text(values), monitor, preview=options.preview)
+        project = stack_config.project_name(options.directory)
+        run(options.directory, project, options.stack, stack_config.as_text(values), monitor, preview=options.preview)
     except Exception as error:
         say("error", {"message": _explain(error, options.directory)})
         return 1
@@ -46,9 +47,11 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m lab.provider.apply", description="Apply the program to the lab.")
+    parser = argparse.ArgumentParser(prog="python -m lab.engine.mocks", description="Apply the program to the lab.")
     parser.add_argument("--stack", default="lab")
-    parser.add_argument("--directory", type=Path, default=ROOT, help="the program's folder (default: this repository)")
+    parser.add_argument(
+        "--directory", type=Path, default=paths.ROOT, help="the program's folder (default: this repository)"
+    )
     parser.add_argument("--config", type=Path, help="the stack's file (default: Pulumi.<stack>.yaml of the program)")
     parser.add_argument("--endpoint", default="http://127.0.0.1:4566", help="the lab's API (default %(default)s)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="expressway:app.port=8080")

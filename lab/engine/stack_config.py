@@ -41,13 +41,6 @@ def as_text(values: Mapping[str, Any]) -> dict[str, str]:
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
 
 
-def default_tags(values: Mapping[str, Any]) -> dict[str, str]:
-    """The AWS provider's default tags."""
-    given = values.get("aws:defaultTags", {})
-    given = json.loads(given) if isinstance(given, str) else given
-    return {key: str(value) for key, value in (given or {}).get("tags", {}).items()}
-
-
 def _set(values: dict[str, Any], override: str, namespace: str) -> None:
     path, equals, text = override.partition("=")
     if not equals or not path:

@@ -1,0 +1,23 @@
+"""The command line. Each command imports what it needs when it runs, so that `--help` is quick."""
+
+from importlib.util import find_spec
+
+import typer
+
+from cli.build import build
+from cli.check import check
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Expressway: an Express app as a fleet.")
+app.command()(check)
+app.command()(build)
+
+# The lab boots this repository's program and app, so only a clone has it.
+if find_spec("lab"):
+    from cli.lab import app as lab
+
+    app.add_typer(lab, name="lab")
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="expressway")
