@@ -1,9 +1,10 @@
 """What Expressway asks of AWS, as components for any Pulumi program."""
 
-from .app_servers import AppReleaseArgs, AppServers, AppServersArgs, CacheAccessArgs, DatabaseAccessArgs
+from .access import AppReleaseArgs, CacheAccessArgs, DatabaseAccessArgs, TargetsArgs
+from .app_servers import AppServers, AppServersArgs
 from .cache import Cache, CacheArgs
 from .database import Database, DatabaseArgs
-from .load_balancer import LoadBalancer, LoadBalancerArgs, TargetsArgs
+from .load_balancer import LoadBalancer, LoadBalancerArgs
 from .network import Network, NetworkArgs, SubnetArgs
 from .release import ArtifactArgs, Release, ReleaseArgs
 

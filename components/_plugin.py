@@ -62,12 +62,14 @@ class Plugin(ComponentProvider):
         """The arguments under their Python names. InputPropertiesError when they don't fit the schema."""
         wrong: list[_Finding] = []
         mapped = self._object("", inputs, component_def.inputs, component_def.inputs_mapping, wrong)
-        if wrong:
-            message = [f"{component_def.name} can't be made of these arguments:"]
-            message += [f"{path}: {reason}" for path, reason in wrong]
-            raise pulumi.InputPropertiesError(
-                "\n".join(message), [{"property_path": path, "reason": reason} for path, reason in wrong]
-            )
+        _refuse(f"{component_def.name} can't be made of these arguments:", wrong)
+        return mapped
+
+    def _known(self, path: str, value: Any, wanted: PropertyDefinition) -> Any:
+        """An object that came as one output, such as another component's `access`, once it is known."""
+        wrong: list[_Finding] = []
+        mapped = self._value(path, value, wanted, wrong)
+        _refuse("this output does not fit the argument that it was given for:", wrong)
         return mapped
 
     def _object(
@@ -107,7 +109,7 @@ class Plugin(ComponentProvider):
             value = pulumi.Output.from_input(cast(Any, value))
         if isinstance(value, pulumi.Output):
             if wanted.ref:
-                refuse("an object, whose parts may be outputs")
+                return value.apply(lambda known: self._known(path, known, wanted))
             return value.apply(int) if wanted.type is PropertyType.INTEGER else value
         if wanted.type in _PLAIN:
             rule, fits = _PLAIN[wanted.type]
@@ -132,6 +134,14 @@ class Plugin(ComponentProvider):
             }
         definition = cast(TypeDefinition, self.get_type_definition(wanted))
         return self._object(path, given, definition.properties, definition.properties_mapping, wrong)
+
+
+def _refuse(headline: str, wrong: Sequence[_Finding]) -> None:
+    if wrong:
+        raise pulumi.InputPropertiesError(
+            "\n".join([headline, *(f"{path}: {reason}" for path, reason in wrong)]),
+            [{"property_path": path, "reason": reason} for path, reason in wrong],
+        )
 
 
 def _is_number(value: object) -> bool:

@@ -1,5 +1,7 @@
 """The app's servers: an Auto Scaling group of Debian machines that run it under PM2."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
@@ -7,6 +9,7 @@ import pulumi_aws as aws
 
 from . import _bundle, _machines, _security, _user_data
 from ._checks import require
+from .access import AppReleaseArgs, CacheAccessArgs, DatabaseAccessArgs, TargetsArgs, fields
 from .planning import Finding
 
 BOOT_SECONDS = 600
@@ -16,53 +19,6 @@ WARM_UP_SECONDS = 120
 """How long a new machine's CPU load says more about booting than about traffic."""
 
 
-class AppReleaseArgs(TypedDict):
-    """What Release gives: where releases are, and which one is current."""
-
-    bucket: pulumi.Input[str]
-    """The artifact bucket."""
-    bucket_arn: pulumi.Input[str]
-    """The artifact bucket's ARN."""
-    parameter_name: pulumi.Input[str]
-    """The SSM parameter that says which release is current."""
-    parameter_arn: pulumi.Input[str]
-    """The SSM parameter's ARN."""
-    runtime_key: pulumi.Input[str]
-    """The Node runtime's key in the bucket."""
-    runtime_sha256: pulumi.Input[str]
-    """The Node runtime's SHA-256."""
-
-
-class DatabaseAccessArgs(TypedDict):
-    """What Database gives."""
-
-    host: pulumi.Input[str]
-    """DNS name."""
-    port: pulumi.Input[int]
-    """Port."""
-    name: pulumi.Input[str]
-    """The database."""
-    secret_arn: pulumi.Input[str]
-    """The secret with username and password."""
-    security_group_id: pulumi.Input[str]
-    """The group to be let into."""
-    replica_hosts: NotRequired[pulumi.Input[list[str]]]
-    """DNS names of read replicas. Default: none."""
-
-
-class CacheAccessArgs(TypedDict):
-    """What Cache gives."""
-
-    host: pulumi.Input[str]
-    """DNS name."""
-    port: pulumi.Input[int]
-    """Port."""
-    secret_arn: pulumi.Input[str]
-    """The secret with the token."""
-    security_group_id: pulumi.Input[str]
-    """The group to be let into."""
-
-
 class AppServersArgs(TypedDict):
     """Arguments of AppServers."""
 
@@ -70,7 +26,7 @@ class AppServersArgs(TypedDict):
     """The VPC."""
     subnet_ids: pulumi.Input[list[str]]
     """The subnets to spread machines over; they need a way to the internet."""
-    release: AppReleaseArgs
+    release: pulumi.Input[AppReleaseArgs]
     """Where to fetch the app and its runtime."""
     node_version: NotRequired[int]
     """Node's major version, which the runtime has. Default: 24."""
@@ -96,9 +52,9 @@ class AppServersArgs(TypedDict):
     """Plain variables of the app; they are part of the user data, so nothing secret. Default: none."""
     secrets: NotRequired[dict[str, pulumi.Input[str]]]
     """Variables that machines fetch from Secrets Manager: names or ARNs of secrets, by variable. Default: none."""
-    database: NotRequired[DatabaseAccessArgs]
+    database: NotRequired[pulumi.Input[DatabaseAccessArgs]]
     """The database, told to the app as DATABASE_URL. Default: none."""
-    cache: NotRequired[CacheAccessArgs]
+    cache: NotRequired[pulumi.Input[CacheAccessArgs]]
     """The cache, told to the app as REDIS_URL. Default: none."""
     tags: NotRequired[dict[str, pulumi.Input[str]]]
     """Tags for machines and their disks, which a provider's default tags don't reach. Default: none."""
@@ -119,25 +75,28 @@ class AppServers(pulumi.ComponentResource):
     """The machines' security group; it lets nobody in until somebody adds a rule."""
     launch_template_id: pulumi.Output[str]
     """The launch template."""
+    targets: TargetsArgs
+    """What LoadBalancer takes: these machines, and the port and path that they answer at."""
 
     def __init__(self, name: str, args: AppServersArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("expressway:index:AppServers", name, None, opts)
         instance_type = args.get("instance_type", "t3.small")
         require("AppServers", name, _machines.check_instance_type(instance_type) + _check_sizes(args))
         child = pulumi.ResourceOptions(parent=self)
-        group_id, rules = self._create_firewall(name, args, child)
+        given = _Given.by(args)
+        group_id, rules = self._create_firewall(name, args["vpc_id"], given, child)
         secrets = self._find_secrets(args)
         bundle = _bundle.build("app")
-        stored = bundle.upload(name, args["release"]["bucket"], child)
+        stored = bundle.upload(name, given.release["bucket"], child)
         role = _machines.role(name, f"App servers of {name}", child)
-        permissions = _machines.allow(f"{name}-boot", role, _boot_permissions(args, secrets), child)
+        permissions = _machines.allow(f"{name}-boot", role, _boot_permissions(given, secrets), child)
         tags = _machines.tags(name, "app", args.get("tags", {}))
         template = _machines.launch_template(
             name,
             image=_machines.find_image(args.get("image", "debian-13"), instance_type, self),
             instance_type=instance_type,
             volume_size=args.get("volume_size", 10),
-            user_data=_user_data.encoded("app", self._machine(name, args, bundle, stored.key, secrets)),
+            user_data=_user_data.encoded("app", self._machine(name, args, given, bundle, stored.key, secrets)),
             role=role,
             security_group_id=group_id,
             tags=tags,
@@ -149,22 +108,29 @@ class AppServers(pulumi.ComponentResource):
         self.group_arn = group.arn
         self.security_group_id = group_id
         self.launch_template_id = template.id
+        self.targets = {
+            "group_name": group.name,
+            "group_arn": group.arn,
+            "security_group_id": group_id,
+            "port": args.get("port", 3000),
+            "readiness_path": args.get("readiness_path", "/readyz"),
+        }
         self.register_outputs(
             {
                 "group_name": self.group_name,
                 "group_arn": self.group_arn,
                 "security_group_id": self.security_group_id,
                 "launch_template_id": self.launch_template_id,
+                "targets": self.targets,
             }
         )
 
     def _create_firewall(
-        self, name: str, args: AppServersArgs, child: pulumi.ResourceOptions
+        self, name: str, vpc_id: pulumi.Input[str], given: "_Given", child: pulumi.ResourceOptions
     ) -> tuple[pulumi.Output[str], list[pulumi.Resource]]:
-        group = _security.group(f"{name}-group", args["vpc_id"], f"App servers {name}", child)
+        group = _security.group(f"{name}-group", vpc_id, f"App servers {name}", child)
         rules = _security.reach_internet(name, group.id, child)
-        for role in ("database", "cache"):
-            target = args.get(role)
+        for role, target in (("database", given.database), ("cache", given.cache)):
             if target is not None:
                 rules += _security.connect(
                     f"{name}-{role}", group.id, target["security_group_id"], target["port"], f"{name} to {role}", child
@@ -184,12 +150,13 @@ class AppServers(pulumi.ComponentResource):
         self,
         name: str,
         args: AppServersArgs,
+        given: "_Given",
         bundle: _bundle.Bundle,
         bundle_key: pulumi.Input[str],
         secrets: dict[str, pulumi.Output[str]],
     ) -> dict[str, Any]:
         """What a machine is told: /etc/expressway/machine.json."""
-        release, database, cache = args["release"], args.get("database"), args.get("cache")
+        release, database, cache = given.release, given.database, given.cache
         return {
             "tier": "app",
             "name": name,
@@ -215,7 +182,7 @@ class AppServers(pulumi.ComponentResource):
                 "port": database["port"],
                 "name": database["name"],
                 "secret": database["secret_arn"],
-                "replica_hosts": database.get("replica_hosts", []),
+                "replica_hosts": database["replica_hosts"],
             },
             "cache": cache and {"host": cache["host"], "port": cache["port"], "secret": cache["secret_arn"]},
         }
@@ -268,6 +235,25 @@ class AppServers(pulumi.ComponentResource):
         return group
 
 
+@dataclass(frozen=True)
+class _Given:
+    """What other components hand on, field by field."""
+
+    release: Mapping[str, Any]
+    database: Mapping[str, Any] | None
+    cache: Mapping[str, Any] | None
+
+    @staticmethod
+    def by(args: AppServersArgs) -> "_Given":
+        """Take them from the arguments, each of which may be a mapping or one output."""
+        database, cache = args.get("database"), args.get("cache")
+        return _Given(
+            release=fields("release", args["release"], AppReleaseArgs),
+            database=None if database is None else fields("database", database, DatabaseAccessArgs, replica_hosts=[]),
+            cache=None if cache is None else fields("cache", cache, CacheAccessArgs),
+        )
+
+
 def _check_sizes(args: AppServersArgs) -> list[Finding]:
     fewest, most = args.get("min_size", 2), args.get("max_size", 4)
     if fewest <= most:
@@ -275,10 +261,10 @@ def _check_sizes(args: AppServersArgs) -> list[Finding]:
     return [Finding("minSize", fewest, f"it must be at most maxSize, {most}", "Lower it, or raise maxSize.")]
 
 
-def _boot_permissions(args: AppServersArgs, secrets: dict[str, pulumi.Output[str]]) -> list[dict[str, Any]]:
-    release, database, cache = args["release"], args.get("database"), args.get("cache")
+def _boot_permissions(given: _Given, secrets: dict[str, pulumi.Output[str]]) -> list[dict[str, Any]]:
+    release = given.release
     wanted: list[pulumi.Input[str]] = [*secrets.values()]
-    wanted += [target["secret_arn"] for target in (database, cache) if target is not None]
+    wanted += [target["secret_arn"] for target in (given.database, given.cache) if target is not None]
     statements: list[dict[str, Any]] = [
         {
             "Action": "s3:GetObject",

@@ -7,6 +7,7 @@ import pulumi_aws as aws
 
 from . import _security
 from ._checks import require
+from .access import CacheAccessArgs
 
 PORT = 6379
 """Redis's own."""
@@ -41,6 +42,8 @@ class Cache(pulumi.ComponentResource):
     """The Secrets Manager secret that holds the token, as text."""
     security_group_id: pulumi.Output[str]
     """The group to let clients into."""
+    access: CacheAccessArgs
+    """All of the above, which AppServers takes as `cache`."""
 
     def __init__(self, name: str, args: CacheArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("expressway:index:Cache", name, None, opts)
@@ -75,12 +78,19 @@ class Cache(pulumi.ComponentResource):
         self.port = pulumi.Output.from_input(PORT)
         self.secret_arn = token.secret_arn
         self.security_group_id = group.id
+        self.access = {
+            "host": self.host,
+            "port": self.port,
+            "secret_arn": self.secret_arn,
+            "security_group_id": self.security_group_id,
+        }
         self.register_outputs(
             {
                 "host": self.host,
                 "port": self.port,
                 "secret_arn": self.secret_arn,
                 "security_group_id": self.security_group_id,
+                "access": self.access,
             }
         )
 

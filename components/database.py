@@ -7,6 +7,7 @@ import pulumi_aws as aws
 
 from . import _security
 from ._checks import require
+from .access import DatabaseAccessArgs
 
 
 class DatabaseArgs(TypedDict):
@@ -52,6 +53,8 @@ class Database(pulumi.ComponentResource):
     """The group to let clients into."""
     replica_hosts: pulumi.Output[list[str]]
     """DNS names of its read replicas."""
+    access: DatabaseAccessArgs
+    """All of the above, which AppServers takes as `database`."""
 
     def __init__(self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("expressway:index:Database", name, None, opts)
@@ -107,6 +110,14 @@ class Database(pulumi.ComponentResource):
         self.secret_arn = instance.master_user_secrets.apply(lambda secrets: cast(str, secrets[0].secret_arn))
         self.security_group_id = group.id
         self.replica_hosts = pulumi.Output.from_input([])
+        self.access = {
+            "host": self.host,
+            "port": self.port,
+            "name": self.name,
+            "secret_arn": self.secret_arn,
+            "security_group_id": self.security_group_id,
+            "replica_hosts": self.replica_hosts,
+        }
         self.register_outputs(
             {
                 "host": self.host,
@@ -115,5 +126,6 @@ class Database(pulumi.ComponentResource):
                 "secret_arn": self.secret_arn,
                 "security_group_id": self.security_group_id,
                 "replica_hosts": self.replica_hosts,
+                "access": self.access,
             }
         )

@@ -1,5 +1,6 @@
 """The edge: Nginx on a Debian machine that heals, at an address that stays."""
 
+from collections.abc import Mapping
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
@@ -7,21 +8,7 @@ import pulumi_aws as aws
 
 from . import _bundle, _machines, _security, _user_data
 from ._checks import require
-
-
-class TargetsArgs(TypedDict):
-    """What AppServers gives: the machines to balance over."""
-
-    group_name: pulumi.Input[str]
-    """Their Auto Scaling group."""
-    group_arn: pulumi.Input[str]
-    """Their Auto Scaling group's ARN."""
-    security_group_id: pulumi.Input[str]
-    """Their security group, which lets the edge in."""
-    port: pulumi.Input[int]
-    """The port that they listen on."""
-    readiness_path: NotRequired[pulumi.Input[str]]
-    """Answers below 500 on a machine that should get traffic. Default: /readyz."""
+from .access import TargetsArgs, fields
 
 
 class LoadBalancerArgs(TypedDict):
@@ -35,7 +22,7 @@ class LoadBalancerArgs(TypedDict):
     """The artifact bucket, to carry the edge's own files."""
     bucket_arn: pulumi.Input[str]
     """The artifact bucket's ARN."""
-    targets: TargetsArgs
+    targets: pulumi.Input[TargetsArgs]
     """The machines to balance over."""
     instance_type: NotRequired[str]
     """EC2 instance type; it decides the architecture (t3 is x86_64, t4g is arm64). Default: t3.small."""
@@ -69,19 +56,20 @@ class LoadBalancer(pulumi.ComponentResource):
         instance_type = args.get("instance_type", "t3.small")
         require("LoadBalancer", name, _machines.check_instance_type(instance_type))
         child = pulumi.ResourceOptions(parent=self)
-        group_id, rules = self._create_firewall(name, args, child)
+        targets = fields("targets", args["targets"], TargetsArgs, readiness_path="/readyz")
+        group_id, rules = self._create_firewall(name, args, targets, child)
         address = aws.ec2.Eip(f"{name}-address", domain="vpc", tags={"Name": name}, opts=child)
         bundle = _bundle.build("edge")
         stored = bundle.upload(name, args["bucket"], child)
         role = _machines.role(name, f"Edge of {name}", child)
-        permissions = _machines.allow(f"{name}-boot", role, _permissions(args, address), child)
+        permissions = _machines.allow(f"{name}-boot", role, _permissions(args, targets, address), child)
         tags = _machines.tags(name, "edge", args.get("tags", {}))
         template = _machines.launch_template(
             name,
             image=_machines.find_image(args.get("image", "debian-13"), instance_type, self),
             instance_type=instance_type,
             volume_size=args.get("volume_size", 10),
-            user_data=_user_data.encoded("edge", self._machine(name, args, bundle, stored.key, address)),
+            user_data=_user_data.encoded("edge", self._machine(name, args, targets, bundle, stored.key, address)),
             role=role,
             security_group_id=group_id,
             tags=tags,
@@ -113,10 +101,9 @@ class LoadBalancer(pulumi.ComponentResource):
         )
 
     def _create_firewall(
-        self, name: str, args: LoadBalancerArgs, child: pulumi.ResourceOptions
+        self, name: str, args: LoadBalancerArgs, targets: Mapping[str, Any], child: pulumi.ResourceOptions
     ) -> tuple[pulumi.Output[str], list[pulumi.Resource]]:
         group = _security.group(f"{name}-group", args["vpc_id"], f"Edge {name}", child)
-        targets = args["targets"]
         return group.id, [
             _security.accept_http(name, group.id, child),
             *_security.reach_internet(name, group.id, child),
@@ -129,12 +116,12 @@ class LoadBalancer(pulumi.ComponentResource):
         self,
         name: str,
         args: LoadBalancerArgs,
+        targets: Mapping[str, Any],
         bundle: _bundle.Bundle,
         bundle_key: pulumi.Input[str],
         address: "aws.ec2.Eip",
     ) -> dict[str, Any]:
         """What a machine is told: /etc/expressway/machine.json."""
-        targets = args["targets"]
         return {
             "tier": "edge",
             "name": name,
@@ -145,18 +132,18 @@ class LoadBalancer(pulumi.ComponentResource):
             "upstream": {
                 "auto_scaling_group": targets["group_name"],
                 "port": targets["port"],
-                "readiness_path": targets.get("readiness_path", "/readyz"),
+                "readiness_path": targets["readiness_path"],
             },
             "max_body_size": args.get("max_body_size", "1m"),
         }
 
 
-def _permissions(args: LoadBalancerArgs, address: "aws.ec2.Eip") -> list[dict[str, Any]]:
+def _permissions(args: LoadBalancerArgs, targets: Mapping[str, Any], address: "aws.ec2.Eip") -> list[dict[str, Any]]:
     # arn:aws:ec2:<region>:<account>, which AWS gives with the address
     here = address.arn.apply(lambda arn: arn.rpartition(":")[0])
     return [
         {"Action": "s3:GetObject", "Resource": pulumi.Output.concat(args["bucket_arn"], "/bundles/*")},
-        {"Action": "autoscaling:CompleteLifecycleAction", "Resource": args["targets"]["group_arn"]},
+        {"Action": "autoscaling:CompleteLifecycleAction", "Resource": targets["group_arn"]},
         {
             # AWS checks the address and the machine that gets it; which machine that is, only the machine knows.
             "Action": "ec2:AssociateAddress",

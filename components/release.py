@@ -10,6 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 from ._checks import require
+from .access import AppReleaseArgs
 from .planning import Finding
 
 
@@ -57,6 +58,8 @@ class Release(pulumi.ComponentResource):
     """The runtime's key in the bucket; known once it is there."""
     runtime_sha256: pulumi.Output[str]
     """The runtime's SHA-256."""
+    access: AppReleaseArgs
+    """All of the above, which AppServers takes as `release`."""
 
     def __init__(self, name: str, args: ReleaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("expressway:index:Release", name, None, opts)
@@ -89,6 +92,14 @@ class Release(pulumi.ComponentResource):
         self.parameter_arn = pointer.arn
         self.runtime_key = runtime.key
         self.runtime_sha256 = pulumi.Output.from_input(runtime_archive.sha256)
+        self.access = {
+            "bucket": self.bucket,
+            "bucket_arn": self.bucket_arn,
+            "parameter_name": self.parameter_name,
+            "parameter_arn": self.parameter_arn,
+            "runtime_key": self.runtime_key,
+            "runtime_sha256": self.runtime_sha256,
+        }
         self.register_outputs(
             {
                 "bucket": self.bucket,
@@ -97,6 +108,7 @@ class Release(pulumi.ComponentResource):
                 "parameter_arn": self.parameter_arn,
                 "runtime_key": self.runtime_key,
                 "runtime_sha256": self.runtime_sha256,
+                "access": self.access,
             }
         )
 

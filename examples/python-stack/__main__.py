@@ -37,14 +37,7 @@ servers = AppServers(
     {
         "vpc_id": vpc_id,
         "subnet_ids": from_network("privateSubnetIds"),
-        "release": {
-            "bucket": release.bucket,
-            "bucket_arn": release.bucket_arn,
-            "parameter_name": release.parameter_name,
-            "parameter_arn": release.parameter_arn,
-            "runtime_key": release.runtime_key,
-            "runtime_sha256": release.runtime_sha256,
-        },
+        "release": release.access,
         "min_size": 2,
         "max_size": 6,
         "environment": {"GREETING": "hello"},
@@ -57,12 +50,7 @@ edge = LoadBalancer(
         "subnet_ids": from_network("publicSubnetIds"),
         "bucket": release.bucket,
         "bucket_arn": release.bucket_arn,
-        "targets": {
-            "group_name": servers.group_name,
-            "group_arn": servers.group_arn,
-            "security_group_id": servers.security_group_id,
-            "port": 3000,
-        },
+        "targets": servers.targets,
     },
 )
 

@@ -20,33 +20,15 @@ const database = new expressway.Database("shop-db", {
 const app = new expressway.AppServers("shop-app", {
   vpcId: network.vpcId,
   subnetIds: network.privateSubnetIds,
-  release: {
-    bucket: release.bucket,
-    bucketArn: release.bucketArn,
-    parameterName: release.parameterName,
-    parameterArn: release.parameterArn,
-    runtimeKey: release.runtimeKey,
-    runtimeSha256: release.runtimeSha256,
-  },
-  database: {
-    host: database.host,
-    port: database.port,
-    name: database.name,
-    secretArn: database.secretArn,
-    securityGroupId: database.securityGroupId,
-  },
+  release: release.access,
+  database: database.access,
 });
 const edge = new expressway.LoadBalancer("shop-edge", {
   vpcId: network.vpcId,
   subnetIds: network.publicSubnetIds,
   bucket: release.bucket,
   bucketArn: release.bucketArn,
-  targets: {
-    groupName: app.groupName,
-    groupArn: app.groupArn,
-    securityGroupId: app.securityGroupId,
-    port: 3000,
-  },
+  targets: app.targets,
 });
 
 export const url = edge.url;

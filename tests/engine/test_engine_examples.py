@@ -84,9 +84,9 @@ def test_a_yaml_stack_uses_the_plugin(copy: Copy, archives: str, pulumi: Cli) ->
         assert outputs["url"].startswith("http://198.51.100.")
 
     program = shop.folder / "Pulumi.yaml"
-    program.write_text(program.read_text().replace("port: 3000", "port: [3000]"))
+    program.write_text(program.read_text().replace("replicas: 0", "replicas: [0]"))
     said = shop.pulumi("preview", fails=True)
-    assert "port: Cannot assign" in said, said
+    assert "replicas: Cannot assign" in said, said
 
 
 def test_a_typescript_stack_uses_the_plugin(copy: Copy, archives: str, pulumi: Cli) -> None:
@@ -100,10 +100,10 @@ def test_a_typescript_stack_uses_the_plugin(copy: Copy, archives: str, pulumi: C
 
     program = shop.folder / "index.ts"
     text = program.read_text()
-    program.write_text(text.replace("port: 3000", 'port: "3000"'))
-    line = text[: text.index("port: 3000")].count("\n") + 1
+    program.write_text(text.replace("multiAz: false", 'multiAz: "no"'))
+    line = text[: text.index("multiAz")].count("\n") + 1
     said = shop.pulumi("preview", fails=True)
-    assert f"index.ts({line},5): error TS2322: Type 'string' is not assignable" in said, "TypeScript names the place"
-    program.write_text(text.replace("port: 3000", 'port: "3000" as any'))
+    assert f"index.ts({line},3): error TS2322: Type 'string' is not assignable" in said, "TypeScript names the place"
+    program.write_text(text.replace("multiAz: false", 'multiAz: "no" as any'))
     said = shop.pulumi("preview", fails=True)
-    assert "targets.port: it must be a whole number, and is a string" in said, said
+    assert "multiAz: it must be true or false, and is a string" in said, said

@@ -90,6 +90,32 @@ def test_a_preview_knows_nothing_of_other_resources(host: ComponentHost) -> None
     assert len(made.recording.all("aws:autoscaling/group:Group")) == 1
 
 
+HANDED_ON = [
+    ("Database", "access", "AppServers", "database"),
+    ("Cache", "access", "AppServers", "cache"),
+    ("Release", "access", "AppServers", "release"),
+    ("AppServers", "targets", "LoadBalancer", "targets"),
+]
+
+
+@pytest.mark.parametrize(("giver", "handed", "taker", "argument"), HANDED_ON)
+def test_what_one_component_hands_on_is_an_argument_of_the_next(
+    host: ComponentHost, giver: str, handed: str, taker: str, argument: str, tmp_path: Path
+) -> None:
+    """As YAML's `${database.access}` and TypeScript's `database.access` hand it on: one output."""
+    whole = host.construct(giver, "theirs", example_args.camel(ARGUMENTS[giver](tmp_path))).state[handed]
+    arguments = example_args.camel(ARGUMENTS[taker](tmp_path))
+    by_hand = host.construct(taker, "mine", {**arguments, argument: whole}).recording.resources
+    as_output = host.construct(taker, "mine", {**arguments, argument: output(whole)}).recording.resources
+    assert as_output.keys() == by_hand.keys()
+    for key, expected in by_hand.items():
+        if key[0].startswith("aws:"):
+            assert {**as_output[key].inputs, "source": None} == {**expected.inputs, "source": None}, key
+
+    preview = host.construct(taker, "mine", {**arguments, argument: output(None)}, preview=True)
+    assert preview.recording.resources.keys() == by_hand.keys(), "all of it shows while nothing of it is known"
+
+
 @pytest.mark.parametrize(
     ("kind", "arguments", "said"),
     [
@@ -101,7 +127,11 @@ def test_a_preview_knows_nothing_of_other_resources(host: ComponentHost) -> None
         ("LoadBalancer", edge(subnetIds=["a", 1]), "subnetIds[1]: it must be a string, and is a number"),
         ("LoadBalancer", edge(volumeSize="ten"), "volumeSize: it must be a whole number, and is a string"),
         ("LoadBalancer", edge(targets__port=80.5), "targets.port: it must be a whole number, and is a number"),
-        ("LoadBalancer", edge(targets=output(EDGE)), "targets: it must be an object, whose parts may be outputs"),
+        ("LoadBalancer", edge(targets=5), "targets: it must be an object, and is a number"),
+        ("LoadBalancer", edge(targets=output("app")), "targets: it must be an object, and is a string"),
+        ("LoadBalancer", edge(targets=output({"port": 80.5})), "targets.port: it must be a whole number"),
+        ("LoadBalancer", edge(targets=output({})), "targets.groupName: it is missing, and there is no default"),
+        ("LoadBalancer", edge(targets=output({"ports": 80})), "targets.ports: there is no such argument. Did you mean"),
         ("LoadBalancer", edge(tags={"team": 5}), "tags.team: it must be a string, and is a number"),
         ("Network", {"natPerZone": "yes"}, "natPerZone: it must be true or false, and is a string"),
         ("Network", {"cidr": "10.0.0.0/8"}, "cidr: '10.0.0.0/8': its prefix must be /16"),

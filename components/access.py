@@ -1,0 +1,94 @@
+"""What one component hands on to the next, in the shape in which that takes it.
+
+Each is plain data, so one written by hand does for what another stack, or another program, has made.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NotRequired, TypedDict, cast
+
+import pulumi
+
+
+class AppReleaseArgs(TypedDict):
+    """What Release gives: where releases are, and which one is current."""
+
+    bucket: pulumi.Input[str]
+    """The artifact bucket."""
+    bucket_arn: pulumi.Input[str]
+    """The artifact bucket's ARN."""
+    parameter_name: pulumi.Input[str]
+    """The SSM parameter that says which release is current."""
+    parameter_arn: pulumi.Input[str]
+    """The SSM parameter's ARN."""
+    runtime_key: pulumi.Input[str]
+    """The Node runtime's key in the bucket."""
+    runtime_sha256: pulumi.Input[str]
+    """The Node runtime's SHA-256."""
+
+
+class DatabaseAccessArgs(TypedDict):
+    """What Database gives."""
+
+    host: pulumi.Input[str]
+    """DNS name."""
+    port: pulumi.Input[int]
+    """Port."""
+    name: pulumi.Input[str]
+    """The database."""
+    secret_arn: pulumi.Input[str]
+    """The secret with username and password."""
+    security_group_id: pulumi.Input[str]
+    """The group to be let into."""
+    replica_hosts: NotRequired[pulumi.Input[list[str]]]
+    """DNS names of read replicas. Default: none."""
+
+
+class CacheAccessArgs(TypedDict):
+    """What Cache gives."""
+
+    host: pulumi.Input[str]
+    """DNS name."""
+    port: pulumi.Input[int]
+    """Port."""
+    secret_arn: pulumi.Input[str]
+    """The secret with the token."""
+    security_group_id: pulumi.Input[str]
+    """The group to be let into."""
+
+
+class TargetsArgs(TypedDict):
+    """What AppServers gives: the machines to balance over. Any Auto Scaling group that answers HTTP will do."""
+
+    group_name: pulumi.Input[str]
+    """Their Auto Scaling group."""
+    group_arn: pulumi.Input[str]
+    """Their Auto Scaling group's ARN."""
+    security_group_id: pulumi.Input[str]
+    """Their security group, which lets the edge in."""
+    port: pulumi.Input[int]
+    """The port that they listen on."""
+    readiness_path: NotRequired[pulumi.Input[str]]
+    """Answers below 500 on a machine that should get traffic. Default: /readyz."""
+
+
+def fields(path: str, given: pulumi.Input[Any], kind: type, **defaults: Any) -> dict[str, Any]:
+    """An argument of type `kind` field by field, whether it was given as a mapping or as one output.
+
+    A mapping's fields keep what each of them waits for; an output's fields all wait for the whole. `path` names the
+    argument to people: InputPropertiesError when the output turns out to be something else.
+    """
+    if isinstance(given, Mapping):
+        return {**defaults, **cast(Mapping[str, Any], given)}
+    # The type checker knows keys of a TypedDict only where it knows the TypedDict.
+    required: frozenset[str] = cast(Any, kind).__required_keys__
+    whole = pulumi.Output.from_input(given).apply(lambda known: _checked(path, known, required))
+    names = cast(Mapping[str, Any], kind.__annotations__)
+    return {name: whole.apply(lambda known, name=name: known.get(name, defaults.get(name))) for name in names}
+
+
+def _checked(path: str, known: Any, required: frozenset[str]) -> Mapping[str, Any]:
+    found = cast(Mapping[str, Any], known) if isinstance(known, Mapping) else {}
+    if missing := sorted(name for name in required if found.get(name) is None):
+        reason = f"the output that was given for it lacks {', '.join(missing)}"
+        raise pulumi.InputPropertiesError(f"{path}: {reason}", [{"property_path": path, "reason": reason}])
+    return found
