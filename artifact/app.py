@@ -27,7 +27,7 @@ class App:
     needs_dev_dependencies: bool
     """Whether installing or building may use development dependencies."""
     wait_ready: bool
-    """It calls process.send("ready") once it can take traffic (`"expressway": {"waitReady": true}`)."""
+    """Whether the app calls process.send("ready") once it can take traffic (`"expressway": {"waitReady": true}`)."""
     package_manager: str | None
     """package.json's `packageManager`, such as `pnpm@10.34.8`."""
 

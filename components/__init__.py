@@ -9,7 +9,7 @@ from .network import Network, NetworkArgs, SubnetArgs
 from .release import ArtifactArgs, Release, ReleaseArgs
 
 __version__ = "0.1.0"
-"""Of Expressway as a whole: the program, the package and the plugin are released together."""
+"""Expressway's version: the program, the package and the plugin are released together."""
 
 __all__ = [
     "AppReleaseArgs",

@@ -12,7 +12,7 @@ from lab.api.ec2 import private_interface
 from lab.api.patching import add, around
 
 VERSIONS = ("6.0", "6.2", "7.0", "7.1")
-"""Of Redis OSS; the lab's machine runs what Debian has."""
+"""Versions of Redis OSS; the lab's machine runs what Debian has."""
 
 
 class UnknownVersionError(ServiceException):

@@ -61,7 +61,7 @@ class Home:
         }
 
     def prepare(self, endpoint: str) -> None:
-        """Make it, or bring it up to date; state and passphrase stay what they are."""
+        """Make the home, or bring it up to date; state and passphrase stay what they are."""
         for folder in (self.project, self.state):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not self.passphrase.exists():

@@ -26,7 +26,10 @@ TAGGED: Final = {
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": "sgr-",
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": "sgr-",
 }
-"""What EC2 gives an id of its own, which begins so. It is known by its tags: it has them from the first moment on."""
+"""Types that EC2 gives an id of their own, and how such an id begins.
+
+Each is known by its tags, which it has from the first moment on.
+"""
 PLACED: Final = {
     "aws:autoscaling/lifecycleHook:LifecycleHook": "{autoscalingGroupName}/{name}",
     "aws:autoscaling/policy:Policy": "{autoscalingGroupName}/{name}",
@@ -34,7 +37,10 @@ PLACED: Final = {
     "aws:ec2/routeTableAssociation:RouteTableAssociation": "{subnetId}/{routeTableId}",
     "aws:iam/rolePolicy:RolePolicy": "{role}:{name}",
 }
-"""What is part of something else -> how an import names it. What has a name of its own is known by that."""
+"""Types that are part of something else, and how an import names them.
+
+Types with a name of their own are known by that.
+"""
 REPEATABLE: Final = (
     "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup",
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
@@ -45,7 +51,7 @@ REPEATABLE: Final = (
     "aws:s3/bucketVersioning:BucketVersioning",
     "aws:secretsmanager/secretVersion:SecretVersion",
 )
-"""What is set on something else: setting it again is as good."""
+"""Types that are set on something else: setting them again is as good."""
 
 
 def remove_begun(aws: Aws, deployment: Mapping[str, Any]) -> None:
@@ -72,7 +78,7 @@ def _remove(aws: Aws, kind: Resource, inputs: Properties, known: Set[tuple[str, 
 
 
 def _candidates(aws: Aws, kind: Resource, inputs: Properties) -> Iterator[str]:
-    """How the API may know it."""
+    """The ids by which the API may know what was begun."""
     token = kind.pulumi_type
     if token in TAGGED:
         found: dict[str, list[Any]] = {}

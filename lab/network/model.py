@@ -78,7 +78,7 @@ class Machine:
     vpc: str
     way_out: WayOut
     public_address: IPv4Address | None = None
-    """Its own (auto-assigned or Elastic IP), reachable from outside only if `way_out` is the internet gateway."""
+    """The machine's own, auto-assigned or Elastic; reachable from outside only if `way_out` is the internet gateway."""
     nat_address: IPv4Address | None = None
     """The NAT gateway's, if `way_out` is one."""
 

@@ -159,11 +159,11 @@ class Resource(ABC):
 
     @abstractmethod
     def create(self, aws: Aws, inputs: Properties) -> Created:
-        """Make it; `inputs` are plain (no secret marks) and have been through `check`."""
+        """Make the resource; `inputs` are plain (no secret marks) and have been through `check`."""
 
     @abstractmethod
     def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
-        """It as the API has it, or None when it is gone. `state` is empty at an import: there is only the id."""
+        """The resource as the API has it; None when it is gone. At an import `state` is empty: there is only the id."""
 
     def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
         """Make `old`, the state, into what `new`, the inputs, say; the outputs that are new.

@@ -36,7 +36,7 @@ PARALLEL = 32
 WATCH_SECONDS = 1
 REGION = "us-east-1"
 CONFIGURABLE = ("region", "defaultTags")
-"""Of the AWS provider's configuration, what has a meaning in the lab."""
+"""What has a meaning in the lab of the AWS provider's configuration."""
 
 _KINDS = {
     (Kind.ADD, False): protocol.PropertyDiff.ADD,
@@ -153,7 +153,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     @override
     @_failures_as_messages
     def Create(self, request: Any, context: grpc.ServicerContext) -> Any:
-        """Make it; in a preview nothing, and what is no input stays unknown."""
+        """Make a resource; in a preview nothing, and what is no input stays unknown."""
         kind = _kind(request.urn)
         inputs = MessageToDict(request.properties)
         if request.preview:
@@ -164,7 +164,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     @override
     @_failures_as_messages
     def Read(self, request: Any, context: grpc.ServicerContext) -> Any:
-        """It as the API has it: for a refresh in the shape that the inputs have, for an import whole."""
+        """A resource as the API has it: for a refresh in the shape that the inputs have, for an import whole."""
         kind = _kind(request.urn)
         state = MessageToDict(request.properties)
         try:
@@ -184,7 +184,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     @override
     @_failures_as_messages
     def Update(self, request: Any, context: grpc.ServicerContext) -> Any:
-        """Change it in place."""
+        """Change a resource in place."""
         kind = _kind(request.urn)
         old, old_inputs, new = map(MessageToDict, (request.olds, request.old_inputs, request.news))
         outputs = {key: value for key, value in old.items() if key not in old_inputs and key not in new}

@@ -23,7 +23,7 @@ def as_map(tags: list[dict[str, str]]) -> dict[str, str]:
 
 
 def set_ec2(aws: Aws, identifier: str, old: Tags, new: Tags) -> None:
-    """Of anything in EC2 or VPC."""
+    """Set the tags of anything in EC2 or VPC."""
     removed, added = _difference(old, new)
     if removed:
         aws("ec2").delete_tags(Resources=[identifier], Tags=[{"Key": key} for key in removed])
@@ -32,52 +32,52 @@ def set_ec2(aws: Aws, identifier: str, old: Tags, new: Tags) -> None:
 
 
 def of_ssm_parameter(aws: Aws, name: str) -> dict[str, str]:
-    """Of a parameter."""
+    """Read the tags of a parameter."""
     return as_map(aws("ssm").list_tags_for_resource(ResourceType="Parameter", ResourceId=name)["TagList"])
 
 
 def set_ssm_parameter(aws: Aws, name: str, old: Tags, new: Tags) -> None:
-    """Of a parameter."""
+    """Set the tags of a parameter."""
     ssm = aws("ssm")
     where = {"ResourceType": "Parameter", "ResourceId": name}
     _set(ssm.remove_tags_from_resource, ssm.add_tags_to_resource, where, old, new)
 
 
 def set_iam_role(aws: Aws, name: str, old: Tags, new: Tags) -> None:
-    """Of a role."""
+    """Set the tags of a role."""
     _set(aws("iam").untag_role, aws("iam").tag_role, {"RoleName": name}, old, new)
 
 
 def set_iam_instance_profile(aws: Aws, name: str, old: Tags, new: Tags) -> None:
-    """Of an instance profile."""
+    """Set the tags of an instance profile."""
     where = {"InstanceProfileName": name}
     _set(aws("iam").untag_instance_profile, aws("iam").tag_instance_profile, where, old, new)
 
 
 def of_rds(aws: Aws, arn: str) -> dict[str, str]:
-    """Of anything in RDS."""
+    """Read the tags of anything in RDS."""
     return as_map(aws("rds").list_tags_for_resource(ResourceName=arn)["TagList"])
 
 
 def set_rds(aws: Aws, arn: str, old: Tags, new: Tags) -> None:
-    """Of anything in RDS."""
+    """Set the tags of anything in RDS."""
     rds = aws("rds")
     _set(rds.remove_tags_from_resource, rds.add_tags_to_resource, {"ResourceName": arn}, old, new)
 
 
 def of_elasticache(aws: Aws, arn: str) -> dict[str, str]:
-    """Of anything in ElastiCache."""
+    """Read the tags of anything in ElastiCache."""
     return as_map(aws("elasticache").list_tags_for_resource(ResourceName=arn)["TagList"])
 
 
 def set_elasticache(aws: Aws, arn: str, old: Tags, new: Tags) -> None:
-    """Of anything in ElastiCache."""
+    """Set the tags of anything in ElastiCache."""
     elasticache = aws("elasticache")
     _set(elasticache.remove_tags_from_resource, elasticache.add_tags_to_resource, {"ResourceName": arn}, old, new)
 
 
 def set_secret(aws: Aws, arn: str, old: Tags, new: Tags) -> None:
-    """Of a secret."""
+    """Set the tags of a secret."""
     manager = aws("secretsmanager")
     _set(manager.untag_resource, manager.tag_resource, {"SecretId": arn}, old, new)
 

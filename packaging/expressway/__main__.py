@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Run it."""
+    """Run the command line."""
     # The rooms are top-level packages in a clone, and in this process alone.
     sys.path.insert(0, str(Path(__file__).resolve().parent))
     try:

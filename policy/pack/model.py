@@ -22,13 +22,13 @@ class Resource:
     """A resource as the engine shows it to a policy."""
 
     type: str
-    """Its token, such as `aws:rds/instance:Instance`."""
+    """The resource type's token, such as `aws:rds/instance:Instance`."""
     name: str
     props: Mapping[str, Any]
     """By Pulumi's own names (camelCase)."""
     urn: str = ""
     provider: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """Its provider's configuration."""
+    """The configuration of the resource's provider."""
     references: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
     """Property -> URNs of the resources that its value comes from. Only a rule about the whole stack is told."""
 
@@ -49,7 +49,7 @@ class Settings:
     """A rule's options, as configured or by default, and the stack that it looks at."""
 
     stack: str
-    """Its name."""
+    """The stack's name."""
     options: Mapping[str, Any]
 
     def __getitem__(self, name: str) -> Any:

@@ -44,7 +44,7 @@ class Example:
         path.write_text(yaml.safe_dump(project))
 
     def config(self, **values: str) -> None:
-        """Of the stack, which is made."""
+        """Make the stack with these settings."""
         self.pulumi("stack", "init", STACK)
         for name, value in values.items():
             self.pulumi("config", "set", name, value)

@@ -84,7 +84,7 @@ class Fleet:
         return self.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[group])["AutoScalingGroups"][0]
 
     def members(self, group: str) -> list[dict[str, Any]]:
-        """Its instances."""
+        """The group's instances."""
         return self.describe(group)["Instances"]
 
     def states(self, group: str) -> list[str]:

@@ -119,7 +119,7 @@ class ProviderClient:
         return MessageToDict(self._call("Update", request).properties)
 
     def delete(self, kind: str, identifier: str, state: Properties) -> None:
-        """Delete it."""
+        """Have the provider delete a resource."""
         self._call("Delete", protocol.DeleteRequest(id=identifier, urn=urn(kind, "it"), properties=struct(state)))
 
     def _call(self, method: str, request: Any) -> Any:

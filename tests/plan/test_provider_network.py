@@ -28,7 +28,7 @@ def ec2(api: ApiServer) -> Any:
 
 
 def refused(made: Made, message: str) -> None:
-    """It can't be deleted, for the reason that AWS gives, and is still there."""
+    """The resource can't be deleted, for the reason that AWS gives, and is still there."""
     with pytest.raises(ProviderCallError, match=message):
         made.delete()
     assert made.read()[0] == made.id

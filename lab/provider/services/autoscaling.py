@@ -69,7 +69,7 @@ class Group(Resource):
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
-        """Create it with its first hooks, so that already the first machines wait for them."""
+        """With the group's first hooks, so that already the first machines wait for them."""
         hooks = inputs.get("initialLifecycleHooks", [])
         _check_hooks(hooks)
         launches = any(hook["lifecycleTransition"] == "autoscaling:EC2_INSTANCE_LAUNCHING" for hook in hooks)
@@ -96,7 +96,7 @@ class Group(Resource):
 
     @override
     def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
-        """It, less its first hooks: the API can't tell them from those that came later."""
+        """The group, less its first hooks: the API can't tell them from those that came later."""
         group = _group(aws, identifier)
         if group is None:
             return None
@@ -123,7 +123,7 @@ class Group(Resource):
 
     @override
     def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
-        """Change it; machines that run stay as they are. A new capacity is waited for, unless the timeout is 0."""
+        """Machines that run stay as they are. A new capacity is waited for, unless the timeout is 0."""
         timeout = _seconds(str(new.get("waitForCapacityTimeout", CAPACITY_TIMEOUT)))
         failed = _failed_activities(aws, identifier)
         if changes := _changes(old, new):
@@ -160,13 +160,12 @@ class LifecycleHook(Resource):
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
-        """Create it."""
         _put_hook(aws, inputs)
         return Created(inputs["name"], {})
 
     @override
     def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
-        """It; an import names it <group>/<hook>."""
+        """The hook; an import names it <group>/<hook>."""
         group, name = _group_and_name(identifier, state)
         hook = _hook(aws, group, name)
         if hook is None:
@@ -188,7 +187,7 @@ class LifecycleHook(Resource):
 
     @override
     def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
-        """Delete it: what waits for it goes on."""
+        """What waits for the hook goes on."""
         group = state["autoscalingGroupName"]
         if _hook(aws, group, identifier):
             aws("autoscaling").delete_lifecycle_hook(AutoScalingGroupName=group, LifecycleHookName=identifier)
@@ -205,12 +204,11 @@ class Policy(Resource):
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
-        """Create it."""
         return Created(inputs["name"], {"arn": _put_policy(aws, inputs)})
 
     @override
     def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
-        """It; an import names it <group>/<policy>."""
+        """The policy; an import names it <group>/<policy>."""
         group, name = _group_and_name(identifier, state)
         policy = _policy(aws, group, name)
         if policy is None:
@@ -232,7 +230,6 @@ class Policy(Resource):
 
     @override
     def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
-        """Delete it."""
         group = state["autoscalingGroupName"]
         if _policy(aws, group, identifier):
             aws("autoscaling").delete_policy(AutoScalingGroupName=group, PolicyName=identifier)
@@ -347,7 +344,7 @@ def _seconds(duration: str) -> float:
 
 
 def _group_and_name(identifier: str, state: Properties) -> tuple[str, str]:
-    """Of what belongs to a group: from the state, or from the id of an import, <group>/<name>."""
+    """Group and name of what belongs to a group: from the state, or from the id of an import, <group>/<name>."""
     if "autoscalingGroupName" in state:
         return state["autoscalingGroupName"], identifier
     group, slash, name = identifier.partition("/")

@@ -73,7 +73,7 @@ class LaunchTemplate(Resource):
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
-        """Create it, in its first version."""
+        """The template with its first version."""
         template = aws("ec2").create_launch_template(
             LaunchTemplateName=inputs["name"],
             TagSpecifications=tag_specification("launch-template", inputs["tagsAll"]),
@@ -83,7 +83,7 @@ class LaunchTemplate(Resource):
 
     @override
     def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
-        """Its latest version: the one that the next is made from, whichever is the default."""
+        """The template's latest version: the one that the next is made from, whichever is the default."""
         templates = aws("ec2").describe_launch_templates(LaunchTemplateIds=[identifier])["LaunchTemplates"]
         if not templates:
             return None
@@ -113,7 +113,7 @@ class LaunchTemplate(Resource):
 
     @override
     def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
-        """Delete it, with all versions. AWS does not ask whether a group still uses it."""
+        """All versions of the template. AWS does not ask whether a group still uses it."""
         aws("ec2").delete_launch_template(LaunchTemplateId=identifier)
 
 

@@ -69,7 +69,6 @@ class SubnetGroup(Resource):
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
-        """Create it."""
         group = aws("elasticache").create_cache_subnet_group(**_subnet_group(inputs), Tags=aws_tags(inputs["tagsAll"]))[
             "CacheSubnetGroup"
         ]
@@ -77,7 +76,6 @@ class SubnetGroup(Resource):
 
     @override
     def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
-        """It."""
         answer = aws("elasticache").describe_cache_subnet_groups(CacheSubnetGroupName=identifier)
         group = answer["CacheSubnetGroups"][0]
         description = group["CacheSubnetGroupDescription"]
@@ -99,7 +97,6 @@ class SubnetGroup(Resource):
 
     @override
     def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
-        """Delete it."""
         aws("elasticache").delete_cache_subnet_group(CacheSubnetGroupName=identifier)
 
 
@@ -119,7 +116,7 @@ class ParameterGroup(Resource):
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
-        """Create it, and set its parameters."""
+        """The group with its parameters set."""
         group = aws("elasticache").create_cache_parameter_group(
             CacheParameterGroupName=inputs["name"],
             CacheParameterGroupFamily=inputs["family"],
@@ -131,7 +128,7 @@ class ParameterGroup(Resource):
 
     @override
     def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
-        """It, with the parameters that are not as the family has them."""
+        """The group, with the parameters that are not as the family has them."""
         answer = aws("elasticache").describe_cache_parameter_groups(CacheParameterGroupName=identifier)
         group = answer["CacheParameterGroups"][0]
         pages = (
@@ -158,7 +155,6 @@ class ParameterGroup(Resource):
 
     @override
     def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
-        """Delete it."""
         aws("elasticache").delete_cache_parameter_group(CacheParameterGroupName=identifier)
 
 
@@ -189,7 +185,6 @@ class ReplicationGroup(Resource):
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
-        """Create it."""
         given = {key: value for key, value in inputs.items() if key in REPLICATION_GROUP}
         group = aws("elasticache").create_replication_group(
             Tags=aws_tags(inputs["tagsAll"]), **translate(given, REPLICATION_GROUP, "inputs")
@@ -198,7 +193,7 @@ class ReplicationGroup(Resource):
 
     @override
     def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
-        """It, and its first member, which tells what a group does not. Nothing tells the token."""
+        """The group and its first member, which tells what a group does not. Nothing tells the token."""
         group = _describe(aws, identifier)
         answer = aws("elasticache").describe_cache_clusters(CacheClusterId=group["MemberClusters"][0])
         member = answer["CacheClusters"][0]
@@ -244,7 +239,7 @@ class ReplicationGroup(Resource):
 
     @override
     def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
-        """Delete it, and its members."""
+        """The group goes with its members."""
         aws("elasticache").delete_replication_group(ReplicationGroupId=identifier)
 
 

@@ -27,7 +27,6 @@ class Role(Resource):
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
-        """Create it."""
         role = aws("iam").create_role(
             RoleName=inputs["name"],
             AssumeRolePolicyDocument=_text(inputs["assumeRolePolicy"]),
@@ -38,7 +37,7 @@ class Role(Resource):
 
     @override
     def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
-        """It, without the policies that other resources put on it."""
+        """The role without the policies that other resources put on it."""
         role = aws("iam").get_role(RoleName=identifier)["Role"]
         inputs = {
             "name": identifier,
@@ -86,7 +85,6 @@ class RolePolicy(Resource):
 
     @override
     def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
-        """Its document."""
         found = aws("iam").get_role_policy(**_role_policy(identifier))
         inputs = {
             "role": found["RoleName"],
@@ -118,7 +116,7 @@ class InstanceProfile(Resource):
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
-        """Create it, and put the role into it."""
+        """The profile with the role in it."""
         profile = aws("iam").create_instance_profile(
             InstanceProfileName=inputs["name"],
             Tags=aws_tags(inputs["tagsAll"]),
@@ -130,7 +128,7 @@ class InstanceProfile(Resource):
 
     @override
     def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
-        """It, with the one role that it may have."""
+        """The profile with the one role that it may have."""
         profile = aws("iam").get_instance_profile(InstanceProfileName=identifier)["InstanceProfile"]
         roles = [role["RoleName"] for role in profile["Roles"]]
         inputs = {

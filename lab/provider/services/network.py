@@ -34,13 +34,12 @@ def arn(aws: Aws, kind: str, identifier: str) -> str:
 
 
 class ChangesByTags(Resource):
-    """Of EC2 or VPC, with tags, which are all that can change in place."""
+    """A resource of EC2 or VPC of which only the tags can change in place."""
 
     tagged = True
 
     @override
     def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
-        """Its tags."""
         tags.set_ec2(aws, identifier, old["tagsAll"], new["tagsAll"])
         return {}
 
@@ -69,7 +68,7 @@ class Vpc(Resource):
 
     @override
     def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
-        """It, with its two attributes."""
+        """The VPC with its two attributes."""
         vpc = aws("ec2").describe_vpcs(VpcIds=[identifier])["Vpcs"][0]
         inputs = {"cidrBlock": vpc["CidrBlock"], "tags": tags.as_map(vpc.get("Tags", []))}
         for attribute, default in self.DNS.items():
@@ -80,7 +79,7 @@ class Vpc(Resource):
 
     @override
     def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
-        """Its attributes and tags."""
+        """The VPC's attributes and tags."""
         for attribute, default in self.DNS.items():
             if old.get(attribute) != new.get(attribute):
                 self._set(aws, identifier, attribute, new.get(attribute, default))
@@ -121,7 +120,6 @@ class Subnet(Resource):
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
-        """Create it."""
         subnet = aws("ec2").create_subnet(
             VpcId=inputs["vpcId"],
             CidrBlock=inputs["cidrBlock"],
@@ -134,7 +132,6 @@ class Subnet(Resource):
 
     @override
     def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
-        """It."""
         subnet = aws("ec2").describe_subnets(SubnetIds=[identifier])["Subnets"][0]
         maps = unless_default(subnet["MapPublicIpOnLaunch"], False, state.get("mapPublicIpOnLaunch"))
         inputs = {
@@ -148,7 +145,7 @@ class Subnet(Resource):
 
     @override
     def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
-        """Its attribute and its tags."""
+        """The subnet's attribute and its tags."""
         if old.get("mapPublicIpOnLaunch") != new.get("mapPublicIpOnLaunch"):
             self._map_public(aws, identifier, new.get("mapPublicIpOnLaunch", False))
         tags.set_ec2(aws, identifier, old["tagsAll"], new["tagsAll"])
@@ -156,7 +153,6 @@ class Subnet(Resource):
 
     @override
     def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
-        """Delete it."""
         aws("ec2").delete_subnet(SubnetId=identifier)
 
     def _map_public(self, aws: Aws, identifier: str, value: bool) -> None:
@@ -189,7 +185,7 @@ class InternetGateway(Resource):
 
     @override
     def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
-        """It, and where it is attached."""
+        """The gateway, and where it is attached."""
         gateway = aws("ec2").describe_internet_gateways(InternetGatewayIds=[identifier])["InternetGateways"][0]
         attached = [attachment["VpcId"] for attachment in gateway["Attachments"]]
         inputs = {"vpcId": attached[0] if attached else None, "tags": tags.as_map(gateway.get("Tags", []))}
@@ -231,14 +227,13 @@ class RouteTable(ChangesByTags):
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
-        """Create it."""
         specification = tag_specification("route-table", inputs["tagsAll"])
         table = aws("ec2").create_route_table(VpcId=inputs["vpcId"], TagSpecifications=specification)["RouteTable"]
         return Created(table["RouteTableId"], self._outputs(aws, table["RouteTableId"]))
 
     @override
     def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
-        """It, without its routes."""
+        """The table without its routes."""
         table = aws("ec2").describe_route_tables(RouteTableIds=[identifier])["RouteTables"][0]
         inputs = {"vpcId": table["VpcId"], "tags": tags.as_map(table.get("Tags", []))}
         return Found(identifier, inputs, self._outputs(aws, identifier))
@@ -263,13 +258,12 @@ class Route(Resource):
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
-        """Create it."""
         aws("ec2").create_route(**self._arguments(inputs))
         return Created(self._id(inputs["routeTableId"], inputs["destinationCidrBlock"]), {**self.OUTPUTS})
 
     @override
     def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
-        """It; an import names it as `<table>_<destination>`, since it has no id of its own."""
+        """The route; an import names it as `<table>_<destination>`, since it has no id of its own."""
         table, destination = (
             (state["routeTableId"], state["destinationCidrBlock"]) if state else identifier.split("_", 1)
         )
@@ -293,7 +287,6 @@ class Route(Resource):
 
     @override
     def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
-        """Delete it."""
         aws("ec2").delete_route(RouteTableId=state["routeTableId"], DestinationCidrBlock=state["destinationCidrBlock"])
 
     def _arguments(self, inputs: Properties) -> Properties:
@@ -316,7 +309,6 @@ class RouteTableAssociation(Resource):
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
-        """Create it."""
         answer = aws("ec2").associate_route_table(RouteTableId=inputs["routeTableId"], SubnetId=inputs["subnetId"])
         return Created(answer["AssociationId"], {})
 
@@ -371,7 +363,7 @@ class Eip(ChangesByTags):
 
     @override
     def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
-        """It. Which machine has it is not this resource's: the machine claims it."""
+        """The address. Which machine has it is not this resource's: the machine claims it."""
         address = aws("ec2").describe_addresses(AllocationIds=[identifier])["Addresses"][0]
         inputs = {"domain": address["Domain"], "tags": tags.as_map(address.get("Tags", []))}
         return Found(identifier, inputs, self._outputs(aws, address))
@@ -405,7 +397,6 @@ class NatGateway(ChangesByTags):
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
-        """Create it."""
         gateway = aws("ec2").create_nat_gateway(
             SubnetId=inputs["subnetId"],
             TagSpecifications=tag_specification("natgateway", inputs["tagsAll"]),
@@ -415,7 +406,7 @@ class NatGateway(ChangesByTags):
 
     @override
     def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
-        """It, unless it is deleted: AWS shows a deleted one for an hour."""
+        """The gateway, unless it is deleted: AWS shows a deleted one for an hour."""
         gateways = aws("ec2").describe_nat_gateways(NatGatewayIds=[identifier])["NatGateways"]
         if not gateways or gateways[0]["State"] in ("deleting", "deleted"):
             return None
@@ -428,7 +419,7 @@ class NatGateway(ChangesByTags):
 
     @override
     def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
-        """Delete it; its address stays allocated."""
+        """The gateway's address stays allocated."""
         aws("ec2").delete_nat_gateway(NatGatewayId=identifier)
 
     def _outputs(self, gateway: Properties) -> Properties:
@@ -447,7 +438,6 @@ class VpcEndpoint(Resource):
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
-        """Create it."""
         endpoint = aws("ec2").create_vpc_endpoint(
             VpcId=inputs["vpcId"],
             ServiceName=inputs["serviceName"],
@@ -459,7 +449,6 @@ class VpcEndpoint(Resource):
 
     @override
     def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
-        """It."""
         endpoint = self._find(aws, identifier)
         if endpoint is None:
             return None
@@ -475,7 +464,7 @@ class VpcEndpoint(Resource):
 
     @override
     def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
-        """Its tables: one that is in both sets keeps its route all the while."""
+        """The endpoint's tables: one that is in both sets keeps its route all the while."""
         before, after = set(old.get("routeTableIds", ())), set(new.get("routeTableIds", ()))
         if before != after:
             aws("ec2").modify_vpc_endpoint(
@@ -488,7 +477,6 @@ class VpcEndpoint(Resource):
 
     @override
     def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
-        """Delete it."""
         if self._find(aws, identifier):
             aws("ec2").delete_vpc_endpoints(VpcEndpointIds=[identifier])
 

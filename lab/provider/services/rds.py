@@ -71,13 +71,11 @@ class SubnetGroup(Resource):
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
-        """Create it."""
         group = aws("rds").create_db_subnet_group(**_subnet_group(inputs), Tags=aws_tags(inputs["tagsAll"]))
         return Created(inputs["name"], _subnet_group_outputs(group["DBSubnetGroup"]))
 
     @override
     def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
-        """It."""
         group = aws("rds").describe_db_subnet_groups(DBSubnetGroupName=identifier)["DBSubnetGroups"][0]
         inputs = {
             "name": group["DBSubnetGroupName"],
@@ -97,7 +95,6 @@ class SubnetGroup(Resource):
 
     @override
     def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
-        """Delete it."""
         aws("rds").delete_db_subnet_group(DBSubnetGroupName=identifier)
 
 
@@ -117,7 +114,7 @@ class ParameterGroup(Resource):
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
-        """Create it, and set its parameters."""
+        """The group with its parameters set."""
         group = aws("rds").create_db_parameter_group(
             DBParameterGroupName=inputs["name"],
             DBParameterGroupFamily=inputs["family"],
@@ -129,7 +126,7 @@ class ParameterGroup(Resource):
 
     @override
     def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
-        """It, with the parameters that are not as the family has them."""
+        """The group, with the parameters that are not as the family has them."""
         groups = aws("rds").describe_db_parameter_groups(DBParameterGroupName=identifier)["DBParameterGroups"]
         if not groups:
             return None
@@ -155,7 +152,6 @@ class ParameterGroup(Resource):
 
     @override
     def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
-        """Delete it."""
         aws("rds").delete_db_parameter_group(DBParameterGroupName=identifier)
 
 
@@ -180,7 +176,6 @@ class Instance(Resource):
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
-        """Create it."""
         given = {key: value for key, value in inputs.items() if key in INSTANCE}
         instance = aws("rds").create_db_instance(
             Tags=aws_tags(inputs["tagsAll"]), **translate(given, INSTANCE, "inputs")
@@ -191,7 +186,7 @@ class Instance(Resource):
 
     @override
     def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
-        """It; an import names it by its identifier, which can change, and its id can't."""
+        """The instance; an import names it by its identifier, which can change, and its id can't."""
         instance = _find(aws, identifier)
         if instance is None:
             return None
@@ -233,7 +228,7 @@ class Instance(Resource):
 
     @override
     def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
-        """Delete it, and its backups. RDS refuses while it is protected, or without a name for the last snapshot."""
+        """The instance and its backups go. RDS refuses while it is protected, or has no name for the last snapshot."""
         skip = state.get("skipFinalSnapshot", False)
         aws("rds").delete_db_instance(
             DBInstanceIdentifier=state["identifier"],

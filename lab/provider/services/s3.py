@@ -71,7 +71,6 @@ class Bucket(Resource):
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
-        """Create it."""
         name = inputs["bucket"]
         # The oldest region is the one that must not be named.
         place = {} if aws.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": aws.region}}
@@ -81,7 +80,7 @@ class Bucket(Resource):
 
     @override
     def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
-        """It; what is set on it are other resources."""
+        """The bucket alone: what is set on it are other resources."""
         aws("s3").head_bucket(Bucket=identifier)
         return Found(
             identifier, {"bucket": identifier, "tags": _bucket_tags(aws, identifier)}, _bucket_outputs(aws, identifier)
@@ -95,7 +94,7 @@ class Bucket(Resource):
 
     @override
     def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
-        """Delete it, and with `forceDestroy` all that is in it first; else S3 refuses while anything is."""
+        """With `forceDestroy` all that is in the bucket goes first; else S3 refuses while anything is."""
         if state.get("forceDestroy"):
             _delete_versions(aws, identifier, _versions(aws, identifier))
         aws("s3").delete_bucket(Bucket=identifier)
@@ -127,7 +126,6 @@ class BucketPublicAccessBlock(PutOnBucket):
 
     @override
     def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
-        """It."""
         found = aws("s3").get_public_access_block(Bucket=identifier)["PublicAccessBlockConfiguration"]
         told = untranslate(found, PUBLIC_ACCESS)
         inputs = {key: unless_default(told.get(key, False), False, state.get(key)) for key in PUBLIC_ACCESS}
@@ -135,7 +133,6 @@ class BucketPublicAccessBlock(PutOnBucket):
 
     @override
     def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
-        """Delete it."""
         aws("s3").delete_public_access_block(Bucket=identifier)
 
 
@@ -155,7 +152,7 @@ class BucketVersioning(Resource):
 
     @override
     def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
-        """It. Every bucket has it."""
+        """Whether versions are kept, which every bucket can tell."""
         found = untranslate(aws("s3").get_bucket_versioning(Bucket=identifier), VERSIONING)
         known = state.get("versioningConfiguration", {}).get("mfaDelete")
         configuration = present(
@@ -197,7 +194,6 @@ class BucketServerSideEncryptionConfiguration(PutOnBucket):
 
     @override
     def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
-        """It."""
         found = aws("s3").get_bucket_encryption(Bucket=identifier)["ServerSideEncryptionConfiguration"]["Rules"]
         rules = untranslate(found, ENCRYPTION)
         for rule, known in zip(rules, state.get("rules", [{}] * len(rules)), strict=False):
@@ -207,7 +203,7 @@ class BucketServerSideEncryptionConfiguration(PutOnBucket):
 
     @override
     def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
-        """Delete it: S3's own way of encrypting remains."""
+        """S3's own way of encrypting remains."""
         aws("s3").delete_bucket_encryption(Bucket=identifier)
 
 
@@ -233,7 +229,6 @@ class BucketLifecycleConfiguration(PutOnBucket):
 
     @override
     def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
-        """It."""
         rules = untranslate(aws("s3").get_bucket_lifecycle_configuration(Bucket=identifier)["Rules"], LIFECYCLE)
         known = {rule.get("id"): rule for rule in state.get("rules", [])}
         for rule in rules:
@@ -242,7 +237,6 @@ class BucketLifecycleConfiguration(PutOnBucket):
 
     @override
     def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
-        """Delete it."""
         aws("s3").delete_bucket_lifecycle(Bucket=identifier)
 
 
@@ -263,14 +257,13 @@ class BucketPolicy(PutOnBucket):
 
     @override
     def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
-        """It, in the program's words when S3 says the same in others."""
+        """The rules, in the program's words when S3 says the same in others."""
         found, known = aws("s3").get_bucket_policy(Bucket=identifier)["Policy"], state.get("policy")
         same = known is not None and json.loads(found) == (json.loads(known) if isinstance(known, str) else known)
         return Found(identifier, {"bucket": identifier, "policy": known if same else found}, {})
 
     @override
     def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
-        """Delete it."""
         aws("s3").delete_bucket_policy(Bucket=identifier)
 
 
@@ -298,7 +291,7 @@ class BucketObjectv2(Resource):
 
     @override
     def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
-        """It, without its content, which S3 has no hash of that could be compared."""
+        """The object without its content, which S3 has no hash of that could be compared."""
         bucket, _, key = identifier.removeprefix("s3://").partition("/")
         place = {"bucket": bucket, "key": key}
         found = aws("s3").head_object(Bucket=bucket, Key=key)
@@ -322,7 +315,7 @@ class BucketObjectv2(Resource):
 
     @override
     def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
-        """Delete it; in a versioned bucket every version of it."""
+        """In a versioned bucket every version of the object goes."""
         bucket, key = state["bucket"], state["key"]
         if state.get("versionId"):
             versions = [version for version in _versions(aws, bucket, key) if version["Key"] == key]

@@ -29,7 +29,6 @@ class Secret(Resource):
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
-        """Create it."""
         secret = aws("secretsmanager").create_secret(
             Name=inputs["name"],
             Tags=aws_tags(inputs["tagsAll"]),
@@ -39,7 +38,7 @@ class Secret(Resource):
 
     @override
     def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
-        """It. One that is deleted, and could be had back, is gone."""
+        """The secret; one that is deleted, and could be had back, is gone."""
         secret = _living(aws, identifier)
         if secret is None:
             return None
@@ -60,7 +59,7 @@ class Secret(Resource):
 
     @override
     def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
-        """Delete it: at once, or so that it can be had back for some days."""
+        """At once, or so that the secret can be had back for some days."""
         if _living(aws, identifier) is None:
             return
         days = state.get("recoveryWindowInDays", RECOVERY_DAYS)
@@ -86,7 +85,7 @@ class SecretVersion(Resource):
 
     @override
     def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
-        """It, in the clear: the state keeps it as a secret."""
+        """The version with its value in the clear: the state keeps that as a secret."""
         secret, _, number = identifier.rpartition("|")
         if _living(aws, secret) is None:
             return None

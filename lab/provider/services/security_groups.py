@@ -36,7 +36,7 @@ class SecurityGroup(ChangesByTags):
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
-        """Create it, and empty it."""
+        """Without the rule that EC2 puts into a new group: it lets nothing out either."""
         identifier = aws("ec2").create_security_group(
             GroupName=inputs["name"],
             Description=inputs.get("description", DESCRIPTION),
@@ -48,7 +48,7 @@ class SecurityGroup(ChangesByTags):
 
     @override
     def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
-        """It, without its rules."""
+        """The group without its rules."""
         group = aws("ec2").describe_security_groups(GroupIds=[identifier])["SecurityGroups"][0]
         inputs = {
             "name": group["GroupName"],
@@ -86,7 +86,7 @@ class DefaultSecurityGroup(ChangesByTags):
 
     @override
     def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
-        """It, as long as its VPC is there."""
+        """The VPC's default group, as long as the VPC is there."""
         group = aws("ec2").describe_security_groups(GroupIds=[identifier])["SecurityGroups"][0]
         inputs = {"vpcId": group["VpcId"], "tags": tags.as_map(group.get("Tags", []))}
         return Found(identifier, inputs, {**_group_outputs(aws, identifier), "name": "default"})
@@ -129,7 +129,7 @@ class _Rule(Resource):
 
     @override
     def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
-        """It. AWS has -1 for ports that were not given."""
+        """The rule; AWS has -1 for ports that were not given."""
         rule = aws("ec2").describe_security_group_rules(SecurityGroupRuleIds=[identifier])["SecurityGroupRules"][0]
         inputs = {
             "securityGroupId": rule["GroupId"],

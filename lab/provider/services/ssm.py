@@ -30,7 +30,7 @@ class Parameter(Resource):
 
     @override
     def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
-        """Its value, in the clear: the state keeps it as a secret."""
+        """The parameter with its value in the clear: the state keeps that as a secret."""
         value = aws("ssm").get_parameter(Name=identifier, WithDecryption=True)["Parameter"]
         named = [{"Key": "Name", "Values": [identifier]}]
         about = aws("ssm").describe_parameters(ParameterFilters=named)["Parameters"][0]
@@ -54,7 +54,6 @@ class Parameter(Resource):
 
     @override
     def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
-        """Delete it."""
         aws("ssm").delete_parameter(Name=identifier)
 
 

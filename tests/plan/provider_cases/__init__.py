@@ -36,7 +36,7 @@ class Case:
 
 
 def all_cases() -> tuple[Case, ...]:
-    """Of every service."""
+    """The cases of every service."""
     from tests.plan.provider_cases import (
         autoscaling,
         ec2,

@@ -12,7 +12,7 @@ _SNIPPETS = ("header-defaults.conf", "response-headers.conf")
 
 
 def version() -> tuple[int, ...]:
-    """Of the installed Nginx, such as (1, 26, 3). Some directives are newer than Debian's."""
+    """The installed Nginx's version, such as (1, 26, 3). Some directives are newer than Debian's."""
     shown = subprocess.run(["nginx", "-v"], check=True, capture_output=True, text=True).stderr
     found = re.search(r"nginx/([\d.]+)", shown)
     if not found:
