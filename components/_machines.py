@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from .planning import Finding, architecture
+from .planning import architecture
 
 DEBIAN = "136693071363"
 """The Debian project's AWS account. https://wiki.debian.org/Cloud/AmazonEC2Image/Trixie"""
@@ -18,14 +18,6 @@ _TRUST = json.dumps(
         "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}],
     }
 )
-
-
-def check_instance_type(instance_type: str) -> list[Finding]:
-    """The type's name must tell its architecture, which decides image and Node runtime."""
-    if architecture(instance_type):
-        return []
-    rule = "it must be an EC2 instance type"
-    return [Finding("instanceType", instance_type, rule, "Write it like t3.small or t4g.small.")]
 
 
 def find_image(image: str, instance_type: str, parent: pulumi.Resource) -> "pulumi.Output[aws.ec2.GetAmiResult]":

@@ -7,10 +7,22 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
-from . import _bundle, _machines, _security, _user_data
-from ._checks import require
+from . import _bundle, _machines, _security, _user_data, planning
+from ._checks import Later, check_values, known_each, require
 from .access import AppReleaseArgs, CacheAccessArgs, DatabaseAccessArgs, TargetsArgs, fields
 from .planning import Finding
+
+_RULES = {
+    "instance_type": planning.INSTANCE_TYPE,
+    "image": planning.IMAGE,
+    "volume_size": planning.VOLUME_SIZE,
+    "target_cpu": planning.TARGET_CPU,
+    "port": planning.APP_PORT,
+    "liveness_path": planning.HTTP_PATH,
+    "readiness_path": planning.HTTP_PATH,
+}
+_CACHE_RULES = {"host": planning.HOST, "port": planning.PORT}
+_DATABASE_RULES = {**_CACHE_RULES, "replica_hosts": planning.HOSTS}
 
 BOOT_SECONDS = 600
 """How long a machine may take to become ready, and to drain, before AWS gives it up."""
@@ -81,11 +93,11 @@ class AppServers(pulumi.ComponentResource):
     def __init__(self, name: str, args: AppServersArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("expressway:index:AppServers", name, None, opts)
         instance_type = args.get("instance_type", "t3.small")
-        require("AppServers", name, _machines.check_instance_type(instance_type) + _check_sizes(args))
+        require("AppServers", name, _find_mistakes(args))
         child = pulumi.ResourceOptions(parent=self)
-        given = _Given.by(args)
+        given = _Given.by(args, Later("AppServers", name))
         group_id, rules = self._create_firewall(name, args["vpc_id"], given, child)
-        secrets = self._find_secrets(args)
+        secrets = self._find_secrets(given)
         bundle = _bundle.build("app")
         stored = bundle.upload(name, given.release["bucket"], child)
         role = _machines.role(name, f"App servers of {name}", child)
@@ -137,13 +149,13 @@ class AppServers(pulumi.ComponentResource):
                 )
         return group.id, rules
 
-    def _find_secrets(self, args: AppServersArgs) -> dict[str, pulumi.Output[str]]:
+    def _find_secrets(self, given: "_Given") -> dict[str, pulumi.Output[str]]:
         """ARNs by variable. A secret that doesn't exist stops the deployment here, not machines at boot."""
         return {
             variable: aws.secretsmanager.get_secret_output(
                 name=secret, opts=pulumi.InvokeOutputOptions(parent=self)
             ).arn
-            for variable, secret in args.get("secrets", {}).items()
+            for variable, secret in given.secrets.items()
         }
 
     def _machine(
@@ -173,7 +185,7 @@ class AppServers(pulumi.ComponentResource):
                 "port": args.get("port", 3000),
                 "liveness_path": args.get("liveness_path", "/healthz"),
                 "readiness_path": args.get("readiness_path", "/readyz"),
-                "environment": args.get("environment", {}),
+                "environment": given.environment,
                 "secrets": secrets,
             },
             "database": database
@@ -237,28 +249,41 @@ class AppServers(pulumi.ComponentResource):
 
 @dataclass(frozen=True)
 class _Given:
-    """What other components hand on, field by field."""
+    """What other components and resources hand on, field by field, each held to its rule once it is known."""
 
     release: Mapping[str, Any]
     database: Mapping[str, Any] | None
     cache: Mapping[str, Any] | None
+    environment: Mapping[str, Any]
+    secrets: Mapping[str, Any]
 
     @staticmethod
-    def by(args: AppServersArgs) -> "_Given":
+    def by(args: AppServersArgs, later: Later) -> "_Given":
         """Take them from the arguments, each of which may be a mapping or one output."""
         database, cache = args.get("database"), args.get("cache")
+        if database is not None:
+            database = fields("database", database, DatabaseAccessArgs, replica_hosts=[])
+            database = later.check_values(database, _DATABASE_RULES, "database.")
+        if cache is not None:
+            cache = later.check_values(fields("cache", cache, CacheAccessArgs), _CACHE_RULES, "cache.")
         return _Given(
             release=fields("release", args["release"], AppReleaseArgs),
-            database=None if database is None else fields("database", database, DatabaseAccessArgs, replica_hosts=[]),
-            cache=None if cache is None else fields("cache", cache, CacheAccessArgs),
+            database=database,
+            cache=cache,
+            environment=later.check_each(args.get("environment", {}), planning.check_plain_value, "environment."),
+            secrets=later.check_each(args.get("secrets", {}), planning.check_secret_name, "secrets."),
         )
 
 
-def _check_sizes(args: AppServersArgs) -> list[Finding]:
-    fewest, most = args.get("min_size", 2), args.get("max_size", 4)
-    if fewest <= most:
-        return []
-    return [Finding("minSize", fewest, f"it must be at most maxSize, {most}", "Lower it, or raise maxSize.")]
+def _find_mistakes(args: AppServersArgs) -> list[Finding]:
+    return [
+        *check_values(args, _RULES),
+        *planning.check_sizes(args.get("min_size", 2), args.get("max_size", 4)),
+        *planning.check_variables(known_each(args.get("environment", {})), known_each(args.get("secrets", {}))),
+        *planning.check_tags("tags", known_each(args.get("tags", {}))),
+        *check_values(args.get("database"), _DATABASE_RULES, "database."),
+        *check_values(args.get("cache"), _CACHE_RULES, "cache."),
+    ]
 
 
 def _boot_permissions(given: _Given, secrets: dict[str, pulumi.Output[str]]) -> list[dict[str, Any]]:

@@ -5,12 +5,19 @@ from typing import NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
-from . import _security
-from ._checks import require
+from . import _security, planning
+from ._checks import check_values, require
 from .access import CacheAccessArgs
 
 PORT = 6379
 """Redis's own."""
+
+
+_RULES = {
+    "engine_version": planning.REDIS_VERSION,
+    "node_type": planning.NODE_TYPE,
+    "replicas": planning.REPLICAS,
+}
 
 
 class CacheArgs(TypedDict):
@@ -47,7 +54,7 @@ class Cache(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: CacheArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("expressway:index:Cache", name, None, opts)
-        require("Cache", name, [])
+        require("Cache", name, check_values(args, _RULES))
         child = pulumi.ResourceOptions(parent=self)
         replicas = args.get("replicas", 1)
         group = _security.group(f"{name}-group", args["vpc_id"], f"Redis {name}", child)

@@ -5,9 +5,17 @@ from typing import NotRequired, TypedDict, cast
 import pulumi
 import pulumi_aws as aws
 
-from . import _security
-from ._checks import require
+from . import _security, planning
+from ._checks import check_values, require
 from .access import DatabaseAccessArgs
+
+_RULES = {
+    "engine_version": planning.POSTGRES_VERSION,
+    "instance_class": planning.INSTANCE_CLASS,
+    "storage_gb": planning.STORAGE_GB,
+    "backup_days": planning.BACKUP_DAYS,
+    "database_name": planning.DATABASE_NAME,
+}
 
 
 class DatabaseArgs(TypedDict):
@@ -58,7 +66,7 @@ class Database(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("expressway:index:Database", name, None, opts)
-        require("Database", name, [])
+        require("Database", name, check_values(args, _RULES))
         child = pulumi.ResourceOptions(parent=self)
         version = args.get("engine_version", "17")
         group = _security.group(f"{name}-group", args["vpc_id"], f"PostgreSQL {name}", child)

@@ -6,9 +6,18 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
-from . import _bundle, _machines, _security, _user_data
-from ._checks import require
+from . import _bundle, _machines, _security, _user_data, planning
+from ._checks import Later, check_values, known_each, require
 from .access import TargetsArgs, fields
+from .planning import Finding
+
+_RULES = {
+    "instance_type": planning.INSTANCE_TYPE,
+    "image": planning.IMAGE,
+    "volume_size": planning.VOLUME_SIZE,
+    "max_body_size": planning.BODY_SIZE,
+}
+_TARGET_RULES = {"port": planning.PORT, "readiness_path": planning.HTTP_PATH}
 
 
 class LoadBalancerArgs(TypedDict):
@@ -54,9 +63,10 @@ class LoadBalancer(pulumi.ComponentResource):
     def __init__(self, name: str, args: LoadBalancerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("expressway:index:LoadBalancer", name, None, opts)
         instance_type = args.get("instance_type", "t3.small")
-        require("LoadBalancer", name, _machines.check_instance_type(instance_type))
+        require("LoadBalancer", name, _find_mistakes(args))
         child = pulumi.ResourceOptions(parent=self)
         targets = fields("targets", args["targets"], TargetsArgs, readiness_path="/readyz")
+        targets = Later("LoadBalancer", name).check_values(targets, _TARGET_RULES, "targets.")
         group_id, rules = self._create_firewall(name, args, targets, child)
         address = aws.ec2.Eip(f"{name}-address", domain="vpc", tags={"Name": name}, opts=child)
         bundle = _bundle.build("edge")
@@ -136,6 +146,11 @@ class LoadBalancer(pulumi.ComponentResource):
             },
             "max_body_size": args.get("max_body_size", "1m"),
         }
+
+
+def _find_mistakes(args: LoadBalancerArgs) -> list[Finding]:
+    findings = check_values(args, _RULES) + check_values(args["targets"], _TARGET_RULES, "targets.")
+    return findings + planning.check_tags("tags", known_each(args.get("tags", {})))
 
 
 def _permissions(args: LoadBalancerArgs, targets: Mapping[str, Any], address: "aws.ec2.Eip") -> list[dict[str, Any]]:

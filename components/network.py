@@ -7,7 +7,7 @@ import pulumi
 import pulumi_aws as aws
 
 from ._checks import require
-from .planning import FEWEST_ZONES, MOST_ZONES, Finding, Subnet, check_subnets, check_vpc, plan_subnets
+from .planning import FEWEST_ZONES, NAT, ZONES, Finding, Subnet, check_subnets, check_vpc, plan_subnets
 
 DEFAULT_CIDR = "10.20.0.0/16"
 ANYWHERE = "0.0.0.0/0"
@@ -163,17 +163,12 @@ class Network(pulumi.ComponentResource):
 def _plan(name: str, args: NetworkArgs, parent: pulumi.Resource) -> list[Subnet]:
     """The subnets to make. InputPropertiesError with all that is wrong with the arguments."""
     cidr, nat, count = args.get("cidr", DEFAULT_CIDR), args.get("nat", "gateway"), args.get("zones", FEWEST_ZONES)
-    findings = check_vpc(cidr)
-    if nat not in ("gateway", "none"):
-        findings.append(Finding("nat", nat, "it must be gateway or none", "Choose one of them."))
+    findings = check_vpc(cidr) + NAT.check("nat", nat)
     if "subnets" in args:
         subnets = [Subnet(**each) for each in args["subnets"]]
         require("Network", name, findings + check_subnets(cidr, subnets))
         return subnets
-    if not FEWEST_ZONES <= count <= MOST_ZONES:
-        rule = f"it must be {FEWEST_ZONES} to {MOST_ZONES}"
-        findings.append(Finding("zones", count, rule, "Choose a number in that range."))
-    require("Network", name, findings)
+    require("Network", name, findings + ZONES.check("zones", count))
     zones = sorted(_zones(parent))
     if len(zones) < count:
         rule = f"the region has {len(zones)} zones ({', '.join(zones)})"

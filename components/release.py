@@ -9,9 +9,17 @@ from typing import NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
-from ._checks import require
+from . import planning
+from ._checks import check_values, require
 from .access import AppReleaseArgs
 from .planning import Finding
+
+RELEASES, RUNTIMES = "releases", "runtime"
+"""The bucket's folders that machines' roles may read."""
+
+_RULES = {"release_id": planning.RELEASE_ID, "old_versions_days": planning.OLD_VERSIONS_DAYS}
+_APP_RULES = {"key": planning.key_in(RELEASES), "sha256": planning.SHA256}
+_RUNTIME_RULES = {"key": planning.key_in(RUNTIMES), "sha256": planning.SHA256}
 
 
 class ArtifactArgs(TypedDict):
@@ -63,8 +71,8 @@ class Release(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ReleaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("expressway:index:Release", name, None, opts)
-        require("Release", name, _find_files(args))
-        app_archive, runtime_archive = _Archive.of(args["app"], "releases"), _Archive.of(args["runtime"], "runtime")
+        require("Release", name, _find_mistakes(args))
+        app_archive, runtime_archive = _Archive.of(args["app"], RELEASES), _Archive.of(args["runtime"], RUNTIMES)
         release_id = args.get("release_id", app_archive.sha256[:12])
         child = pulumi.ResourceOptions(parent=self)
         bucket = aws.s3.Bucket(f"{name}-bucket", force_destroy=args.get("force_destroy", False), opts=child)
@@ -127,10 +135,14 @@ class _Archive:
         return _Archive(str(path.absolute()), sha256, args.get("key", f"{folder}/{sha256}.tar.gz"))
 
 
-def _find_files(args: ReleaseArgs) -> list[Finding]:
+def _find_mistakes(args: ReleaseArgs) -> list[Finding]:
+    findings = check_values(args, _RULES)
+    findings += check_values(args["app"], _APP_RULES, "app.")
+    findings += check_values(args["runtime"], _RUNTIME_RULES, "runtime.")
     rule, remedy = "there is no such file", "Make it with: expressway build --app <dir> --into <dir>"
     given = {"app.path": args["app"]["path"], "runtime.path": args["runtime"]["path"]}
-    return [Finding(path, value, rule, remedy) for path, value in given.items() if not Path(value).is_file()]
+    findings += [Finding(path, value, rule, remedy) for path, value in given.items() if not Path(value).is_file()]
+    return findings
 
 
 def _protect(

@@ -16,6 +16,7 @@ sys.path.insert(0, str(ROOT))
 import components  # noqa: E402
 import stack  # noqa: E402
 from components._plugin import COMPONENTS, Plugin  # noqa: E402
+from settings.fields import Ruled  # noqa: E402
 from settings.model import Document, Section  # noqa: E402
 
 NOTE = "<!-- Generated from the code by `make docs`. -->\n"
@@ -95,8 +96,7 @@ def _kind(field: FieldInfo) -> str:
     annotation = field.annotation
     if get_origin(annotation) is Literal:
         return ", ".join(map(str, get_args(annotation)))
-    bounds = {kind: getattr(each, kind) for each in field.metadata for kind in ("ge", "le") if hasattr(each, kind)}
-    limits = f", {bounds['ge']} to {bounds.get('le', 'any')}" if "ge" in bounds else ""
+    limits = "".join(f": {each.rule.range}" for each in field.metadata if isinstance(each, Ruled) and each.rule.range)
     names = {bool: "true or false", int: "number", str: "text", Path: "folder"}
     if get_origin(annotation) is dict:
         return "map of text"

@@ -1,4 +1,4 @@
-"""The settings by section, with bounds and defaults. Rules that join several of them are in rules.py."""
+"""The settings by section: types and defaults. Rules about values are components.planning's."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -8,19 +8,7 @@ from pydantic.alias_generators import to_camel
 
 from components import planning
 
-from .fields import (
-    BodySize,
-    DatabaseName,
-    Folder,
-    HttpPath,
-    Image,
-    InstanceClass,
-    InstanceType,
-    NodeType,
-    NodeVersion,
-    PostgresVersion,
-    RedisVersion,
-)
+from .fields import Folder, HttpPath, Image, InstanceType, NodeVersion, PostgresVersion, RedisVersion, Ruled
 
 ENVIRONMENTS: dict[str, dict[str, dict[str, object]]] = {
     "dev": {},
@@ -57,11 +45,11 @@ class NetworkSettings(Section):
 
     cidr: str = "10.20.0.0/16"
     """The VPC's IPv4 range, /16 to /24."""
-    zones: Annotated[int, Field(ge=planning.FEWEST_ZONES, le=planning.MOST_ZONES)] = 2
+    zones: Annotated[int, Ruled(planning.ZONES)] = 2
     """Number of availability zones."""
     subnets: list[SubnetSettings] | None = None
     """Explicit ranges instead of planned ones, one entry for each zone."""
-    nat: Literal["gateway", "none"] = "gateway"
+    nat: Annotated[str, Ruled(planning.NAT)] = "gateway"
     """How app servers call out: through NAT gateways (one; in prod one for each zone), or from public addresses."""
 
 
@@ -72,7 +60,7 @@ class EdgeSettings(Section):
     """EC2 instance type."""
     image: Image = "debian-13"
     """Debian's own AMI, an AMI's id, or a name pattern of your own AMIs."""
-    max_body_size: BodySize = "1m"
+    max_body_size: Annotated[str, Ruled(planning.BODY_SIZE)] = "1m"
     """Largest request body."""
 
 
@@ -81,7 +69,7 @@ class AppSettings(Section):
 
     path: Annotated[Folder, Field(validate_default=True)] = Path("app")
     """The app's folder, relative to this configuration's."""
-    port: Annotated[int, Field(ge=1024, le=65535)] = 3000
+    port: Annotated[int, Ruled(planning.APP_PORT)] = 3000
     """The port that the app listens on; it isn't root."""
     liveness_path: HttpPath = "/healthz"
     """Answers while the process is up."""
@@ -93,11 +81,11 @@ class AppSettings(Section):
     """EC2 instance type; it decides the architecture."""
     image: Image = "debian-13"
     """Debian's own AMI, an AMI's id, or a name pattern of your own AMIs."""
-    min_size: Annotated[int, Field(ge=1)] = 2
+    min_size: Annotated[int, Ruled(planning.FLEET_SIZE)] = 2
     """Fewest machines."""
-    max_size: Annotated[int, Field(ge=1)] = 4
+    max_size: Annotated[int, Ruled(planning.FLEET_SIZE)] = 4
     """Most machines."""
-    target_cpu: Annotated[int, Field(ge=10, le=90)] = 60
+    target_cpu: Annotated[int, Ruled(planning.TARGET_CPU)] = 60
     """Average CPU load, in percent, that scaling aims at."""
     environment: dict[str, str] = {}
     """Plain variables of the app."""
@@ -120,9 +108,9 @@ class CacheSettings(Section):
 
     engine_version: RedisVersion = "7.1"
     """Redis OSS version."""
-    node_type: NodeType = "cache.t4g.micro"
+    node_type: Annotated[str, Ruled(planning.NODE_TYPE)] = "cache.t4g.micro"
     """ElastiCache node type."""
-    replicas: Annotated[int, Field(ge=0, le=5)] = 0
+    replicas: Annotated[int, Ruled(planning.REPLICAS)] = 0
     """Standby nodes; with one or more, ElastiCache fails over by itself. In prod: 1."""
 
 
@@ -131,17 +119,17 @@ class DatabaseSettings(Section):
 
     engine_version: PostgresVersion = "17"
     """PostgreSQL version."""
-    instance_class: InstanceClass = "db.t4g.micro"
+    instance_class: Annotated[str, Ruled(planning.INSTANCE_CLASS)] = "db.t4g.micro"
     """RDS instance class."""
-    storage_gb: Annotated[int, Field(ge=20, le=65536)] = 20
+    storage_gb: Annotated[int, Ruled(planning.STORAGE_GB)] = 20
     """Storage in GiB."""
     multi_az: bool = False
     """A standby in another zone. In prod: true."""
-    backup_days: Annotated[int, Field(ge=1, le=35)] = 1
+    backup_days: Annotated[int, Ruled(planning.BACKUP_DAYS)] = 1
     """Days that backups are kept. In staging and prod: 7."""
     deletion_protection: bool = False
     """Whether RDS refuses to delete it. In prod: true."""
-    name: DatabaseName = "app"
+    name: Annotated[str, Ruled(planning.DATABASE_NAME)] = "app"
     """The database made in it."""
 
 

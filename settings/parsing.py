@@ -9,9 +9,12 @@ from typing import Any, cast, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from components import planning
+from components.planning import HIDDEN, show
+
 from . import rules
 from .model import ENVIRONMENTS, Document, Settings
-from .problems import HIDDEN, Problem, SettingsError, show
+from .problems import Problem, SettingsError
 
 NAMESPACE = "expressway"
 
@@ -20,11 +23,11 @@ _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
 _TYPES = {
     "bool_type": ("it must be true or false", "Write it without quotes."),
     "dict_type": ("it must be a mapping", "Write its keys below it, indented."),
-    "int_from_float": ("it must be a whole number", "Round it."),
-    "int_type": ("it must be a whole number", "Write it in digits, without quotes."),
-    "list_type": ("it must be a list", "Start each entry with a dash."),
+    "int_from_float": (planning.SHAPES[int][0], "Round it."),
+    "int_type": planning.SHAPES[int],
+    "list_type": planning.SHAPES[list],
     "model_type": ("it must be a mapping", "Write its keys below it, indented."),
-    "string_type": ("it must be text", "Put it in quotes."),
+    "string_type": planning.SHAPES[str],
 }
 """Rule and remedy, by pydantic's name for the error."""
 
@@ -111,22 +114,15 @@ def _tags(config: Mapping[str, object], problems: list[Problem]) -> dict[str, st
         rule, remedy = "it must be a mapping with the key tags", "Write the tags below aws:defaultTags: tags:"
         problems.append(Problem("aws:defaultTags", show("aws:defaultTags", given), rule, remedy))
         return {}
-    wrong = {
-        key: value
-        for key, value in cast(dict[str, object], tags).items()
-        if not isinstance(value, str) or len(key) > 128 or len(value) > 256 or key.startswith("aws:")
-    }
-    for key, value in wrong.items():
-        path = f"aws:defaultTags.tags.{key}"
-        rule = "a tag must be text of at most 256 characters, its name at most 128, and not start with aws:"
-        problems.append(Problem(path, show(path, value), rule, "Put it in quotes, or shorten it."))
-    return {key: str(value) for key, value in cast(dict[str, object], tags).items() if key not in wrong}
+    wrong = planning.check_tags("aws:defaultTags.tags", cast(dict[str, object], tags))
+    problems += [Problem.of(each) for each in wrong]
+    return {} if wrong else cast(dict[str, str], tags)
 
 
 def _not_encrypted(path: str) -> Problem:
     rule = "a setting must not be encrypted: its decrypted value would be in the user data of every machine"
     remedy = "Put the value into Secrets Manager, and the secret's name at expressway:app.secrets.<VARIABLE>."
-    return Problem(path, HIDDEN, rule, remedy)
+    return Problem(path, repr(HIDDEN), rule, remedy)
 
 
 def _is_ciphertext(value: object) -> bool:
@@ -203,9 +199,6 @@ def _problem(error: ErrorDetails) -> Problem:
         return Problem(path, value, context["rule"], context["remedy"])
     if kind == "literal_error":
         return Problem(path, value, f"it must be {context['expected']}", "Choose one of them.")
-    if kind in ("greater_than_equal", "less_than_equal"):
-        side, bound = ("least", context["ge"]) if "ge" in context else ("most", context["le"])
-        return Problem(path, value, f"it must be at {side} {bound}", "Choose a number within that bound.")
     rule, remedy = _TYPES.get(kind, (error["msg"], "Correct it."))
     return Problem(path, value, rule, remedy)
 

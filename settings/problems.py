@@ -1,16 +1,9 @@
 """A configuration's mistakes, told so that each can be mended without reading code."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-HIDDEN = "(not shown)"
-"""Stands for a value that may be a secret."""
-
-_SECRET_NAME = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIAL|(?<!PUBLIC)_KEY$|API_?KEY", re.IGNORECASE)
-_SECRET_VALUE = re.compile(
-    r"[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@|-----BEGIN [A-Z ]*PRIVATE KEY|\bAKIA[A-Z0-9]{16}\b"
-)
+from components.planning import Finding
 
 
 @dataclass(frozen=True)
@@ -26,6 +19,12 @@ class Problem:
     remedy: str
     """How to mend it."""
 
+    @staticmethod
+    def of(finding: Finding, outer: str = "") -> "Problem":
+        """A broken rule of the components, at the key that `outer` and the finding's own path make."""
+        found = finding.under(outer)
+        return Problem(found.path, found.shown, found.rule, found.remedy)
+
     def __str__(self) -> str:
         given = f" = {self.value}" if self.value else ""
         return f"{self.path}{given}\n    {self.rule}\n    {self.remedy}"
@@ -39,23 +38,3 @@ class SettingsError(Exception):
         self.problems = tuple(sorted(problems, key=lambda each: each.path))
         count = f"{len(problems)} mistake{'s' if len(problems) > 1 else ''}"
         super().__init__("\n".join([f"{source}: {count}", *(f"  {each}" for each in self.problems)]))
-
-
-def looks_secret(name: str, value: object) -> bool:
-    """Whether a variable's name or value says that it is a secret."""
-    return bool(_SECRET_NAME.search(name)) or (isinstance(value, str) and bool(_SECRET_VALUE.search(value)))
-
-
-def show(path: str, value: object) -> str:
-    """A given value as text for people; nothing that may be or hold a secret."""
-    if looks_secret(path, value):
-        return HIDDEN
-    if isinstance(value, dict):
-        return "a mapping"
-    if isinstance(value, list):
-        return "a list"
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f'"{value}"' if isinstance(value, str) else str(value)

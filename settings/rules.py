@@ -1,13 +1,12 @@
 """Rules that join several settings, or look beyond them: at the app's folder, the region, the stack's name."""
 
-import re
 from collections.abc import Callable, Iterator
 
 import artifact
 from components import planning
 
 from .model import Document
-from .problems import HIDDEN, Problem, looks_secret, show
+from .problems import Problem
 
 ZONES = {
     "ap-northeast-1": 3,
@@ -41,25 +40,7 @@ COMPONENTS = {
 }
 """The stack's components, by the role that their names end in."""
 
-LONGEST_STACK_NAME = min(planning.NAME_LIMITS[kind] - len(f"-{role}") for role, kind in COMPONENTS.items())
-"""Characters. All names in AWS derive from the stack's."""
-
-RESERVED_VARIABLES = frozenset(
-    {
-        "DATABASE_REPLICA_URLS",
-        "DATABASE_URL",
-        "INSTANCE_ID",
-        "NODE_ENV",
-        "NODE_EXTRA_CA_CERTS",
-        "PORT",
-        "REDIS_URL",
-        "RELEASE_ID",
-    }
-)
-"""What the machine itself tells the app."""
-
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SECRET_NAME = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:\S{1,519}|[A-Za-z0-9/_+=.@-]{1,512}")
+_STRICTEST_FIRST = sorted(COMPONENTS.items(), key=lambda each: planning.NAME_LIMITS[each[1]] - len(each[0]))
 
 Sound = Callable[[str], bool]
 """Whether the setting at a path has no mistake of its own, so that rules about it make sense."""
@@ -70,14 +51,15 @@ def check(document: Document, stack: str, region: str | None, sound: Sound) -> I
     yield from _stack_name(stack)
     yield from _network(document, region, sound)
     yield from _app_folder(document, sound)
-    yield from _sizes(document, sound)
-    yield from _environment(document)
-    yield from _secrets(document)
+    yield from _app(document, sound)
 
 
 def _stack_name(stack: str) -> Iterator[Problem]:
-    for finding in planning.check_name(stack, LONGEST_STACK_NAME):
-        yield Problem("the stack's name", show("", stack), finding.rule, "Make a stack with another name.")
+    """The strictest component's rule: they are all named after the stack."""
+    for role, component in _STRICTEST_FIRST:
+        for finding in planning.check_name(component, stack, f"-{role}"):
+            yield Problem("the stack's name", finding.shown, finding.rule, "Make a stack with another name.")
+            return
 
 
 def _network(document: Document, region: str | None, sound: Sound) -> Iterator[Problem]:
@@ -88,19 +70,18 @@ def _network(document: Document, region: str | None, sound: Sound) -> Iterator[P
         findings += planning.check_vpc(network.cidr)
     if network.subnets is not None and sound("network.subnets"):
         findings += planning.check_subnets(network.cidr if sound("network.cidr") else None, subnets)
-    for finding in findings:
-        path = f"expressway:network.{finding.path}"
-        yield Problem(path, show(path, finding.value), finding.rule, finding.remedy)
+    yield from (Problem.of(each, "expressway:network.") for each in findings)
     if region is None:
         return
     has = ZONES.get(region)
     if network.subnets is None and has is not None and sound("network.zones") and network.zones > has:
         rule = f"it must be at most {has}, the zones of {region}"
         yield Problem("expressway:network.zones", str(network.zones), rule, "Lower it, or choose another region.")
+    zone_of_region = planning.matching(rf"{region}[a-z]", f"it must be a zone of {region}", f"Write it like {region}a.")
     for index, subnet in enumerate(subnets):
-        if not re.fullmatch(rf"{re.escape(region)}[a-z]", subnet.zone):
-            path = f"expressway:network.subnets[{index}].zone"
-            yield Problem(path, show(path, subnet.zone), f"it must be a zone of {region}", f"Write it like {region}a.")
+        path = f"subnets[{index}].zone"
+        if not planning.ZONE.check(path, subnet.zone):
+            yield from (Problem.of(each, "expressway:network.") for each in zone_of_region.check(path, subnet.zone))
 
 
 def _app_folder(document: Document, sound: Sound) -> Iterator[Problem]:
@@ -115,41 +96,9 @@ def _app_folder(document: Document, sound: Sound) -> Iterator[Problem]:
             yield Problem("expressway:app.path", folder, rule, problem.remedy)
 
 
-def _sizes(document: Document, sound: Sound) -> Iterator[Problem]:
+def _app(document: Document, sound: Sound) -> Iterator[Problem]:
     app = document.app
-    if sound("app.minSize") and sound("app.maxSize") and app.min_size > app.max_size:
-        rule = f"it must be at most app.maxSize, {app.max_size}"
-        yield Problem("expressway:app.minSize", str(app.min_size), rule, "Lower it, or raise app.maxSize.")
-
-
-def _environment(document: Document) -> Iterator[Problem]:
-    for name, value in document.app.environment.items():
-        path = f"expressway:app.environment.{name}"
-        yield from _variable_name(path, name)
-        if looks_secret(name, value):
-            rule = "a secret must not be plain text, as it would be in the user data of every machine"
-            remedy = f"Put it into Secrets Manager, and its name there at expressway:app.secrets.{name}; or rename it."
-            yield Problem(path, HIDDEN, rule, remedy)
-        elif not value.isprintable():
-            rule = "it must be one line of printable characters"
-            yield Problem(path, HIDDEN, rule, "Encode it, for example as JSON, or keep it in Secrets Manager.")
-
-
-def _secrets(document: Document) -> Iterator[Problem]:
-    for name, secret in document.app.secrets.items():
-        path = f"expressway:app.secrets.{name}"
-        yield from _variable_name(path, name)
-        if not _SECRET_NAME.fullmatch(secret):
-            rule = "it must be the name or ARN of a secret in Secrets Manager, not the secret itself"
-            yield Problem(path, HIDDEN, rule, "Put the value into Secrets Manager, and its name here.")
-        if name in document.app.environment:
-            rule = "a variable must be set once, and app.environment has it too"
-            yield Problem(path, HIDDEN, rule, "Remove one of them.")
-
-
-def _variable_name(path: str, name: str) -> Iterator[Problem]:
-    if not _VARIABLE.fullmatch(name):
-        rule = "a variable's name must be letters, digits and underscores, and not start with a digit"
-        yield Problem(path, "", rule, "Rename it.")
-    if name in RESERVED_VARIABLES:
-        yield Problem(path, "", "the machine itself sets this variable", "Remove it, or use another name.")
+    findings = planning.check_variables(app.environment, app.secrets)
+    if sound("app.minSize") and sound("app.maxSize"):
+        findings += planning.check_sizes(app.min_size, app.max_size)
+    yield from (Problem.of(each, "expressway:app.") for each in findings)

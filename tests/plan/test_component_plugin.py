@@ -134,7 +134,7 @@ def test_what_one_component_hands_on_is_an_argument_of_the_next(
         ("LoadBalancer", edge(targets=output({"ports": 80})), "targets.ports: there is no such argument. Did you mean"),
         ("LoadBalancer", edge(tags={"team": 5}), "tags.team: it must be a string, and is a number"),
         ("Network", {"natPerZone": "yes"}, "natPerZone: it must be true or false, and is a string"),
-        ("Network", {"cidr": "10.0.0.0/8"}, "cidr: '10.0.0.0/8': its prefix must be /16"),
+        ("Network", {"cidr": "10.0.0.0/8"}, 'cidr: "10.0.0.0/8": its prefix must be /16'),
     ],
 )
 def test_an_argument_that_does_not_fit_is_named(

@@ -274,7 +274,7 @@ def test_the_image_is_the_newest_that_fits(
 def test_a_secret_among_the_plain_variables_stops_the_deployment() -> None:
     def program() -> None:
         secret = pulumi.Output.secret("sk_live_1")
-        AppServers("app", {**example_args.app_servers(), "environment": {"STRIPE_KEY": secret}})
+        AppServers("app", {**example_args.app_servers(), "environment": {"STRIPE": secret}})
 
     with pytest.raises(ValueError, match="user data of app would hold a secret value"):
         record(program)

@@ -1,9 +1,13 @@
-"""What follows from a name, a CIDR or an instance type alone: pure rules, shared by the components and the settings."""
+"""The VPC: its address plan, its zones, and how it calls out."""
 
+import contextlib
 import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from .findings import Finding
+from .rule import choice, matching, number
 
 LARGEST_VPC, SMALLEST_VPC = 16, 24
 """Prefix lengths. AWS takes /16 to /28; below /24 the sixteen planned subnets would be smaller than AWS's /28."""
@@ -14,32 +18,17 @@ LARGEST_SUBNET, SMALLEST_SUBNET = 16, 28
 FEWEST_ZONES, MOST_ZONES = 2, 3
 """RDS wants subnets in two zones at least; a fourth zone adds cost and no availability worth it."""
 
-NAME_LIMITS = {
-    "AppServers": 64 - len("-role-1234567"),  # IAM role
-    "Cache": 40 - len("-redis-1234567"),  # ElastiCache replication group
-    "Database": 63 - len("-instance-1234567"),  # RDS identifier
-    "LoadBalancer": 64 - len("-role-1234567"),  # IAM role
-    "Network": 128,  # only tags carry it
-    "Release": 63 - len("-bucket-1234567"),  # S3 bucket
-}
-"""Most characters in a component's name: AWS's limit for its tightest derived name, less role and random suffix."""
+ZONES = number(FEWEST_ZONES, MOST_ZONES)
+"""How many availability zones."""
 
-_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-_CIDR = re.compile(r"[0-9.]+/[0-9]+")  # Python would also take a netmask, or no prefix at all
-_INSTANCE_TYPE = re.compile(
-    r"([a-z]+(?:-[a-z0-9]+)?)(\d+)([a-z]*)(?:-[a-z0-9]+)?\.(nano|micro|small|medium|large|\d*xlarge|metal(?:-\d+xl)?)"
+ZONE = matching(
+    r"[a-z]{2}(-[a-z]+)+-\d+[a-z]?(-[a-z]+-\d+[a-z])?", "it must be an availability zone", "Write it like us-east-1a."
 )
 
+NAT = choice(("gateway", "none"))
+"""How private subnets call out."""
 
-@dataclass(frozen=True)
-class Finding:
-    """One value that breaks a rule."""
-
-    path: str
-    """Of the property, such as `subnets[0].public`."""
-    value: object
-    rule: str
-    remedy: str
+_CIDR = re.compile(r"[0-9.]+/[0-9]+")  # Python would also take a netmask, or no prefix at all
 
 
 @dataclass(frozen=True)
@@ -49,30 +38,6 @@ class Subnet:
     zone: str
     public: str
     private: str
-
-
-def architecture(instance_type: str) -> str | None:
-    """`arm64` or `x86_64`, told from the type's name; None when it isn't formed like an EC2 instance type.
-
-    Graviton types carry a `g` among the letters after the generation number (t4g, c7gn); the first ones were called a1.
-    https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-type-names.html
-    """
-    match = _INSTANCE_TYPE.fullmatch(instance_type)
-    if match is None:
-        return None
-    family, _, attributes, _ = match.groups()
-    return "arm64" if family == "a" or "g" in attributes else "x86_64"
-
-
-def check_name(name: str, limit: int) -> list[Finding]:
-    """AWS names derive from a component's name, so it must suit the strictest of them."""
-    if not _NAME.fullmatch(name):
-        rule = "it must be lower-case letters, digits and single hyphens, and start with a letter"
-        return [Finding("name", name, rule, "Names in AWS derive from it: rename it.")]
-    if len(name) > limit:
-        rule = f"it must be at most {limit} characters, and has {len(name)}"
-        return [Finding("name", name, rule, "AWS limits the names that derive from it: shorten it.")]
-    return []
 
 
 def plan_subnets(cidr: str, zones: Sequence[str]) -> list[Subnet]:
@@ -85,7 +50,7 @@ def plan_subnets(cidr: str, zones: Sequence[str]) -> list[Subnet]:
     return [Subnet(zone, str(blocks[place]), str(blocks[8 + place])) for zone in zones for place in (_place(zone),)]
 
 
-def check_vpc(cidr: str) -> list[Finding]:
+def check_vpc(cidr: object) -> list[Finding]:
     """What is wrong with a VPC's CIDR."""
     return _check_cidr("cidr", cidr, LARGEST_VPC, SMALLEST_VPC)[1]
 
@@ -100,6 +65,7 @@ def check_subnets(cidr: str | None, subnets: Sequence[Subnet]) -> list[Finding]:
     zones: dict[str, int] = {}
     taken: list[tuple[str, ipaddress.IPv4Network]] = []
     for index, subnet in enumerate(subnets):
+        findings += ZONE.check(f"subnets[{index}].zone", subnet.zone)
         if subnet.zone in zones:
             rule = f"each zone must appear once, and subnets[{zones[subnet.zone]}] has it already"
             findings.append(Finding(f"subnets[{index}].zone", subnet.zone, rule, "Name another zone."))
@@ -110,7 +76,7 @@ def check_subnets(cidr: str | None, subnets: Sequence[Subnet]) -> list[Finding]:
             if network is None:
                 continue
             if vpc is not None and not network.subnet_of(vpc):
-                rule = f"it must lie within network.cidr, {vpc}"
+                rule = f"it must lie within cidr, {vpc}"
                 findings.append(Finding(path, text, rule, f"Choose a part of {vpc}."))
             findings += [
                 Finding(path, text, f"it must not overlap {other}, {range_}", "Choose ranges apart from each other.")
@@ -129,13 +95,13 @@ def _place(zone: str) -> int:
 
 
 def _check_cidr(
-    path: str, text: str, largest: int, smallest: int
+    path: str, text: object, largest: int, smallest: int
 ) -> tuple[ipaddress.IPv4Network | None, list[Finding]]:
-    try:
-        interface = ipaddress.IPv4Interface(text)
-    except ValueError:
-        interface = None
-    if interface is None or not _CIDR.fullmatch(text):
+    interface = None
+    if isinstance(text, str) and _CIDR.fullmatch(text):
+        with contextlib.suppress(ValueError):
+            interface = ipaddress.IPv4Interface(text)
+    if interface is None:
         return None, [Finding(path, text, "it must be an IPv4 CIDR", "Write it like 10.20.0.0/16.")]
     network = interface.network
     if interface.ip != network.network_address:

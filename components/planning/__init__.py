@@ -1,0 +1,117 @@
+"""Every rule about a value, once: pure, for the components, the plugin and the settings alike.
+
+A rule is a `Rule` with `check(path, value)`, or a function `check_...`; both give findings. Paths are those of the
+components' properties; whoever reads values elsewhere puts its own prefix before them.
+"""
+
+from .addresses import (
+    FEWEST_ZONES,
+    LARGEST_SUBNET,
+    LARGEST_VPC,
+    MOST_ZONES,
+    NAT,
+    SMALLEST_SUBNET,
+    SMALLEST_VPC,
+    ZONE,
+    ZONES,
+    Subnet,
+    check_subnets,
+    check_vpc,
+    plan_subnets,
+)
+from .data import (
+    BACKUP_DAYS,
+    DATABASE_NAME,
+    INSTANCE_CLASS,
+    NODE_TYPE,
+    POSTGRES_VERSION,
+    REDIS_VERSION,
+    REPLICAS,
+    STORAGE_GB,
+)
+from .findings import HIDDEN, UNKNOWN, Finding, looks_secret, show
+from .machines import (
+    FLEET_SIZE,
+    IMAGE,
+    INSTANCE_TYPE,
+    TARGET_CPU,
+    VOLUME_SIZE,
+    architecture,
+    check_sizes,
+    check_tags,
+)
+from .names import NAME_LIMITS, RESERVED_PREFIXES, check_name
+from .releases import OLD_VERSIONS_DAYS, RELEASE_ID, SHA256, key_in
+from .rule import SHAPES, Each, Rule, choice, either, matching, number
+from .traffic import APP_PORT, BODY_SIZE, HOST, HOSTS, HTTP_PATH, PORT
+from .variables import (
+    RESERVED_VARIABLES,
+    SECRET_NAME,
+    VARIABLE,
+    check_plain_value,
+    check_secret_name,
+    check_variables,
+)
+
+__all__ = [
+    "APP_PORT",
+    "BACKUP_DAYS",
+    "BODY_SIZE",
+    "DATABASE_NAME",
+    "FEWEST_ZONES",
+    "FLEET_SIZE",
+    "HIDDEN",
+    "HOST",
+    "HOSTS",
+    "HTTP_PATH",
+    "IMAGE",
+    "INSTANCE_CLASS",
+    "INSTANCE_TYPE",
+    "LARGEST_SUBNET",
+    "LARGEST_VPC",
+    "MOST_ZONES",
+    "NAME_LIMITS",
+    "NAT",
+    "NODE_TYPE",
+    "OLD_VERSIONS_DAYS",
+    "PORT",
+    "POSTGRES_VERSION",
+    "REDIS_VERSION",
+    "RELEASE_ID",
+    "REPLICAS",
+    "RESERVED_PREFIXES",
+    "RESERVED_VARIABLES",
+    "SECRET_NAME",
+    "SHA256",
+    "SHAPES",
+    "SMALLEST_SUBNET",
+    "SMALLEST_VPC",
+    "STORAGE_GB",
+    "TARGET_CPU",
+    "UNKNOWN",
+    "VARIABLE",
+    "VOLUME_SIZE",
+    "ZONE",
+    "ZONES",
+    "Each",
+    "Finding",
+    "Rule",
+    "Subnet",
+    "architecture",
+    "check_name",
+    "check_plain_value",
+    "check_secret_name",
+    "check_sizes",
+    "check_subnets",
+    "check_tags",
+    "check_variables",
+    "check_vpc",
+    "choice",
+    "either",
+    "key_in",
+    "looks_secret",
+    "matching",
+    "number",
+    "plan_subnets",
+    "show",
+]

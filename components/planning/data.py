@@ -1,0 +1,50 @@
+"""Cache and database: versions, classes and sizes that AWS has."""
+
+from .rule import Rule, choice, either, matching, number
+
+REDIS_VERSIONS = ("6.2", "7.0", "7.1")
+"""Redis OSS versions on ElastiCache that are in standard support.
+https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/engine-versions.html"""
+
+POSTGRES_VERSIONS = ("13", "14", "15", "16", "17", "18")
+"""PostgreSQL's major versions on RDS.
+https://docs.aws.amazon.com/AmazonRDS/latest/PostgreSQLReleaseNotes/postgresql-release-calendar.html"""
+
+REDIS_VERSION = choice(REDIS_VERSIONS, "it must be a Redis version that ElastiCache has")
+
+NODE_TYPE = matching(
+    r"cache\.[a-z0-9]+\.[a-z0-9]+", "it must be an ElastiCache node type", "Write it like cache.t4g.micro."
+)
+
+REPLICAS = number(0, 5)
+"""Standby nodes that a replication group of one shard takes."""
+
+
+def _is_postgres_version(value: str) -> bool:
+    major, dot, minor = value.partition(".")
+    return major in POSTGRES_VERSIONS and (not dot or minor.isdecimal())
+
+
+POSTGRES_VERSION = Rule(
+    str,
+    _is_postgres_version,
+    "it must be a PostgreSQL version that RDS has",
+    f"Choose {either(POSTGRES_VERSIONS)}, or a minor version of one, like 17.6.",
+    f"{POSTGRES_VERSIONS[0]} to {POSTGRES_VERSIONS[-1]}",
+)
+
+INSTANCE_CLASS = matching(
+    r"db\.[a-z0-9-]+\.[a-z0-9]+", "it must be an RDS instance class", "Write it like db.t4g.micro."
+)
+
+STORAGE_GB = number(20, 65536)
+"""GiB of gp3. https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Storage.html"""
+
+BACKUP_DAYS = number(1, 35)
+"""RDS would also take 0, which is no backup, and no point in time to go back to."""
+
+DATABASE_NAME = matching(
+    r"(?!(?:rdsadmin|postgres|template[01])$)[a-z][a-z0-9_]{0,62}",
+    "it must be a free PostgreSQL name of at most 63 lower-case letters, digits and underscores",
+    "Start it with a letter, as in app.",
+)

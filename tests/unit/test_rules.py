@@ -1,0 +1,256 @@
+"""One rule, one place: whoever gives a bad value, to whatever reads it, is told the same."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import example_args
+import pulumi
+import pytest
+from pulumi.provider.experimental.analyzer import Analyzer, PropertyDefinition, PropertyType
+from recording import record
+
+import settings
+from components import planning
+from components._plugin import COMPONENTS, Plugin
+
+pytestmark = pytest.mark.usefixtures("user_data")
+
+ROOT = Path(__file__).resolve().parents[2]
+CLASSES: dict[str, Callable[..., pulumi.ComponentResource]] = {each.__name__: each for each in COMPONENTS}
+MAPS = {"environment", "secrets", "tags"}
+"""Arguments whose keys are their users' own."""
+
+LONG = "x" * 257
+
+CASES: list[tuple[str, str, Any, str]] = [
+    # component, its property, a bad value, the setting of the same value (empty where there is none)
+    ("LoadBalancer", "maxBodySize", "1m; } evil {", "edge.maxBodySize"),
+    ("LoadBalancer", "instanceType", "t3", "edge.instanceType"),
+    ("LoadBalancer", "image", "ami-xyz", "edge.image"),
+    ("LoadBalancer", "volumeSize", 4, ""),
+    ("LoadBalancer", "targets.port", 0, ""),
+    ("LoadBalancer", "targets.readinessPath", "x y;", ""),
+    ("LoadBalancer", "tags.aws:team", "web", ""),
+    ("AppServers", "instanceType", "small", "app.instanceType"),
+    ("AppServers", "image", "a", "app.image"),
+    ("AppServers", "volumeSize", 20000, ""),
+    ("AppServers", "port", 0, "app.port"),
+    ("AppServers", "port", 80, "app.port"),
+    ("AppServers", "port", 65536, "app.port"),
+    ("AppServers", "livenessPath", "healthz", "app.livenessPath"),
+    ("AppServers", "readinessPath", "x y;", "app.readinessPath"),
+    ("AppServers", "readinessPath", "/$host", "app.readinessPath"),
+    ("AppServers", "targetCpu", 500, "app.targetCpu"),
+    ("AppServers", "minSize", 0, "app.minSize"),
+    ("AppServers", "minSize", 5, "app.minSize"),
+    ("AppServers", "maxSize", -1, "app.maxSize"),
+    ("AppServers", "environment.PORT", "1", "app.environment.PORT"),
+    ("AppServers", "environment.PM2_HOME", "/tmp", "app.environment.PM2_HOME"),
+    ("AppServers", "environment.LOG-LEVEL", "info", "app.environment.LOG-LEVEL"),
+    ("AppServers", "environment.LINES", "a\nb", "app.environment.LINES"),
+    ("AppServers", "environment.DB_PASSWORD", "hunter2", "app.environment.DB_PASSWORD"),
+    ("AppServers", "environment.MONGO", "mongodb://me:hunter2@db.example", "app.environment.MONGO"),
+    ("AppServers", "secrets.RELEASE_ID", "shop/id", "app.secrets.RELEASE_ID"),
+    ("AppServers", "secrets.STRIPE", "hunter2 is not a name!", "app.secrets.STRIPE"),
+    ("AppServers", "tags.team", LONG, ""),
+    ("AppServers", "database.host", "db.example/evil?x=", ""),
+    ("AppServers", "database.port", 0, ""),
+    ("AppServers", "database.replicaHosts", ["db-1.example", "db-2 example"], ""),
+    ("AppServers", "cache.host", "cache.example:6379", ""),
+    ("AppServers", "cache.port", 70000, ""),
+    ("Cache", "engineVersion", "8.0", "cache.engineVersion"),
+    ("Cache", "nodeType", "t4g.micro", "cache.nodeType"),
+    ("Cache", "replicas", -1, "cache.replicas"),
+    ("Cache", "replicas", 6, "cache.replicas"),
+    ("Database", "engineVersion", "9.6", "database.engineVersion"),
+    ("Database", "engineVersion", "17.x", "database.engineVersion"),
+    ("Database", "instanceClass", "t4g.micro", "database.instanceClass"),
+    ("Database", "storageGb", 5, "database.storageGb"),
+    ("Database", "backupDays", 0, "database.backupDays"),
+    ("Database", "backupDays", 36, "database.backupDays"),
+    ("Database", "databaseName", "postgres", "database.name"),
+    ("Database", "databaseName", "My-App", "database.name"),
+    ("Network", "cidr", "10.20.3.0/16", "network.cidr"),
+    ("Network", "cidr", "10.20.0.0/28", "network.cidr"),
+    ("Network", "cidr", "10.20.0.0/255.255.0.0", "network.cidr"),
+    ("Network", "zones", 1, "network.zones"),
+    ("Network", "zones", 4, "network.zones"),
+    ("Network", "nat", "instance", "network.nat"),
+    ("Network", "subnets[0].zone", "first", "network.subnets[0].zone"),
+    ("Network", "subnets[0].public", "10.99.0.0/24", "network.subnets[0].public"),
+    ("Network", "subnets[0].private", "10.20.2.0/30", "network.subnets[0].private"),
+    ("Release", "releaseId", "../../etc", ""),
+    ("Release", "oldVersionsDays", 0, ""),
+    ("Release", "app.key", "elsewhere/app.tar.gz", ""),
+    ("Release", "app.sha256", "not a hash", ""),
+    ("Release", "app.path", "nowhere.tar.gz", ""),
+    ("Release", "runtime.key", "releases/node.tar.gz", ""),
+    ("Release", "runtime.sha256", "5E88", ""),
+    ("Release", "runtime.path", "nowhere.tar.gz", ""),
+]
+
+FREE = {
+    # Names, ids and ARNs of what is in AWS already: only AWS knows whether they are right.
+    *("vpcId", "subnetIds", "bucket", "bucketArn", "securityGroupId", "secretArn", "groupName", "groupArn"),
+    *("parameterName", "parameterArn", "runtimeKey", "runtimeSha256"),
+    "name",  # a database's; a URL takes any, escaped
+    "nodeVersion",  # nothing reads it
+}
+"""Properties without a rule."""
+
+
+def base_arguments(kind: str, folder: Path) -> dict[str, Any]:
+    """Good arguments, as a program in Python gives them."""
+    given: dict[str, Any] = {
+        "AppServers": example_args.app_servers(),
+        "Cache": example_args.cache(),
+        "Database": example_args.database(),
+        "LoadBalancer": example_args.load_balancer(),
+        "Network": {},
+        "Release": example_args.release(folder),
+    }
+    return given[kind]
+
+
+def placed(path: str, value: Any, into: dict[str, Any], spell: Callable[[str], str]) -> dict[str, Any]:
+    """`into` with `value` at `path`, whose parts are spelled as the reader has them."""
+    name, _, rest = path.partition(".")
+    if name.endswith("]"):
+        subnets = [
+            {"zone": "us-east-1a", "public": "10.20.0.0/24", "private": "10.20.1.0/24"},
+            {"zone": "us-east-1b", "public": "10.20.2.0/24", "private": "10.20.3.0/24"},
+        ]
+        return {**into, spell(name.partition("[")[0]): [{**subnets[0], rest: value}, subnets[1]]}
+    if not rest:
+        return {**into, spell(name): value}
+    inner = (lambda key: key) if name in MAPS else spell
+    return {**into, spell(name): placed(rest, value, into.get(spell(name), {}), inner)}
+
+
+def snake(name: str) -> str:
+    """A property's name in Python."""
+    return re.sub(r"[A-Z]", lambda found: f"_{found[0].lower()}", name)
+
+
+def said_by(make: Callable[[], object]) -> dict[str, str]:
+    """What is told of each property: value, rule and remedy."""
+    with pytest.raises(pulumi.InputPropertiesError) as refusal:
+        record(make)
+    assert refusal.value.errors is not None
+    said = {each["property_path"]: each["reason"] for each in refusal.value.errors}
+    for path, reason in said.items():
+        assert f"{path}: {reason}" in str(refusal.value), "a plugin's host hands on only the message"
+    return said
+
+
+def said_by_component(kind: str, arguments: dict[str, Any], name: str = "mine") -> dict[str, str]:
+    return said_by(lambda: CLASSES[kind](name, arguments))
+
+
+def said_by_plugin(kind: str, arguments: dict[str, Any]) -> dict[str, str]:
+    host = Plugin(COMPONENTS, "1.0.0")
+    return said_by(lambda: host.construct("mine", f"expressway:index:{kind}", arguments))
+
+
+def said_by_settings(path: str, value: Any) -> dict[str, str]:
+    section, _, rest = path.partition(".")
+    config: dict[str, object] = {"aws:region": "us-east-1", f"expressway:{section}": placed(rest, value, {}, str)}
+    with pytest.raises(settings.SettingsError) as refusal:
+        settings.parse(config, stack="dev", base=ROOT, source="test")
+    return {each.path: f"{each.value}: {each.rule}. {each.remedy}" for each in refusal.value.problems}
+
+
+@pytest.mark.parametrize(("kind", "path", "value", "setting"), CASES)
+def test_component_plugin_and_settings_say_the_same_of_a_bad_value(
+    kind: str, path: str, value: Any, setting: str, tmp_path: Path
+) -> None:
+    base = base_arguments(kind, tmp_path)
+    direct = said_by_component(kind, placed(path, value, base, snake))
+    where = f"{path}[1]" if isinstance(value, list) else path
+    assert list(direct) == [where], "one mistake, one finding, under the property's own name"
+    assert "hunter2" not in direct[where], "it may be a secret"
+    assert said_by_plugin(kind, placed(path, value, example_args.camel(base), str)) == direct
+    if setting:
+        assert said_by_settings(setting, value) == {f"expressway:{setting}": direct[where]}
+
+
+def test_every_argument_has_a_rule_or_is_known_to_have_none() -> None:
+    analyzed = Analyzer("expressway").analyze(list(COMPONENTS))
+    held = {f"{kind}.{path.replace('[0]', '')}" for kind, path, *_ in CASES}
+
+    def without_rule(properties: Mapping[str, PropertyDefinition], outer: str) -> Iterator[str]:
+        for name, each in properties.items():
+            path = f"{outer}.{name}"
+            ref = each.ref or (each.items.ref if each.items else None)
+            if ref:
+                yield from without_rule(analyzed["type_definitions"][ref.rpartition(":")[2]].properties, path)
+            elif name in FREE or each.type == PropertyType.BOOLEAN:
+                continue
+            elif not any(one == path or one.startswith(f"{path}.") for one in held):
+                yield path
+
+    definitions = analyzed["component_definitions"]
+    found = [path for kind, each in definitions.items() for path in without_rule(each.inputs, kind)]
+    assert not found, "these reach AWS, Nginx or a URL as they are: give each a rule and a case"
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "value"),
+    [
+        ("LoadBalancer", "targets.port", 0),
+        ("LoadBalancer", "targets.readinessPath", "x y;"),
+        ("AppServers", "environment.LINES", "a\nb"),
+        ("AppServers", "environment.MONGO", "mongodb://me:hunter2@db.example"),
+        ("AppServers", "secrets.STRIPE", "hunter2 is not a name!"),
+        ("AppServers", "database.host", "db.example/evil?x="),
+        ("AppServers", "database.port", 0),
+        ("AppServers", "database.replicaHosts", ["db-2 example"]),
+        ("AppServers", "cache.host", "cache.example:6379"),
+        ("AppServers", "cache.port", 70000),
+    ],
+)
+def test_a_bad_value_that_another_resource_gives_is_refused_once_it_is_known(
+    kind: str, path: str, value: Any, tmp_path: Path
+) -> None:
+    base = base_arguments(kind, tmp_path)
+    plain = said_by_component(kind, placed(path, value, base, snake))
+    given = said_by(lambda: CLASSES[kind]("mine", placed(path, pulumi.Output.from_input(value), base, snake)))
+    assert given == plain
+
+
+def test_all_that_is_wrong_is_told_at_once() -> None:
+    arguments = {**example_args.app_servers(), "port": 0, "min_size": 0, "target_cpu": 500, "volume_size": 1}
+    assert set(said_by_component("AppServers", arguments)) == {"port", "minSize", "targetCpu", "volumeSize"}
+
+
+@pytest.mark.parametrize("value", ["3000", 3000.0, True, None, [3000]])
+def test_a_value_of_another_type_is_refused_and_not_compared(value: Any) -> None:
+    (finding,) = planning.APP_PORT.check("port", value)
+    assert finding.rule == "it must be a whole number"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        *(("Release", name) for name in ("aws", "aws-shop", "awsome", "ssm", "ssm1", "sthree-shop", "amzn-s3-demo-a")),
+        *((kind, name) for kind in ("AppServers", "Cache", "Database", "LoadBalancer") for name in ("sg", "sg-shop")),
+    ],
+)
+def test_a_name_that_aws_keeps_for_itself_is_refused_of_components_and_stacks(
+    kind: str, name: str, tmp_path: Path
+) -> None:
+    said = said_by_component(kind, base_arguments(kind, tmp_path), name)
+    assert list(said) == ["name"]
+    assert "it must not begin with" in said["name"]
+    with pytest.raises(settings.SettingsError, match="must not begin with") as refusal:
+        settings.parse({"aws:region": "us-east-1"}, stack=name, base=ROOT, source="test")
+    assert [each.path for each in refusal.value.problems] == ["the stack's name"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("Release", "sg-shop"), ("Cache", "aws"), ("Network", "ssm"), ("Cache", "sgs")]
+)
+def test_a_name_that_none_of_its_own_resources_minds_is_taken(kind: str, name: str, tmp_path: Path) -> None:
+    record(lambda: CLASSES[kind](name, base_arguments(kind, tmp_path)))
