@@ -11,8 +11,8 @@ from moto.elasticache import models, responses
 from lab.api.ec2 import private_interface
 from lab.api.patching import add, around
 
-VERSIONS = ("6.0", "6.2", "7.0", "7.1")
-"""Versions of Redis OSS; the lab's machine runs what Debian has."""
+VERSIONS = {"redis": ("6.0", "6.2", "7.0", "7.1"), "valkey": ("7.2", "8.0", "8.1")}
+"""By engine; the lab's machine runs what Debian has."""
 
 
 class UnknownVersionError(ServiceException):
@@ -111,12 +111,12 @@ def _backends() -> list[Any]:
 
 
 def _create(original: Any, group: Any, *args: Any, **kwargs: Any) -> None:
-    version = kwargs.get("engine_version")
-    if version is not None and version not in VERSIONS:
-        raise UnknownVersionError(f"Cannot find version {version} for redis")
+    version, engine = kwargs.get("engine_version"), kwargs.get("engine") or "redis"
+    if version is not None and version not in VERSIONS.get(engine, ()):
+        raise UnknownVersionError(f"Cannot find version {version} for {engine}")
     original(group, *args, **kwargs)
     group.status = "creating"
-    group.engine_version = version or VERSIONS[-1]
+    group.engine_version = version or VERSIONS[engine][-1]
     group.auto_minor_version_upgrade = kwargs.get("auto_minor_version_upgrade") in (None, True, "true")
     # Kept for the machine; no shape of the API has it, so no answer shows it.
     group.auth_token = kwargs.get("auth_token")

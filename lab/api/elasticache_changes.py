@@ -63,7 +63,7 @@ def _modify(original: Any, response: Any) -> Any:
         raise InvalidParameterValueException("Invalid AuthToken provided.")
     if parameters:
         parameter_group(response)
-    group.engine_version = version or group.engine_version
+    group.engine, group.engine_version = asked("Engine") or group.engine, version or group.engine_version
     group.transit_encryption_enabled = group.transit_encryption_enabled if encrypted is None else encrypted
     group.cache_parameter_group_name = parameters or group.cache_parameter_group_name
     if token:
@@ -76,8 +76,10 @@ def _modify(original: Any, response: Any) -> Any:
 
 
 def _check_version(group: Any, engine: str, version: str) -> None:
-    if engine != "redis" or version not in VERSIONS:
+    if version not in VERSIONS.get(engine, ()):
         raise UnknownVersionError(f"Cannot find version {version} for {engine}")
+    if engine != group.engine and engine != "valkey":
+        raise InvalidParameterCombinationException(f"Cannot modify {group.engine} to {engine}.")
     if _number(version) < _number(group.engine_version):
         raise InvalidParameterCombinationException(
             f"Cannot downgrade {group.replication_group_id} from {group.engine_version} to {version}: "

@@ -1,5 +1,9 @@
 """What can go wrong between a program and the lab's API, named so that the reader finds the place."""
 
+from collections.abc import Sequence
+
+from typing_extensions import override
+
 
 class ProviderError(Exception):
     """Something the program asks for can't be had."""
@@ -18,6 +22,24 @@ class InputError(ProviderError):
     def __init__(self, message: str, input_name: str = "") -> None:
         super().__init__(message)
         self.input = input_name
+
+    @property
+    def each(self) -> tuple["InputError", ...]:
+        """What is wrong, one by one."""
+        return (self,)
+
+
+class InvalidInputsError(InputError):
+    """Several inputs are wrong."""
+
+    def __init__(self, errors: Sequence[InputError]) -> None:
+        super().__init__("; ".join(str(error) for error in errors), errors[0].input)
+        self._errors = tuple(errors)
+
+    @property
+    @override
+    def each(self) -> tuple[InputError, ...]:
+        return self._errors
 
 
 class ResourceError(ProviderError):

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lab.aws import Aws
-from lab.provider.errors import InputError
+from lab.provider import validation
+from lab.provider.errors import InputError, InvalidInputsError
 from lab.provider.values import UNKNOWN, has_secret, plain, secret
 
 Properties = dict[str, Any]
@@ -79,6 +80,10 @@ class Resource(ABC):
     """Outputs that are secret by nature, whatever the program says."""
     replaces_on: ClassVar[Mapping[str, str]] = {}
     """Inputs that AWS can't change in place, and where that is said."""
+    computed: ClassVar[Collection[str]] = ()
+    """Inputs that AWS fills in: one that is absent means "as it is", also when it was given before."""
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    """What absent inputs mean otherwise, where that is a value."""
     volatile: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """Outputs that an update changes, so that a preview has them unknown -> the inputs that do it, or none for any."""
     deletes_first: ClassVar[bool] = False
@@ -98,21 +103,27 @@ class Resource(ABC):
         suffix: str,
         old: Mapping[str, Any] | None = None,
     ) -> Properties:
-        """The inputs, completed: automatic name and all tags. An unknown or a missing one is an error.
+        """The inputs, completed: automatic name and all tags. An unknown or a missing one, or one that AWS or its
+        provider would refuse, is an error; all of them are told at once.
 
         An automatic name stays what it is in `old`, the inputs that the resource has.
         """
         given = {key: value for key, value in given.items() if value is not None}
-        for key in given:
-            if key not in self.inputs:
-                raise InputError(f"the lab does not know the input {key}{_nearest(key, self.inputs)}", key)
+        wrong = [
+            InputError(f"the lab does not know the input {key}{_nearest(key, self.inputs)}", key)
+            for key in given
+            if key not in self.inputs
+        ]
         if missing := [key for key in self.required if key not in given]:
-            raise InputError(f"missing {', '.join(missing)}", missing[0])
+            wrong.append(InputError(f"missing {', '.join(missing)}", missing[0]))
         if self.autoname and self.autoname.input not in given:
             key = self.autoname.input
             given[DEFAULTS] = [key]
             was_automatic = old is not None and key in old.get(DEFAULTS, ())
             given[key] = old[key] if old is not None and was_automatic else self.autoname.name(name, suffix)
+        wrong += validation.findings(self.pulumi_type, given)
+        if wrong:
+            raise wrong[0] if len(wrong) == 1 else InvalidInputsError(wrong)
         if self.tagged:
             own = given.get("tags", {})
             if own == UNKNOWN:
@@ -121,6 +132,21 @@ class Resource(ABC):
                 merged = {**default_tags, **plain(own)}
                 given["tagsAll"] = secret(merged) if has_secret(own) else merged
         return given
+
+    def kept(self, inputs: Properties, state: Properties) -> Properties:
+        """What `inputs` leave as it is in `state`."""
+        return {key: state[key] for key in self.computed if inputs.get(key) is None and state.get(key) is not None}
+
+    def meant(self, inputs: Properties, state: Properties) -> Properties:
+        """The inputs, and what the absent ones mean to a resource in `state`: what a diff has to compare.
+
+        Source: terraform-plugin-sdk helper/schema, Optional with Computed, and Optional with Default.
+        """
+        return {**self.defaults, **self.kept(inputs, state), **inputs}
+
+    def refusal(self, old: Properties, new: Properties) -> InputError | None:
+        """Why the AWS provider refuses a change in a preview already, if it does."""
+        return None
 
     def replacing(self, old: Properties, new: Properties) -> Collection[str]:
         """Inputs whose change can't be made in place. Most types don't have to look at the values."""

@@ -127,8 +127,8 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         try:
             inputs = kind.check(_name(request.urn), MessageToDict(request.news), self._default_tags, suffix, old)
         except InputError as error:
-            failure = protocol.CheckFailure(property=error.input, reason=str(error))
-            return protocol.CheckResponse(failures=[failure])
+            failures = [protocol.CheckFailure(property=each.input, reason=str(each)) for each in error.each]
+            return protocol.CheckResponse(failures=failures)
         return protocol.CheckResponse(inputs=_struct(inputs))
 
     @override
@@ -136,8 +136,11 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     def Diff(self, request: Any, context: grpc.ServicerContext) -> Any:
         """What an update would change, and what can't be changed."""
         kind = _kind(request.urn)
-        old, new = (plain(MessageToDict(inputs)) for inputs in (request.old_inputs, request.news))
-        changes = compare(old, new, kind.replacing(old, new), request.ignoreChanges)
+        state, old, new = (plain(MessageToDict(each)) for each in (request.olds, request.old_inputs, request.news))
+        before, after = kind.meant(old, state), kind.meant(new, state)
+        if refusal := kind.refusal(before, after):
+            raise refusal
+        changes = compare(before, after, kind.replacing(before, after), request.ignoreChanges)
         return protocol.DiffResponse(
             changes=protocol.DiffResponse.DIFF_SOME if changes else protocol.DiffResponse.DIFF_NONE,
             replaces=sorted({change.input for change in changes if change.replaces}),
@@ -177,8 +180,10 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             return protocol.ReadResponse()
         known = MessageToDict(request.inputs) if request.HasField("inputs") else None
         inputs = kind.settle(found.inputs, known or None, self._default_tags)
+        kept = kind.kept(inputs, state | found.inputs)
+        as_it_is = {key: value for key, value in kept.items() if key in state}
         return protocol.ReadResponse(
-            id=found.id, inputs=_struct(inputs), properties=_struct(kind.state(inputs, found.outputs))
+            id=found.id, inputs=_struct(inputs), properties=_struct(kind.state(inputs, as_it_is | found.outputs))
         )
 
     @override
@@ -186,14 +191,17 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     def Update(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Change a resource in place."""
         kind = _kind(request.urn)
-        old, old_inputs, new = map(MessageToDict, (request.olds, request.old_inputs, request.news))
+        old, old_inputs, given = map(MessageToDict, (request.olds, request.old_inputs, request.news))
+        new = given | kind.kept(given, old)
         outputs = {key: value for key, value in old.items() if key not in old_inputs and key not in new}
         if request.preview:
-            changed = {change.input for change in compare(plain(old_inputs), plain(new), ())}
+            state = plain(old)
+            before, after = kind.meant(plain(old_inputs), state), kind.meant(plain(given), state)
+            changed = {change.input for change in compare(before, after, ())}
             outputs |= {
                 name: UNKNOWN
                 for name, causes in kind.volatile.items()
-                if name not in new and (not causes or changed.intersection(causes))
+                if name not in given and (not causes or changed.intersection(causes))
             }
         else:
             outputs |= kind.update(self._aws, request.id, plain(old), arguments(new))

@@ -24,7 +24,7 @@ Spec = Mapping[str, "str | tuple[str, Spec] | tuple[str, Callable[[Any], Any]]"]
 def plain(value: Any) -> Any:
     """Without secret marks, and with whole numbers as integers: on the wire every number is a float."""
     if isinstance(value, dict):
-        if _is_secret(value):
+        if is_secret(value):
             return plain(value["value"])
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -50,7 +50,7 @@ def _assets(value: Any) -> Any:
 def has_secret(value: Any) -> bool:
     """Whether a secret is anywhere in it."""
     if isinstance(value, dict):
-        return _is_secret(value) or any(has_secret(item) for item in value.values())
+        return is_secret(value) or any(has_secret(item) for item in value.values())
     return isinstance(value, list) and any(has_secret(item) for item in value)
 
 
@@ -122,5 +122,6 @@ def present(**arguments: Any) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if value is not None}
 
 
-def _is_secret(value: Mapping[str, Any]) -> bool:
+def is_secret(value: Mapping[str, Any]) -> bool:
+    """Whether a map is a marked secret."""
     return SECRET.items() <= value.items()

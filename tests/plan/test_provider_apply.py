@@ -73,8 +73,12 @@ def test_a_preview_checks_and_creates_nothing(api: ApiServer, tmp_path: Path) ->
     ("program", "message"),
     [
         (
+            'aws.ec2.Subnet("a", vpc_id="vpc-1", cidr_block="10.0.0.0/24")',
+            'aws:ec2/subnet:Subnet "a": An error occurred (InvalidVpcID.NotFound) when calling',
+        ),
+        (
             'aws.ec2.Vpc("a", cidr_block="10.0.0.0/99")',
-            'aws:ec2/vpc:Vpc "a": An error occurred (InvalidParameterValue) when calling the CreateVpc operation',
+            'aws:ec2/vpc:Vpc "a": cidrBlock must be an IPv4 network whose host bits are 0, such as 10.0.0.0/16',
         ),
         (
             'aws.ec2.Vpc("a", cidr_block="10.0.0.0/16", instance_tenancy="default")',

@@ -86,4 +86,47 @@ def test_each_input_is_changed_in_place_or_says_that_it_replaces(
             imported = provider.read(case.type, case.import_id(made.id, made.inputs))[2]
             assert plain(imported.get(key)) == plain(new.get(key)), "the API has the change, not only the state"
     finally:
+        if made.inputs.get("deletionProtection"):
+            made.update(deletionProtection=False)
+        made.delete()
+
+
+def _types(table: str) -> list[Any]:
+    """One parameter per type that has something in `table`."""
+    cases = (case for case in CASES.values() if getattr(registry.resource(case.type), table))
+    return [pytest.param(case, id=case.type.split(":")[-1]) for case in cases]
+
+
+@pytest.mark.parametrize("case", _types("computed"))
+def test_what_aws_fills_in_stays_as_it_is_when_a_program_leaves_it_out(
+    case: Case, provider: ProviderClient, world: World
+) -> None:
+    given: dict[str, Any] = case.make(world)
+    others = {key: value(case.changes[key], world) for key in registry.resource(case.type).computed if key not in given}
+    given |= {key: other for key, other in others.items() if not isinstance(other, Together)}
+    made = Made(provider, case.type, given, world.unique("it"))
+    try:
+        computed = {key: made.inputs[key] for key in registry.resource(case.type).computed if key in made.inputs}
+        without = made.changed(dict.fromkeys(computed))
+        assert not set(computed) & set(without)
+        assert not made.diff(without).changed, "it means: as it is"
+        made.become(without)
+        assert {key: plain(made.state[key]) for key in computed} == plain(computed), "the state keeps it"
+        assert {key: plain(made.read()[1][key]) for key in computed} == plain(computed), "after a refresh too"
+        _, _, found = provider.read(case.type, case.import_id(made.id, made.inputs))
+        told = {key: found.get(key) for key in computed if key not in case.untold}
+        assert plain(told) == {key: plain(computed[key]) for key in told}, "and so does AWS"
+        assert not made.diff(made.changed(computed)).changed, "to say what is the case is no change"
+    finally:
+        made.delete()
+
+
+@pytest.mark.parametrize("case", _types("defaults"))
+def test_an_input_that_is_its_default_is_the_same_as_none(case: Case, provider: ProviderClient, world: World) -> None:
+    defaults = registry.resource(case.type).defaults
+    given = {key: given for key, given in case.make(world).items() if key not in defaults}
+    made = Made(provider, case.type, given, world.unique("it"))
+    try:
+        assert not made.diff(made.changed(defaults)).changed
+    finally:
         made.delete()

@@ -167,9 +167,11 @@ def test_a_caches_machine_learns_of_changes(api: ApiServer, provider: ProviderCl
 def test_a_cache_keeps_a_replica_as_long_as_it_fails_over(
     api: ApiServer, provider: ProviderClient, world: World
 ) -> None:
-    cache = make_cache(provider, world)
-    with pytest.raises(ProviderCallError, match="must keep one replica"):
+    cache, elasticache = make_cache(provider, world), api.client("elasticache")
+    with pytest.raises(ProviderCallError, match="numCacheClusters must be 2 or more with automaticFailoverEnabled"):
         cache.update(numCacheClusters=1)
+    with pytest.raises(elasticache.exceptions.ClientError, match="must keep one replica"):
+        elasticache.decrease_replica_count(ReplicationGroupId=cache.id, NewReplicaCount=0, ApplyImmediately=True)
     cache.update(numCacheClusters=1, automaticFailoverEnabled=None)
     assert len(interfaces(api, f"{cache.id}-")) == 1
     cache.delete()
@@ -183,6 +185,26 @@ def test_an_older_version_of_redis_is_another_cache(provider: ProviderClient, wo
     assert cache.diff(cache.changed({"engineVersion": "6.x"})).replaces == {"engineVersion"}
     assert cache.diff(cache.changed({"engineVersion": "7.1"})).replaces == set(), "a newer one is an update"
     assert cache.diff(cache.changed({"engineVersion": UNKNOWN})).replaces == set(), "nobody knows yet"
+
+
+def test_what_elasticache_changes_one_way_only_replaces_the_other_way(provider: ProviderClient, world: World) -> None:
+    cache = make_cache(provider, world)
+    valkey = cache.changed({"engine": "valkey", "engineVersion": "8.0"})
+    assert cache.diff(valkey).replaces == set()
+    plain_text = cache.changed({"transitEncryptionEnabled": False, "authToken": None})
+    assert cache.diff(plain_text).replaces == set(), "since 7.0.5"
+    cache.become(valkey)
+    assert "engine" in cache.diff(cache.changed({"engine": None, "engineVersion": "7.1"})).replaces
+    old = make_cache(provider, world, engineVersion="6.2")
+    assert old.diff(old.changed({"transitEncryptionEnabled": False, "authToken": None})).replaces == {
+        "transitEncryptionEnabled"
+    }
+
+
+def test_a_parameter_does_not_go_back_to_the_standard_tier(provider: ProviderClient) -> None:
+    parameter = Made(provider, "aws:ssm/parameter:Parameter", {"type": "String", "value": "x", "tier": "Advanced"})
+    assert parameter.diff(parameter.changed({"tier": "Standard"})).replaces == {"tier"}
+    assert not parameter.diff(parameter.changed({"tier": None})).changed
 
 
 def test_a_cache_is_not_downgraded_nor_left_without_its_token(provider: ProviderClient, world: World) -> None:
@@ -254,8 +276,8 @@ def test_a_bucket_that_had_versions_cannot_be_without(provider: ProviderClient, 
     made = Made(provider, kind, {"bucket": bucket, "versioningConfiguration": {"status": "Disabled"}})
     assert made.read()[2]["versioningConfiguration"] == {"status": "Disabled"}
     made.update(versioningConfiguration={"status": "Enabled"})
-    with pytest.raises(ProviderCallError, match="cannot be updated from Enabled to Disabled"):
-        made.update(versioningConfiguration={"status": "Disabled"})
+    with pytest.raises(ProviderCallError, match="cannot be updated from Enabled to Disabled; it can be Suspended"):
+        made.diff(made.changed({"versioningConfiguration": {"status": "Disabled"}}))
 
 
 def test_a_deleted_secret_keeps_its_name_for_the_recovery_window(provider: ProviderClient, world: World) -> None:

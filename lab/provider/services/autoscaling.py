@@ -42,7 +42,6 @@ POLL_SECONDS = 1.0
 
 HEALTH_CHECK = "EC2"
 GRACE_SECONDS = 300
-RESULT = "ABANDON"
 HEARTBEAT = 3600
 POLICY_TYPE = "SimpleScaling"
 
@@ -66,6 +65,13 @@ class Group(Resource):
     autoname = Autoname()
     replaces_on = {"name": GROUP, "initialLifecycleHooks": HOOKS}
     volatile = {"desiredCapacity": ("minSize", "maxSize"), "availabilityZones": ("vpcZoneIdentifiers",)}
+    computed = ("desiredCapacity", "healthCheckType")
+    defaults = {
+        "forceDelete": False,
+        "healthCheckGracePeriod": GRACE_SECONDS,
+        "protectFromScaleIn": False,
+        "waitForCapacityTimeout": CAPACITY_TIMEOUT,
+    }
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
@@ -107,7 +113,7 @@ class Group(Resource):
             "desiredCapacity": group["DesiredCapacity"],
             "launchTemplate": _template(group["LaunchTemplate"], state.get("launchTemplate")),
             "vpcZoneIdentifiers": group["VPCZoneIdentifier"].split(","),
-            "healthCheckType": unless_default(group["HealthCheckType"], HEALTH_CHECK, state.get("healthCheckType")),
+            "healthCheckType": group["HealthCheckType"],
             "healthCheckGracePeriod": unless_default(
                 group["HealthCheckGracePeriod"], GRACE_SECONDS, state.get("healthCheckGracePeriod")
             ),
@@ -157,6 +163,7 @@ class LifecycleHook(Resource):
     optional = ("defaultResult", "heartbeatTimeout", "notificationMetadata")
     autoname = Autoname()
     replaces_on = {"name": LIFECYCLE_HOOK}
+    computed = ("defaultResult",)
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
@@ -174,7 +181,7 @@ class LifecycleHook(Resource):
             **dict.fromkeys(HOOK),
             **untranslate(hook, HOOK),
             "autoscalingGroupName": group,
-            "defaultResult": unless_default(hook["DefaultResult"], RESULT, state.get("defaultResult")),
+            "defaultResult": hook["DefaultResult"],
             "heartbeatTimeout": unless_default(hook["HeartbeatTimeout"], HEARTBEAT, state.get("heartbeatTimeout")),
         }
         return Found(name, inputs, {})
@@ -201,6 +208,7 @@ class Policy(Resource):
     optional = ("policyType", "targetTrackingConfiguration")
     autoname = Autoname()
     replaces_on = {"name": POLICY, "autoscalingGroupName": POLICY}
+    defaults = {"policyType": POLICY_TYPE}
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:

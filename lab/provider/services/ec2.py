@@ -66,10 +66,11 @@ class LaunchTemplate(Resource):
 
     pulumi_type = "aws:ec2/launchTemplate:LaunchTemplate"
     optional = (*DATA, "updateDefaultVersion", "description")
-    autoname = Autoname(longest=128)
+    autoname = Autoname(longest=125)
     tagged = True
     replaces_on = {"name": SOURCE}
     volatile = {"latestVersion": (), "defaultVersion": ()}
+    defaults = {"updateDefaultVersion": False}
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:

@@ -50,9 +50,12 @@ MEMBER: Spec = {
 """What only the members of a group tell."""
 
 ENGINE = "redis"
+PORT = 6379
 REPLACES = ("atRestEncryptionEnabled", "port", "replicationGroupId", "subnetGroupName")
 APART = ("authToken", "engine", "engineVersion", "numCacheClusters")
 """What is not simply sent when it changes."""
+TLS_CHANGES_FROM = (7, 0)
+"""The first version (7.0.5, to be exact) whose in-transit encryption is changed in place."""
 FALLBACKS = {"automaticFailoverEnabled": False, "multiAzEnabled": False, "snapshotRetentionLimit": 0}
 """What an input goes back to when it is taken away; any other then stays what it is, as with the AWS provider."""
 
@@ -66,6 +69,7 @@ class SubnetGroup(Resource):
     autoname = Autoname(lower=True)
     tagged = True
     replaces_on: ClassVar[Mapping[str, str]] = {"name": SUBNET_GROUP}
+    defaults = {"description": DESCRIPTION}
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
@@ -113,6 +117,7 @@ class ParameterGroup(Resource):
         "family": PARAMETER_GROUP,
         "name": PARAMETER_GROUP,
     }
+    defaults = {"description": DESCRIPTION}
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
@@ -172,16 +177,33 @@ class ReplicationGroup(Resource):
     secret_outputs = ("authToken",)
     replaces_on: ClassVar[Mapping[str, str]] = dict.fromkeys(REPLACES, REPLICATION)
     volatile = {"memberClusters": ("numCacheClusters",)}
+    computed = (
+        "applyImmediately",
+        "atRestEncryptionEnabled",
+        "autoMinorVersionUpgrade",
+        "engineVersion",
+        "nodeType",
+        "numCacheClusters",
+        "parameterGroupName",
+        "securityGroupIds",
+        "subnetGroupName",
+        "transitEncryptionEnabled",
+    )
+    defaults = {**FALLBACKS, "engine": ENGINE, "port": PORT}
 
     @override
     def replacing(self, old: Properties, new: Properties) -> Collection[str]:
-        """Also the version, when it becomes an older one: ElastiCache does not downgrade.
+        """Also what ElastiCache changes in one direction, or from some version on, only.
 
-        Source: terraform-provider-aws internal/service/elasticache/engine_version.go, ForceNewOnDowngrade.
+        Sources: terraform-provider-aws internal/service/elasticache/engine_version.go, replication_group.go.
         """
-        before, after = old.get("engineVersion"), new.get("engineVersion")
-        downgraded = before and after and UNKNOWN not in (before, after) and _order(after) < _order(before)
-        return {*super().replacing(old, new), *(("engineVersion",) if downgraded else ())}
+        version, engine = (old.get(key) for key in ("engineVersion", "engine"))
+        others = {
+            "engineVersion": _downgraded(version, new.get("engineVersion")),
+            "engine": (engine, new.get("engine")) == ("valkey", "redis"),
+            "transitEncryptionEnabled": version not in (None, UNKNOWN) and _order(version) < TLS_CHANGES_FROM,
+        }
+        return {*super().replacing(old, new), *(key for key, replaces in others.items() if replaces)}
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
@@ -310,6 +332,10 @@ def _changed(identifier: str, old: Properties, new: Properties) -> Properties:
     if upgraded:
         changed |= {"Engine": engine, "EngineVersion": version}
     return changed
+
+
+def _downgraded(before: str | None, after: str | None) -> bool:
+    return bool(before and after) and UNKNOWN not in (before, after) and _order(str(after)) < _order(str(before))
 
 
 def _order(version: str) -> tuple[int, ...]:

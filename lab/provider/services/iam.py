@@ -24,6 +24,7 @@ class Role(Resource):
     autoname = Autoname(longest=64)
     tagged = True
     replaces_on = {"name": ROLE, "path": ROLE}
+    defaults = {"path": "/"}
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
@@ -113,6 +114,7 @@ class InstanceProfile(Resource):
     autoname = Autoname(longest=128)
     tagged = True
     replaces_on = {"name": INSTANCE_PROFILE, "path": INSTANCE_PROFILE}
+    defaults = {"path": "/"}
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:

@@ -54,6 +54,8 @@ class Vpc(Resource):
     replaces_on = {"cidrBlock": VPC}
     DNS: ClassVar[Mapping[str, bool]] = {"enableDnsSupport": True, "enableDnsHostnames": False}
     """Attributes with a call of their own, and AWS's defaults for a VPC that its API makes."""
+    computed = ("enableDnsHostnames",)
+    defaults = {"enableDnsSupport": True}
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
@@ -71,10 +73,9 @@ class Vpc(Resource):
         """The VPC with its two attributes."""
         vpc = aws("ec2").describe_vpcs(VpcIds=[identifier])["Vpcs"][0]
         inputs = {"cidrBlock": vpc["CidrBlock"], "tags": tags.as_map(vpc.get("Tags", []))}
-        for attribute, default in self.DNS.items():
+        for attribute in self.DNS:
             answer = aws("ec2").describe_vpc_attribute(VpcId=identifier, Attribute=attribute)
-            value = answer[f"E{attribute[1:]}"]["Value"]
-            inputs[attribute] = unless_default(value, default, state.get(attribute))
+            inputs[attribute] = answer[f"E{attribute[1:]}"]["Value"]
         return Found(identifier, inputs, self._outputs(aws, identifier))
 
     @override
@@ -117,6 +118,8 @@ class Subnet(Resource):
     optional = ("availabilityZone", "mapPublicIpOnLaunch")
     tagged = True
     replaces_on = {"vpcId": SUBNET, "cidrBlock": SUBNET, "availabilityZone": SUBNET}
+    computed = ("availabilityZone",)
+    defaults = {"mapPublicIpOnLaunch": False}
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
@@ -173,6 +176,7 @@ class InternetGateway(Resource):
     pulumi_type = "aws:ec2/internetGateway:InternetGateway"
     optional = ("vpcId",)
     tagged = True
+    computed = ("vpcId",)
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
@@ -353,6 +357,7 @@ class Eip(ChangesByTags):
     pulumi_type = "aws:ec2/eip:Eip"
     optional = ("domain",)
     replaces_on = {"domain": EIP}
+    computed = ("domain",)
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
@@ -435,6 +440,8 @@ class VpcEndpoint(Resource):
     optional = ("vpcEndpointType", "routeTableIds")
     tagged = True
     replaces_on = {"vpcId": ENDPOINT, "serviceName": ENDPOINT, "vpcEndpointType": ENDPOINT}
+    computed = ("routeTableIds",)
+    defaults = {"vpcEndpointType": "Gateway"}
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:

@@ -68,6 +68,7 @@ class SubnetGroup(Resource):
     autoname = Autoname(lower=True)
     tagged = True
     replaces_on: ClassVar[Mapping[str, str]] = {"name": SUBNET_GROUP}
+    defaults = {"description": DESCRIPTION}
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
@@ -111,6 +112,7 @@ class ParameterGroup(Resource):
         "family": PARAMETER_GROUP,
         "name": PARAMETER_GROUP,
     }
+    defaults = {"description": DESCRIPTION}
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
@@ -169,10 +171,23 @@ class Instance(Resource):
         "arn": ("identifier",),
         "endpoint": ("identifier", "port"),
         "engineVersionActual": ("engineVersion",),
-        "masterUserSecretKmsKeyId": ("manageMasterUserPassword",),
         "masterUserSecrets": ("manageMasterUserPassword",),
         "status": (),
     }
+    computed = (
+        "allocatedStorage",
+        "backupRetentionPeriod",
+        "dbName",
+        "dbSubnetGroupName",
+        "engineVersion",
+        "multiAz",
+        "parameterGroupName",
+        "port",
+        "storageType",
+        "username",
+        "vpcSecurityGroupIds",
+    )
+    defaults = {**FALLBACKS, "skipFinalSnapshot": False}
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
@@ -301,7 +316,6 @@ def _instance_outputs(instance: Properties) -> Properties:
         "availabilityZone": instance["AvailabilityZone"],
         "status": instance["DBInstanceStatus"],
         "masterUserSecrets": [_secret(secret)] if secret else [],
-        **present(masterUserSecretKmsKeyId=secret.get("KmsKeyId") if secret else None),
     }
 
 

@@ -15,7 +15,7 @@ from lab.aws import Aws, says_missing
 from lab.provider.errors import InputError, ProviderError
 from lab.provider.resource import Autoname, Created, Found, Properties, Resource
 from lab.provider.tags import as_map
-from lab.provider.values import Spec, aws_tags, batches, present, translate, unless_default, untranslate
+from lab.provider.values import UNKNOWN, Spec, aws_tags, batches, present, translate, unless_default, untranslate
 
 AT_ONCE = 1000
 """How many objects S3 deletes in one call."""
@@ -68,6 +68,7 @@ class Bucket(Resource):
     autoname = Autoname("bucket", longest=63, lower=True)
     tagged = True
     replaces_on: ClassVar[Mapping[str, str]] = {"bucket": BUCKET}
+    defaults = {"forceDestroy": False}
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
@@ -116,6 +117,7 @@ class BucketPublicAccessBlock(PutOnBucket):
     required = ("bucket",)
     optional = tuple(PUBLIC_ACCESS)
     replaces_on: ClassVar[Mapping[str, str]] = {"bucket": PUBLIC_ACCESS_BLOCK}
+    defaults = dict.fromkeys(PUBLIC_ACCESS, False)
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
@@ -144,6 +146,17 @@ class BucketVersioning(Resource):
     replaces_on: ClassVar[Mapping[str, str]] = {"bucket": BUCKET_VERSIONING}
 
     @override
+    def refusal(self, old: Properties, new: Properties) -> InputError | None:
+        """S3 keeps what versions there are: terraform-provider-aws internal/service/s3/bucket_versioning.go."""
+        before, after = (_status(each) for each in (old, new))
+        if after != DISABLED or before in (None, DISABLED, UNKNOWN):
+            return None
+        return InputError(
+            f"versioningConfiguration.status cannot be updated from {before} to {after}; it can be Suspended",
+            "versioningConfiguration.status",
+        )
+
+    @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
         """Put it. `Disabled` is what a new bucket is, and what S3 can't be told."""
         if inputs["versioningConfiguration"].get("status") != DISABLED:
@@ -163,9 +176,6 @@ class BucketVersioning(Resource):
     @override
     def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
         """Put it again."""
-        before, after = (each["versioningConfiguration"].get("status") for each in (old, new))
-        if after == DISABLED:
-            raise InputError(f"versioningConfiguration.status cannot be updated from {before} to {after}")
         _put_versioning(aws, new)
         return {}
 
@@ -276,6 +286,7 @@ class BucketObjectv2(Resource):
     tagged = True
     replaces_on: ClassVar[Mapping[str, str]] = {"bucket": OBJECT, "key": OBJECT}
     volatile = {"etag": (), "versionId": ()}
+    computed = ("contentType",)
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
@@ -364,6 +375,11 @@ def _delete_versions(aws: Aws, bucket: str, versions: list[Properties]) -> None:
         answer = aws("s3").delete_objects(Bucket=bucket, Delete={"Objects": some, "Quiet": True})
         if errors := answer.get("Errors"):
             raise ProviderError(f"deleting {errors[0]['Key']} of {bucket}: {errors[0]['Message']}")
+
+
+def _status(inputs: Properties) -> Any:
+    configuration = inputs.get("versioningConfiguration")
+    return configuration.get("status") if isinstance(configuration, Mapping) else None
 
 
 def _put_versioning(aws: Aws, inputs: Properties) -> None:

@@ -26,6 +26,7 @@ class Secret(Resource):
     autoname = Autoname(longest=512)
     tagged = True
     replaces_on: ClassVar[Mapping[str, str]] = {"name": SECRET}
+    defaults = {"recoveryWindowInDays": RECOVERY_DAYS}
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:

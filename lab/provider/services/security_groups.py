@@ -33,6 +33,8 @@ class SecurityGroup(ChangesByTags):
     optional = ("vpcId", "description")
     autoname = Autoname()
     replaces_on = {"name": GROUP, "vpcId": GROUP, "description": GROUP}
+    computed = ("vpcId",)
+    defaults = {"description": DESCRIPTION}
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:

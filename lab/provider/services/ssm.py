@@ -1,5 +1,7 @@
 """SSM: parameters."""
 
+from collections.abc import Collection
+
 from typing_extensions import override
 
 from lab.aws import Aws
@@ -21,6 +23,13 @@ class Parameter(Resource):
     secret_outputs = ("value",)
     replaces_on = {"name": SOURCE}
     volatile = {"version": ()}
+    computed = ("tier",)
+
+    @override
+    def replacing(self, old: Properties, new: Properties) -> Collection[str]:
+        """Also the tier, when it becomes the smaller one again: SSM does not go back."""
+        reverted = (old.get("tier"), new.get("tier")) == ("Advanced", "Standard")
+        return {*super().replacing(old, new), *(("tier",) if reverted else ())}
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:

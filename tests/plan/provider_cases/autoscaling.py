@@ -78,7 +78,7 @@ CASES = (
             "name": "another-name",
             "autoscalingGroupName": lambda world: world.auto_scaling_group(),
             "lifecycleTransition": TERMINATING,
-            "defaultResult": None,
+            "defaultResult": "ABANDON",
             "heartbeatTimeout": 60,
             "notificationMetadata": None,
         },

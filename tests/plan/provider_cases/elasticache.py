@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.plan.provider_cases import Case
+from tests.plan.provider_cases import Case, Together
 from tests.plan.provider_world import World
 
 
@@ -59,9 +59,9 @@ CASES = (
             "atRestEncryptionEnabled": False,
             "authToken": "a-token-of-thirty-two-characters",
             "autoMinorVersionUpgrade": False,
-            "automaticFailoverEnabled": False,
+            "automaticFailoverEnabled": Together({"automaticFailoverEnabled": False, "multiAzEnabled": False}),
             "description": "what it is now",
-            "engine": "redis",
+            "engine": Together({"engine": "valkey", "engineVersion": "8.0"}),
             "engineVersion": "7.1",
             "multiAzEnabled": False,
             "nodeType": "cache.m7g.large",

@@ -16,7 +16,7 @@ CASES = (
     Case(
         "aws:ec2/vpc:Vpc",
         make=lambda _: {"cidrBlock": "10.97.0.0/16", "enableDnsHostnames": True},
-        changes={"cidrBlock": "10.96.0.0/16", "enableDnsHostnames": None, "enableDnsSupport": False},
+        changes={"cidrBlock": "10.96.0.0/16", "enableDnsHostnames": False, "enableDnsSupport": False},
     ),
     Case(
         "aws:ec2/subnet:Subnet",

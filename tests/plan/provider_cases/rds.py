@@ -68,7 +68,7 @@ CASES = (
             "copyTagsToSnapshot": True,
             "dbName": "other",
             "dbSubnetGroupName": lambda world: world.database_subnets(world.other_subnets),
-            "deletionProtection": False,  # what it does has a test of its own
+            "deletionProtection": True,
             "engine": "mysql",
             "engineVersion": "17.6",
             "identifier": lambda world: world.unique("database"),
