@@ -6,7 +6,7 @@ import pulumi
 
 import artifact
 from artifact import cache as artifact_cache
-from components import AppServers, Cache, Database, LoadBalancer, Network, NetworkArgs, Release
+from components import AppServers, AppServersArgs, Cache, Database, LoadBalancer, Network, NetworkArgs, Release
 from settings import Settings
 
 
@@ -147,26 +147,29 @@ def _app_servers(
     settings: Settings, network: Network, release: Release, database: Database, cache: Cache
 ) -> AppServers:
     app = settings.app
-    return AppServers(
-        settings.name("app"),
-        {
-            "vpc_id": network.vpc_id,
-            # Without NAT, only a public address gets a machine to the APIs that it needs; nobody gets in by it.
-            "subnet_ids": network.public_subnet_ids if settings.network.nat == "none" else network.private_subnet_ids,
-            "release": release.access,
-            "node_version": app.node_version,
-            "instance_type": app.instance_type,
-            "image": app.image,
-            "min_size": app.min_size,
-            "max_size": app.max_size,
-            "target_cpu": app.target_cpu,
-            "port": app.port,
-            "liveness_path": app.liveness_path,
-            "readiness_path": app.readiness_path,
-            "environment": {**app.environment},
-            "secrets": {**app.secrets},
-            "database": database.access,
-            "cache": cache.access,
-            "tags": {**settings.tags},
-        },
-    )
+    args: AppServersArgs = {
+        "vpc_id": network.vpc_id,
+        # Without NAT, only a public address gets a machine to the APIs that it needs; nobody gets in by it.
+        "subnet_ids": network.public_subnet_ids if settings.network.nat == "none" else network.private_subnet_ids,
+        "release": release.access,
+        "node_version": app.node_version,
+        "instance_type": app.instance_type,
+        "image": app.image,
+        "min_size": app.min_size,
+        "max_size": app.max_size,
+        "target_cpu": app.target_cpu,
+        "port": app.port,
+        "liveness_path": app.liveness_path,
+        "readiness_path": app.readiness_path,
+        "detailed_monitoring": app.detailed_monitoring,
+        "packages": app.packages,
+        "outgoing_ports": app.outgoing_ports,
+        "environment": {**app.environment},
+        "secrets": {**app.secrets},
+        "database": database.access,
+        "cache": cache.access,
+        "tags": {**settings.tags},
+    }
+    if app.cpu_credits is not None:
+        args["cpu_credits"] = app.cpu_credits
+    return AppServers(settings.name("app"), args)

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
 import pulumi
 import pulumi_aws as aws
@@ -44,17 +45,42 @@ def find_image(image: str, instance_type: str, parent: pulumi.Resource) -> "pulu
     )
 
 
-def role(name: str, description: str, child: pulumi.ResourceOptions) -> "aws.iam.Role":
-    """A role that EC2 machines can take on; it may do nothing until `allow` says so."""
-    return aws.iam.Role(f"{name}-role", assume_role_policy=_TRUST, description=description, opts=child)
+@dataclass(frozen=True)
+class MachineRole:
+    """The role that a component's machines take on."""
+
+    name: pulumi.Output[str]
+    arn: pulumi.Output[str]
+
+
+def role(
+    name: str, description: str, existing: pulumi.Input[str] | None, parent: pulumi.ComponentResource
+) -> MachineRole:
+    """A role for EC2 machines, which may do nothing until `allow` says so; or the `existing` one of that name."""
+    if existing is not None:
+        found = aws.iam.get_role_output(name=existing, opts=pulumi.InvokeOutputOptions(parent=parent))
+        return MachineRole(found.name, found.arn)
+    opts = pulumi.ResourceOptions(parent=parent)
+    made = aws.iam.Role(f"{name}-role", assume_role_policy=_TRUST, description=description, opts=opts)
+    return MachineRole(made.name, made.arn)
 
 
 def allow(
-    name: str, to: "aws.iam.Role", statements: Sequence[Mapping[str, Any]], child: pulumi.ResourceOptions
+    name: str, to: MachineRole, statements: Sequence[Mapping[str, Any]], child: pulumi.ResourceOptions
 ) -> "aws.iam.RolePolicy":
     """Let a role do what `statements` (action and resource) say."""
     document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **each} for each in statements]}
     return aws.iam.RolePolicy(name, role=to.name, policy=pulumi.Output.json_dumps(document), opts=child)
+
+
+def attach(
+    name: str, to: MachineRole, policy_arns: Mapping[str, pulumi.Input[str]], child: pulumi.ResourceOptions
+) -> list[pulumi.Resource]:
+    """Let a role do what managed policies say; their keys tell the attachments apart."""
+    return [
+        aws.iam.RolePolicyAttachment(f"{name}-policy-{key}", role=to.name, policy_arn=arn, opts=child)
+        for key, arn in policy_arns.items()
+    ]
 
 
 def launch_template(
@@ -64,9 +90,11 @@ def launch_template(
     instance_type: str,
     volume_size: int,
     user_data: pulumi.Input[str],
-    role: "aws.iam.Role",
-    security_group_id: pulumi.Input[str],
+    role: MachineRole,
+    security_group_ids: pulumi.Input[list[str]],
     tags: Mapping[str, pulumi.Input[str]],
+    detailed_monitoring: bool,
+    cpu_credits: str | None,
     child: pulumi.ResourceOptions,
 ) -> "aws.ec2.LaunchTemplate":
     """How a machine of this component is made: no key pair, IMDSv2 only, encrypted disk."""
@@ -77,8 +105,10 @@ def launch_template(
         instance_type=instance_type,
         user_data=user_data,
         iam_instance_profile={"arn": profile.arn},
-        vpc_security_group_ids=[security_group_id],
+        vpc_security_group_ids=security_group_ids,
         update_default_version=True,
+        monitoring={"enabled": True} if detailed_monitoring else None,
+        credit_specification={"cpu_credits": cpu_credits} if cpu_credits else None,
         # A hop limit of 1 keeps the machine's credentials out of reach of containers and of proxied requests.
         metadata_options={"http_endpoint": "enabled", "http_tokens": "required", "http_put_response_hop_limit": 1},
         block_device_mappings=[
@@ -96,6 +126,13 @@ def launch_template(
         tag_specifications=[{"resource_type": kind, "tags": tags} for kind in ("instance", "volume")],
         opts=child,
     )
+
+
+def security_groups(own: pulumi.Output[str], further: pulumi.Input[list[str]] | None) -> pulumi.Input[list[str]]:
+    """The component's own group, and those that it was given."""
+    if further is None:
+        return cast(Any, [own])
+    return pulumi.Output.all(own, further).apply(lambda known: [known[0], *known[1]])
 
 
 def tags(name: str, tier: str, given: Mapping[str, pulumi.Input[str]]) -> dict[str, pulumi.Input[str]]:

@@ -1,6 +1,6 @@
 """A tier's user data: its template, filled in strictly. The same values always give the same bytes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jinja2
@@ -14,8 +14,8 @@ def user_data_root() -> Path:
     return Path(__file__).resolve().parent.parent / "user_data"
 
 
-def render(tier: str, machine: Mapping[str, object], root: Path | None = None) -> str:
-    """The user data of a machine of `tier` (`edge` or `app`).
+def render(tier: str, machine: Mapping[str, object], root: Path | None = None, packages: Sequence[str] = ()) -> str:
+    """The user data of a machine of `tier` (`edge` or `app`), with Debian `packages` besides the tier's own.
 
     `machine` becomes /etc/expressway/machine.json, so it holds no secrets. Raises jinja2.UndefinedError for a name that
     the template uses and nobody gives, ValueError when the result is larger than EC2 takes.
@@ -29,7 +29,7 @@ def render(tier: str, machine: Mapping[str, object], root: Path | None = None) -
     )
     text = environment.get_template(f"{tier}/cloud-config.yaml.j2").render(
         machine=dict(machine),
-        packages=(root / tier / "packages.txt").read_text().split(),
+        packages=list(dict.fromkeys([*(root / tier / "packages.txt").read_text().split(), *packages])),
         bootstrap=(root / "common" / "bootstrap.py").read_text(),
     )
     size = len(text.encode())

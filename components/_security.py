@@ -1,5 +1,7 @@
 """Security groups, and one rule each as a resource of its own, so that two components can add to one group."""
 
+from collections.abc import Mapping, Sequence
+
 import pulumi
 import pulumi_aws as aws
 
@@ -58,6 +60,52 @@ def connect(
             description=description,
             opts=child,
         ),
+    ]
+
+
+def accept_from(
+    name: str,
+    target: pulumi.Input[str],
+    sources: Mapping[str, pulumi.Input[str]],
+    port: int,
+    child: pulumi.ResourceOptions,
+) -> list[pulumi.Resource]:
+    """Let members of other people's groups open connections to members of group `target`.
+
+    On this side alone: rules of a group that somebody else keeps are not ours to add. The keys of `sources` tell the
+    rules apart.
+    """
+    return [
+        aws.vpc.SecurityGroupIngressRule(
+            f"{name}-from-{key}",
+            security_group_id=target,
+            referenced_security_group_id=source,
+            ip_protocol="tcp",
+            from_port=port,
+            to_port=port,
+            description=f"{key} to {name}",
+            opts=child,
+        )
+        for key, source in sources.items()
+    ]
+
+
+def call_out(
+    name: str, source: pulumi.Input[str], ports: Sequence[int], child: pulumi.ResourceOptions
+) -> list[pulumi.Resource]:
+    """Let members of group `source` open TCP connections to anybody at `ports`."""
+    return [
+        aws.vpc.SecurityGroupEgressRule(
+            f"{name}-to-{port}",
+            security_group_id=source,
+            cidr_ipv4=ANYWHERE,
+            ip_protocol="tcp",
+            from_port=port,
+            to_port=port,
+            description=f"{name} to anywhere, port {port}",
+            opts=child,
+        )
+        for port in ports
     ]
 
 

@@ -1,7 +1,7 @@
 """User data as a launch template takes it."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import pulumi
@@ -9,8 +9,8 @@ import pulumi
 from ._render import render
 
 
-def encoded(tier: str, machine: Mapping[str, Any]) -> pulumi.Output[str]:
-    """The tier's user data in base64, once every value in `machine` is known.
+def encoded(tier: str, machine: Mapping[str, Any], packages: Sequence[str] = ()) -> pulumi.Output[str]:
+    """The tier's user data in base64, once every value in `machine` is known. `packages` are besides the tier's own.
 
     Fails when a value is a Pulumi secret: every process on a machine can read its user data.
     """
@@ -25,5 +25,7 @@ def encoded(tier: str, machine: Mapping[str, Any]) -> pulumi.Output[str]:
 
     checked = pulumi.Output.from_input(refuse_secrets())
     return pulumi.Output.all(values, checked).apply(
-        lambda given: base64.b64encode(render(tier, cast(dict[str, Any], given[0])).encode()).decode()
+        lambda given: base64.b64encode(
+            render(tier, cast(dict[str, Any], given[0]), packages=packages).encode()
+        ).decode()
     )

@@ -69,6 +69,9 @@ class TargetsArgs(TypedDict):
     """The port that they listen on."""
     readiness_path: NotRequired[pulumi.Input[str]]
     """Answers below 500 on a machine that should get traffic. Default: /readyz."""
+    lifecycle_hooks: NotRequired[pulumi.Input[list[str]]]
+    """The group's lifecycle hooks that the edge completes: on launch when a machine answers, on terminating when it is
+    out and requests are through. Others are let be. Default: launch and terminate, as AppServers calls its own."""
 
 
 def fields(path: str, given: pulumi.Input[Any], kind: type, **defaults: Any) -> dict[str, Any]:

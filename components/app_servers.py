@@ -17,6 +17,8 @@ _RULES = {
     "image": planning.IMAGE,
     "volume_size": planning.VOLUME_SIZE,
     "target_cpu": planning.TARGET_CPU,
+    "launch_completed_by": planning.COMPLETED_BY,
+    "packages": planning.Each(planning.PACKAGE),
     "port": planning.APP_PORT,
     "liveness_path": planning.HTTP_PATH,
     "readiness_path": planning.HTTP_PATH,
@@ -26,6 +28,9 @@ _DATABASE_RULES = {**_CACHE_RULES, "replica_hosts": planning.HOSTS}
 
 BOOT_SECONDS = 600
 """How long a machine may take to become ready, and to drain, before AWS gives it up."""
+
+LAUNCH, TERMINATE = "launch", "terminate"
+"""The group's lifecycle hooks."""
 
 WARM_UP_SECONDS = 120
 """How long a new machine's CPU load says more about booting than about traffic."""
@@ -68,15 +73,37 @@ class AppServersArgs(TypedDict):
     """The database, told to the app as DATABASE_URL. Default: none."""
     cache: NotRequired[pulumi.Input[CacheAccessArgs]]
     """The cache, told to the app as REDIS_URL. Default: none."""
+    target_group_arns: NotRequired[pulumi.Input[list[str]]]
+    """Target groups of an Application or Network Load Balancer, which then also decides on health. Default: none."""
+    launch_completed_by: NotRequired[str]
+    """Who completes a new machine's launch lifecycle hook: `edge`, which is LoadBalancer, when the machine answers; or
+    `machine`, itself when its app is ready. Default: machine with target groups, else edge."""
+    ingress: NotRequired[dict[str, pulumi.Input[str]]]
+    """Security groups whose members may connect to the port, by a name of your own for each. Default: none."""
+    outgoing_ports: NotRequired[list[int]]
+    """TCP ports that the app may call anywhere, besides 80 and 443. Default: none."""
+    security_group_ids: NotRequired[pulumi.Input[list[str]]]
+    """Further security groups for the machines. Default: none."""
+    role_name: NotRequired[pulumi.Input[str]]
+    """An IAM role of yours that EC2 may assume; what the machines need is added to it. Default: one is made."""
+    policy_arns: NotRequired[dict[str, pulumi.Input[str]]]
+    """Further managed policies for the role, by a name of your own for each. Default: none."""
+    packages: NotRequired[list[str]]
+    """Debian packages that the app needs, such as ffmpeg. Default: none."""
+    detailed_monitoring: NotRequired[bool]
+    """CPU load each minute instead of every five, at a price, so that scaling acts sooner. Default: false."""
+    cpu_credits: NotRequired[str]
+    """For burstable types: `standard`, slow without credits, or `unlimited`, at a price. Default: the type's own."""
     tags: NotRequired[dict[str, pulumi.Input[str]]]
     """Tags for machines and their disks, which a provider's default tags don't reach. Default: none."""
 
 
 class AppServers(pulumi.ComponentResource):
-    """Machines that fetch the current release at boot, and take traffic once something in front of them says so.
+    """Machines that fetch the current release at boot, and take traffic once they are ready.
 
-    Every launch waits in a lifecycle hook, which a load balancer completes when the machine answers; a machine that
-    nobody completes is given up after ten minutes. So is every termination, to let requests finish.
+    Every launch waits in a lifecycle hook. LoadBalancer completes it when the machine answers; behind another load
+    balancer the machine does. One that nobody completes is given up after ten minutes. With LoadBalancer, a termination
+    waits as well, until requests are through; target groups have their deregistration delay for that.
     """
 
     group_name: pulumi.Output[str]
@@ -87,6 +114,10 @@ class AppServers(pulumi.ComponentResource):
     """The machines' security group; it lets nobody in until somebody adds a rule."""
     launch_template_id: pulumi.Output[str]
     """The launch template."""
+    role_name: pulumi.Output[str]
+    """The machines' IAM role."""
+    role_arn: pulumi.Output[str]
+    """The machines' IAM role's ARN."""
     targets: TargetsArgs
     """What LoadBalancer takes: these machines, and the port and path that they answer at."""
 
@@ -96,36 +127,49 @@ class AppServers(pulumi.ComponentResource):
         require("AppServers", name, _find_mistakes(args))
         child = pulumi.ResourceOptions(parent=self)
         given = _Given.by(args, Later("AppServers", name))
-        group_id, rules = self._create_firewall(name, args["vpc_id"], given, child)
+        group_id, rules = self._create_firewall(name, args, given, child)
         secrets = self._find_secrets(given)
         bundle = _bundle.build("app")
         stored = bundle.upload(name, given.release["bucket"], child)
-        role = _machines.role(name, f"App servers of {name}", child)
-        permissions = _machines.allow(f"{name}-boot", role, _boot_permissions(given, secrets), child)
+        role = _machines.role(name, f"App servers of {name}", args.get("role_name"), self)
+        permissions = [
+            _machines.allow(f"{name}-boot", role, _boot_permissions(given, secrets), child),
+            *_machines.attach(name, role, args.get("policy_arns", {}), child),
+        ]
         tags = _machines.tags(name, "app", args.get("tags", {}))
         template = _machines.launch_template(
             name,
             image=_machines.find_image(args.get("image", "debian-13"), instance_type, self),
             instance_type=instance_type,
             volume_size=args.get("volume_size", 10),
-            user_data=_user_data.encoded("app", self._machine(name, args, given, bundle, stored.key, secrets)),
+            user_data=_user_data.encoded(
+                "app", self._machine(name, args, given, bundle, stored.key, secrets), args.get("packages", [])
+            ),
             role=role,
-            security_group_id=group_id,
+            security_group_ids=_machines.security_groups(group_id, args.get("security_group_ids")),
             tags=tags,
+            detailed_monitoring=args.get("detailed_monitoring", False),
+            cpu_credits=args.get("cpu_credits"),
             child=child,
         )
-        group = self._create_group(name, args, template, tags, [permissions, *rules])
+        group = self._create_group(name, args, template, tags, [*permissions, *rules])
+        if _completes_itself(args):
+            # After the group, whose name it is about; a machine takes longer to become ready.
+            _machines.allow(f"{name}-launch", role, _launch_permissions(group), child)
 
         self.group_name = group.name
         self.group_arn = group.arn
         self.security_group_id = group_id
         self.launch_template_id = template.id
+        self.role_name = role.name
+        self.role_arn = role.arn
         self.targets = {
             "group_name": group.name,
             "group_arn": group.arn,
             "security_group_id": group_id,
             "port": args.get("port", 3000),
             "readiness_path": args.get("readiness_path", "/readyz"),
+            "lifecycle_hooks": [] if _completes_itself(args) else [LAUNCH, TERMINATE],
         }
         self.register_outputs(
             {
@@ -133,15 +177,19 @@ class AppServers(pulumi.ComponentResource):
                 "group_arn": self.group_arn,
                 "security_group_id": self.security_group_id,
                 "launch_template_id": self.launch_template_id,
+                "role_name": self.role_name,
+                "role_arn": self.role_arn,
                 "targets": self.targets,
             }
         )
 
     def _create_firewall(
-        self, name: str, vpc_id: pulumi.Input[str], given: "_Given", child: pulumi.ResourceOptions
+        self, name: str, args: AppServersArgs, given: "_Given", child: pulumi.ResourceOptions
     ) -> tuple[pulumi.Output[str], list[pulumi.Resource]]:
-        group = _security.group(f"{name}-group", vpc_id, f"App servers {name}", child)
+        group = _security.group(f"{name}-group", args["vpc_id"], f"App servers {name}", child)
         rules = _security.reach_internet(name, group.id, child)
+        rules += _security.call_out(name, group.id, args.get("outgoing_ports", []), child)
+        _security.accept_from(name, group.id, args.get("ingress", {}), args.get("port", 3000), child)
         for role, target in (("database", given.database), ("cache", given.cache)):
             if target is not None:
                 rules += _security.connect(
@@ -181,6 +229,7 @@ class AppServers(pulumi.ComponentResource):
                 "node": args.get("node_version", 24),
             },
             "release_parameter": release["parameter_name"],
+            "launch_hook": LAUNCH if _completes_itself(args) else None,
             "app": {
                 "port": args.get("port", 3000),
                 "liveness_path": args.get("liveness_path", "/healthz"),
@@ -214,7 +263,8 @@ class AppServers(pulumi.ComponentResource):
             max_size=args.get("max_size", 4),
             vpc_zone_identifiers=args["subnet_ids"],
             launch_template=_machines.latest(template),
-            health_check_type="EC2",
+            target_group_arns=args.get("target_group_arns"),
+            health_check_type="ELB" if "target_group_arns" in args else "EC2",
             health_check_grace_period=BOOT_SECONDS,
             default_instance_warmup=WARM_UP_SECONDS,
             # Hooks made with the group: made after it, they would miss its first machines.
@@ -225,9 +275,9 @@ class AppServers(pulumi.ComponentResource):
                     "default_result": "ABANDON",
                     "heartbeat_timeout": BOOT_SECONDS,
                 }
-                for hook, transition in (("launch", "LAUNCHING"), ("terminate", "TERMINATING"))
+                for hook, transition in _hooks(args)
             ],
-            # The launch hook is completed by a load balancer, which may come after this group.
+            # The launch hook is completed later: by a load balancer that may come after this group, or by the machine.
             wait_for_capacity_timeout="0",
             # A destroy takes the load balancer first; after it, nobody would complete a terminate hook.
             force_delete=True,
@@ -276,14 +326,30 @@ class _Given:
 
 
 def _find_mistakes(args: AppServersArgs) -> list[Finding]:
+    instance_type = args.get("instance_type", "t3.small")
     return [
         *check_values(args, _RULES),
         *planning.check_sizes(args.get("min_size", 2), args.get("max_size", 4)),
         *planning.check_variables(known_each(args.get("environment", {})), known_each(args.get("secrets", {}))),
         *planning.check_tags("tags", known_each(args.get("tags", {}))),
+        *planning.check_outgoing_ports("outgoingPorts", args.get("outgoing_ports", [])),
+        *planning.check_cpu_credits("cpuCredits", args.get("cpu_credits"), instance_type),
+        *planning.check_keys("ingress", args.get("ingress", {})),
+        *planning.check_keys("policyArns", args.get("policy_arns", {})),
         *check_values(args.get("database"), _DATABASE_RULES, "database."),
         *check_values(args.get("cache"), _CACHE_RULES, "cache."),
     ]
+
+
+def _completes_itself(args: AppServersArgs) -> bool:
+    default = "machine" if "target_group_arns" in args else "edge"
+    return args.get("launch_completed_by", default) == "machine"
+
+
+def _hooks(args: AppServersArgs) -> list[tuple[str, str]]:
+    """Names and transitions. Nobody but LoadBalancer would complete one on terminating."""
+    launch, terminate = (LAUNCH, "LAUNCHING"), (TERMINATE, "TERMINATING")
+    return [launch] if _completes_itself(args) else [launch, terminate]
 
 
 def _boot_permissions(given: _Given, secrets: dict[str, pulumi.Output[str]]) -> list[dict[str, Any]]:
@@ -303,3 +369,11 @@ def _boot_permissions(given: _Given, secrets: dict[str, pulumi.Output[str]]) -> 
     if wanted:
         statements.append({"Action": "secretsmanager:GetSecretValue", "Resource": wanted})
     return statements
+
+
+def _launch_permissions(group: "aws.autoscaling.Group") -> list[dict[str, Any]]:
+    return [
+        {"Action": "autoscaling:CompleteLifecycleAction", "Resource": group.arn},
+        # The machine asks which group it is in, and whether it waits. AWS can't restrict this to resources.
+        {"Action": "autoscaling:DescribeAutoScalingInstances", "Resource": "*"},
+    ]

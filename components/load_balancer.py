@@ -41,6 +41,10 @@ class LoadBalancerArgs(TypedDict):
     """Disk in GiB (gp3, encrypted). Default: 10."""
     max_body_size: NotRequired[str]
     """Largest request body that Nginx takes, in its own notation. Default: 1m."""
+    security_group_ids: NotRequired[pulumi.Input[list[str]]]
+    """Further security groups for the machine. Default: none."""
+    role_name: NotRequired[pulumi.Input[str]]
+    """An IAM role of yours that EC2 may assume; what the machine needs is added to it. Default: one is made."""
     tags: NotRequired[dict[str, pulumi.Input[str]]]
     """Tags for machines and their disks, which a provider's default tags don't reach. Default: none."""
 
@@ -65,13 +69,14 @@ class LoadBalancer(pulumi.ComponentResource):
         instance_type = args.get("instance_type", "t3.small")
         require("LoadBalancer", name, _find_mistakes(args))
         child = pulumi.ResourceOptions(parent=self)
-        targets = fields("targets", args["targets"], TargetsArgs, readiness_path="/readyz")
+        hooks = ["launch", "terminate"]  # AppServers' own
+        targets = fields("targets", args["targets"], TargetsArgs, readiness_path="/readyz", lifecycle_hooks=hooks)
         targets = Later("LoadBalancer", name).check_values(targets, _TARGET_RULES, "targets.")
         group_id, rules = self._create_firewall(name, args, targets, child)
         address = aws.ec2.Eip(f"{name}-address", domain="vpc", tags={"Name": name}, opts=child)
         bundle = _bundle.build("edge")
         stored = bundle.upload(name, args["bucket"], child)
-        role = _machines.role(name, f"Edge of {name}", child)
+        role = _machines.role(name, f"Edge of {name}", args.get("role_name"), self)
         permissions = _machines.allow(f"{name}-boot", role, _permissions(args, targets, address), child)
         tags = _machines.tags(name, "edge", args.get("tags", {}))
         template = _machines.launch_template(
@@ -81,8 +86,10 @@ class LoadBalancer(pulumi.ComponentResource):
             volume_size=args.get("volume_size", 10),
             user_data=_user_data.encoded("edge", self._machine(name, args, targets, bundle, stored.key, address)),
             role=role,
-            security_group_id=group_id,
+            security_group_ids=_machines.security_groups(group_id, args.get("security_group_ids")),
             tags=tags,
+            detailed_monitoring=False,
+            cpu_credits=None,
             child=child,
         )
         group = aws.autoscaling.Group(
@@ -143,6 +150,7 @@ class LoadBalancer(pulumi.ComponentResource):
                 "auto_scaling_group": targets["group_name"],
                 "port": targets["port"],
                 "readiness_path": targets["readiness_path"],
+                "lifecycle_hooks": targets["lifecycle_hooks"],
             },
             "max_body_size": args.get("max_body_size", "1m"),
         }
@@ -156,9 +164,12 @@ def _find_mistakes(args: LoadBalancerArgs) -> list[Finding]:
 def _permissions(args: LoadBalancerArgs, targets: Mapping[str, Any], address: "aws.ec2.Eip") -> list[dict[str, Any]]:
     # arn:aws:ec2:<region>:<account>, which AWS gives with the address
     here = address.arn.apply(lambda arn: arn.rpartition(":")[0])
+    hooks = [{"Action": "autoscaling:CompleteLifecycleAction", "Resource": targets["group_arn"]}]
+    if targets["lifecycle_hooks"] == []:
+        hooks = []
     return [
         {"Action": "s3:GetObject", "Resource": pulumi.Output.concat(args["bucket_arn"], "/bundles/*")},
-        {"Action": "autoscaling:CompleteLifecycleAction", "Resource": targets["group_arn"]},
+        *hooks,
         {
             # AWS checks the address and the machine that gets it; which machine that is, only the machine knows.
             "Action": "ec2:AssociateAddress",

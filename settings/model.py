@@ -14,6 +14,7 @@ ENVIRONMENTS: dict[str, dict[str, dict[str, object]]] = {
     "dev": {},
     "staging": {"database": {"backupDays": 7}},
     "prod": {
+        "app": {"detailedMonitoring": True},
         "cache": {"replicas": 1},
         "database": {"backupDays": 7, "multiAz": True, "deletionProtection": True},
     },
@@ -87,6 +88,14 @@ class AppSettings(Section):
     """Most machines."""
     target_cpu: Annotated[int, Ruled(planning.TARGET_CPU)] = 60
     """Average CPU load, in percent, that scaling aims at."""
+    detailed_monitoring: bool = False
+    """CPU load each minute, not every five. In prod: true."""
+    cpu_credits: Annotated[str, Ruled(planning.CPU_CREDITS)] | None = None
+    """For burstable types: standard or unlimited."""
+    packages: list[Annotated[str, Ruled(planning.PACKAGE)]] = []
+    """Debian packages that the app needs."""
+    outgoing_ports: list[Annotated[int, Ruled(planning.OUTGOING_PORT)]] = []
+    """TCP ports that the app may call anywhere, besides 80 and 443."""
     environment: dict[str, str] = {}
     """Plain variables of the app."""
     secrets: dict[str, str] = {}

@@ -101,4 +101,8 @@ def _app(document: Document, sound: Sound) -> Iterator[Problem]:
     findings = planning.check_variables(app.environment, app.secrets)
     if sound("app.minSize") and sound("app.maxSize"):
         findings += planning.check_sizes(app.min_size, app.max_size)
+    if sound("app.outgoingPorts"):
+        findings += planning.check_outgoing_ports("outgoingPorts", app.outgoing_ports)
+    if sound("app.cpuCredits") and sound("app.instanceType"):
+        findings += planning.check_cpu_credits("cpuCredits", app.cpu_credits, app.instance_type)
     yield from (Problem.of(each, "expressway:app.") for each in findings)

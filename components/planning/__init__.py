@@ -41,6 +41,15 @@ from .machines import (
     check_tags,
 )
 from .names import NAME_LIMITS, RESERVED_PREFIXES, check_name
+from .openings import (
+    COMPLETED_BY,
+    CPU_CREDITS,
+    OUTGOING_PORT,
+    PACKAGE,
+    check_cpu_credits,
+    check_keys,
+    check_outgoing_ports,
+)
 from .releases import OLD_VERSIONS_DAYS, RELEASE_ID, SHA256, key_in
 from .rule import SHAPES, Each, Rule, choice, either, matching, number
 from .traffic import APP_PORT, BODY_SIZE, HOST, HOSTS, HTTP_PATH, PORT
@@ -57,6 +66,8 @@ __all__ = [
     "APP_PORT",
     "BACKUP_DAYS",
     "BODY_SIZE",
+    "COMPLETED_BY",
+    "CPU_CREDITS",
     "DATABASE_NAME",
     "FEWEST_ZONES",
     "FLEET_SIZE",
@@ -74,6 +85,8 @@ __all__ = [
     "NAT",
     "NODE_TYPE",
     "OLD_VERSIONS_DAYS",
+    "OUTGOING_PORT",
+    "PACKAGE",
     "PORT",
     "POSTGRES_VERSION",
     "REDIS_VERSION",
@@ -98,7 +111,10 @@ __all__ = [
     "Rule",
     "Subnet",
     "architecture",
+    "check_cpu_credits",
+    "check_keys",
     "check_name",
+    "check_outgoing_ports",
     "check_plain_value",
     "check_secret_name",
     "check_sizes",

@@ -82,7 +82,18 @@ def set_secret(aws: Aws, arn: str, old: Tags, new: Tags) -> None:
     _set(manager.untag_resource, manager.tag_resource, {"SecretId": arn}, old, new)
 
 
-def _set(remove: Callable[..., Any], add: Callable[..., Any], where: Mapping[str, str], old: Tags, new: Tags) -> None:
+def of_elb(aws: Aws, arn: str) -> dict[str, str]:
+    """Of anything in Elastic Load Balancing."""
+    return as_map(aws("elbv2").describe_tags(ResourceArns=[arn])["TagDescriptions"][0]["Tags"])
+
+
+def set_elb(aws: Aws, arn: str, old: Tags, new: Tags) -> None:
+    """Of anything in Elastic Load Balancing."""
+    elb = aws("elbv2")
+    _set(elb.remove_tags, elb.add_tags, {"ResourceArns": [arn]}, old, new)
+
+
+def _set(remove: Callable[..., Any], add: Callable[..., Any], where: Mapping[str, Any], old: Tags, new: Tags) -> None:
     """By the two calls that every service but EC2 has, which differ in how they name the resource: `where`."""
     removed, added = _difference(old, new)
     if removed:

@@ -27,7 +27,7 @@ EDGE = recipe.edge(images.packages("edge"))
 MACHINE: dict[str, Any] = {
     "tier": "edge",
     "region": "us-east-1",
-    "upstream": {"auto_scaling_group": "shop-app", "port": 3000, "readiness_path": "/readyz"},
+    "upstream": {"auto_scaling_group": "shop-app", "port": 3000, "readiness_path": "/readyz", "lifecycle_hooks": []},
     "max_body_size": "1m",
 }
 NASTY = 'k"e\'y $HOME `x` \\ \\n # ü\nsecond = "line"; \t$(date)'

@@ -1,5 +1,6 @@
 """What the provider's contract tests refer to: things that exist in the lab's API before the resource under test."""
 
+import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
@@ -87,6 +88,24 @@ class World:
         name = self.unique("role")
         self.aws("iam").create_role(RoleName=name, AssumeRolePolicyDocument='{"Version": "2012-10-17"}')
         return name
+
+    def policy(self) -> str:
+        """A new managed policy."""
+        allow = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+        return self.aws("iam").create_policy(PolicyName=self.unique("policy"), PolicyDocument=document)["Policy"]["Arn"]
+
+    def load_balancer(self, kind: str = "application") -> str:
+        """A new Application or Network Load Balancer."""
+        made = self.aws("elbv2").create_load_balancer(Name=self.unique("balancer"), Type=kind, Subnets=self.subnets[:2])
+        return made["LoadBalancers"][0]["LoadBalancerArn"]
+
+    def target_group(self) -> str:
+        """A new target group."""
+        made = self.aws("elbv2").create_target_group(
+            Name=self.unique("targets"), Protocol="HTTP", Port=3000, VpcId=self.vpc
+        )
+        return made["TargetGroups"][0]["TargetGroupArn"]
 
     def launch_template(self) -> str:
         """A new launch template."""

@@ -227,6 +227,10 @@ _CALLS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "aws:index/getAvailabilityZones:getAvailabilityZones": lambda _: {"names": ZONES},
     "aws:index/getRegion:getRegion": lambda _: {"region": REGION},
     "aws:ec2/getAmi:getAmi": lambda _: {"id": "ami-0123456789abcdef0", "rootDeviceName": "/dev/xvda"},
+    "aws:iam/getRole:getRole": lambda args: {
+        "name": args["name"],
+        "arn": f"arn:aws:iam::{ACCOUNT}:role/{args['name']}",
+    },
     "aws:secretsmanager/getRandomPassword:getRandomPassword": lambda _: {"randomPassword": "drawn-by-aws"},
     "aws:secretsmanager/getSecret:getSecret": lambda args: {
         "arn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{args['name']}-AbCdEf"

@@ -172,6 +172,7 @@ def test_an_app_server_is_told_what_its_boot_needs() -> None:
         "bundle": make_app().machine("app")["bundle"],
         "runtime": {"key": "runtime/node.tar.gz", "sha256": example_args.SHA, "node": 24},
         "release_parameter": "pointer",
+        "launch_hook": None,
         "app": {
             "port": 3000,
             "liveness_path": "/healthz",
@@ -204,7 +205,12 @@ def test_an_edge_machine_is_told_what_its_boot_needs() -> None:
         "region": "us-east-1",
         "bucket": "bucket",
         "eip_allocation_id": "eipalloc-edge-address",
-        "upstream": {"auto_scaling_group": "app-group", "port": 3000, "readiness_path": "/readyz"},
+        "upstream": {
+            "auto_scaling_group": "app-group",
+            "port": 3000,
+            "readiness_path": "/readyz",
+            "lifecycle_hooks": ["launch", "terminate"],
+        },
         "max_body_size": "1m",
     }
 

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("user_data")
 
 ROOT = Path(__file__).resolve().parents[2]
 CLASSES: dict[str, Callable[..., pulumi.ComponentResource]] = {each.__name__: each for each in COMPONENTS}
-MAPS = {"environment", "secrets", "tags"}
+MAPS = {"environment", "ingress", "policyArns", "secrets", "tags"}
 """Arguments whose keys are their users' own."""
 
 LONG = "x" * 257
@@ -55,6 +55,17 @@ CASES: list[tuple[str, str, Any, str]] = [
     ("AppServers", "secrets.RELEASE_ID", "shop/id", "app.secrets.RELEASE_ID"),
     ("AppServers", "secrets.STRIPE", "hunter2 is not a name!", "app.secrets.STRIPE"),
     ("AppServers", "tags.team", LONG, ""),
+    ("AppServers", "packages", ["ffmpeg", "FFmpeg"], "app.packages"),
+    ("AppServers", "packages", ["ffmpeg", "curl=8.14"], "app.packages"),
+    ("AppServers", "packages", ["ffmpeg", "nginx-"], "app.packages"),
+    ("AppServers", "packages", ["ffmpeg", "-oDebug::pkg=1"], "app.packages"),
+    ("AppServers", "outgoingPorts", [587, 0], "app.outgoingPorts"),
+    ("AppServers", "outgoingPorts", [587, 443], "app.outgoingPorts"),
+    ("AppServers", "outgoingPorts", [587, 587], "app.outgoingPorts"),
+    ("AppServers", "cpuCredits", "lots", "app.cpuCredits"),
+    ("AppServers", "launchCompletedBy", "nobody", ""),
+    ("AppServers", "ingress.My ALB", "sg-alb", ""),
+    ("AppServers", "policyArns.send_mail", "arn:aws:iam::aws:policy/AmazonSESFullAccess", ""),
     ("AppServers", "database.host", "db.example/evil?x=", ""),
     ("AppServers", "database.port", 0, ""),
     ("AppServers", "database.replicaHosts", ["db-1.example", "db-2 example"], ""),
@@ -95,6 +106,7 @@ FREE = {
     # Names, ids and ARNs of what is in AWS already: only AWS knows whether they are right.
     *("vpcId", "subnetIds", "bucket", "bucketArn", "securityGroupId", "secretArn", "groupName", "groupArn"),
     *("parameterName", "parameterArn", "runtimeKey", "runtimeSha256"),
+    *("targetGroupArns", "securityGroupIds", "roleName", "lifecycleHooks"),
     "name",  # a database's; a URL takes any, escaped
     "nodeVersion",  # nothing reads it
 }
@@ -168,12 +180,13 @@ def test_component_plugin_and_settings_say_the_same_of_a_bad_value(
 ) -> None:
     base = base_arguments(kind, tmp_path)
     direct = said_by_component(kind, placed(path, value, base, snake))
-    where = f"{path}[1]" if isinstance(value, list) else path
+    entry = "[1]" if isinstance(value, list) else ""
+    where = f"{path}{entry}"
     assert list(direct) == [where], "one mistake, one finding, under the property's own name"
     assert "hunter2" not in direct[where], "it may be a secret"
     assert said_by_plugin(kind, placed(path, value, example_args.camel(base), str)) == direct
     if setting:
-        assert said_by_settings(setting, value) == {f"expressway:{setting}": direct[where]}
+        assert said_by_settings(setting, value) == {f"expressway:{setting}{entry}": direct[where]}
 
 
 def test_every_argument_has_a_rule_or_is_known_to_have_none() -> None:

@@ -53,6 +53,7 @@ class Group(Resource):
     required = ("minSize", "maxSize", "launchTemplate", "vpcZoneIdentifiers")
     optional = (
         "desiredCapacity",
+        "targetGroupArns",
         "healthCheckType",
         "healthCheckGracePeriod",
         "defaultInstanceWarmup",
@@ -93,6 +94,7 @@ class Group(Resource):
             HealthCheckGracePeriod=inputs.get("healthCheckGracePeriod", GRACE_SECONDS),
             **present(
                 DesiredCapacity=inputs.get("desiredCapacity"),
+                TargetGroupARNs=inputs.get("targetGroupArns"),
                 HealthCheckType=inputs.get("healthCheckType"),
                 DefaultInstanceWarmup=inputs.get("defaultInstanceWarmup"),
                 NewInstancesProtectedFromScaleIn=inputs.get("protectFromScaleIn"),
@@ -113,6 +115,7 @@ class Group(Resource):
             "desiredCapacity": group["DesiredCapacity"],
             "launchTemplate": _template(group["LaunchTemplate"], state.get("launchTemplate")),
             "vpcZoneIdentifiers": group["VPCZoneIdentifier"].split(","),
+            "targetGroupArns": group.get("TargetGroupARNs") or None,
             "healthCheckType": group["HealthCheckType"],
             "healthCheckGracePeriod": unless_default(
                 group["HealthCheckGracePeriod"], GRACE_SECONDS, state.get("healthCheckGracePeriod")
@@ -134,6 +137,7 @@ class Group(Resource):
         failed = _failed_activities(aws, identifier)
         if changes := _changes(old, new):
             aws("autoscaling").update_auto_scaling_group(AutoScalingGroupName=identifier, **changes)
+        _set_target_groups(aws, identifier, old.get("targetGroupArns", []), new.get("targetGroupArns", []))
         _set_tags(aws, identifier, old.get("tags", []), new.get("tags", []))
         if timeout and changes.keys() & {"MinSize", "DesiredCapacity"}:
             _wait(
@@ -286,6 +290,14 @@ def _changes(old: Properties, new: Properties) -> Properties:
         "protectFromScaleIn": {"NewInstancesProtectedFromScaleIn": new.get("protectFromScaleIn", False)},
     }
     return {name: value for key, given in arguments.items() if key in changed for name, value in given.items()}
+
+
+def _set_target_groups(aws: Aws, group: str, old: list[str], new: list[str]) -> None:
+    autoscaling, whose = aws("autoscaling"), {"AutoScalingGroupName": group}
+    if removed := [arn for arn in old if arn not in new]:
+        autoscaling.detach_load_balancer_target_groups(**whose, TargetGroupARNs=removed)
+    if added := [arn for arn in new if arn not in old]:
+        autoscaling.attach_load_balancer_target_groups(**whose, TargetGroupARNs=added)
 
 
 def _set_tags(aws: Aws, group: str, old: list[Properties], new: list[Properties]) -> None:

@@ -29,6 +29,8 @@ DATA: Spec = {
     "userData": "UserData",
     "iamInstanceProfile": ("IamInstanceProfile", {"arn": "Arn", "name": "Name"}),
     "vpcSecurityGroupIds": "SecurityGroupIds",
+    "monitoring": ("Monitoring", {"enabled": "Enabled"}),
+    "creditSpecification": ("CreditSpecification", {"cpuCredits": "CpuCredits"}),
     "metadataOptions": (
         "MetadataOptions",
         {

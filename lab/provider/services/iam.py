@@ -12,6 +12,7 @@ from lab.provider.values import aws_tags, present, unless_default
 
 ROLE = "terraform-provider-aws internal/service/iam/role.go, ForceNew"
 ROLE_POLICY = "terraform-provider-aws internal/service/iam/role_policy.go, ForceNew"
+ATTACHMENT = "terraform-provider-aws internal/service/iam/role_policy_attachment.go, ForceNew"
 INSTANCE_PROFILE = "terraform-provider-aws internal/service/iam/instance_profile.go, ForceNew"
 
 
@@ -104,6 +105,32 @@ class RolePolicy(Resource):
     def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
         """Take it off the role."""
         aws("iam").delete_role_policy(**_role_policy(identifier))
+
+
+class RolePolicyAttachment(Resource):
+    """A managed policy that a role has."""
+
+    pulumi_type = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
+    required = ("role", "policyArn")
+    replaces_on = {"role": ATTACHMENT, "policyArn": ATTACHMENT}
+
+    @override
+    def create(self, aws: Aws, inputs: Properties) -> Created:
+        aws("iam").attach_role_policy(RoleName=inputs["role"], PolicyArn=inputs["policyArn"])
+        return Created(f"{inputs['role']}/{inputs['policyArn']}", {})
+
+    @override
+    def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
+        """The role's policy; an import names it <role>/<policy's ARN>, as the lab's own ids do."""
+        role, _, arn = identifier.partition("/")
+        for page in aws("iam").get_paginator("list_attached_role_policies").paginate(RoleName=role):
+            if any(policy["PolicyArn"] == arn for policy in page["AttachedPolicies"]):
+                return Found(identifier, {"role": role, "policyArn": arn}, {})
+        return None
+
+    @override
+    def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
+        aws("iam").detach_role_policy(RoleName=state["role"], PolicyArn=state["policyArn"])
 
 
 class InstanceProfile(Resource):
@@ -199,5 +226,21 @@ def _caller_identity(aws: Aws, _inputs: Properties) -> Properties:
     return {"id": account, "accountId": account, "arn": caller["Arn"], "userId": caller["UserId"]}
 
 
-RESOURCES: tuple[type[Resource], ...] = (Role, RolePolicy, InstanceProfile)
-INVOKES = (Invoke("aws:index/getCallerIdentity:getCallerIdentity", (), _caller_identity),)
+def _get_role(aws: Aws, inputs: Properties) -> Properties:
+    role = aws("iam").get_role(RoleName=inputs["name"])["Role"]
+    return {
+        "id": role["RoleName"],
+        "name": role["RoleName"],
+        "path": role["Path"],
+        "description": role.get("Description", ""),
+        "assumeRolePolicy": _document(role["AssumeRolePolicyDocument"], None),
+        "tags": tags.as_map(role.get("Tags", [])),
+        **_role_outputs(role),
+    }
+
+
+RESOURCES: tuple[type[Resource], ...] = (Role, RolePolicy, RolePolicyAttachment, InstanceProfile)
+INVOKES = (
+    Invoke("aws:index/getCallerIdentity:getCallerIdentity", (), _caller_identity),
+    Invoke("aws:iam/getRole:getRole", ("name",), _get_role),
+)

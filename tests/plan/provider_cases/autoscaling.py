@@ -48,6 +48,7 @@ CASES = (
             "desiredCapacity": 2,
             "launchTemplate": lambda world: {"id": world.launch_template(), "version": "$Latest"},
             "vpcZoneIdentifiers": lambda world: world.subnets[1:],
+            "targetGroupArns": lambda world: [world.target_group()],
             "healthCheckType": "ELB",
             "healthCheckGracePeriod": None,
             "defaultInstanceWarmup": None,

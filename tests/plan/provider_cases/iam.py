@@ -40,6 +40,11 @@ CASES = (
         },
     ),
     Case(
+        "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+        make=lambda world: {"role": world.role(), "policyArn": world.policy()},
+        changes={"role": lambda world: world.role(), "policyArn": lambda world: world.policy()},
+    ),
+    Case(
         "aws:iam/instanceProfile:InstanceProfile",
         make=lambda world: {"role": world.role()},
         changes={"name": "another-name", "role": lambda world: world.role(), "path": "/machines/"},

@@ -25,6 +25,7 @@ def app_machine() -> dict[str, Any]:
         "bundle": {"key": f"bundles/app-{SHA}.tar.gz", "sha256": SHA},
         "runtime": {"key": f"runtime/node-24-x64-{SHA}.tar.gz", "sha256": SHA, "node": 24},
         "release_parameter": "/shop/release",
+        "launch_hook": None,
         "app": {
             "port": 3000,
             "liveness_path": "/healthz",
@@ -53,7 +54,12 @@ def edge_machine() -> dict[str, Any]:
         "bucket": "shop-artifacts",
         "bundle": {"key": f"bundles/edge-{SHA}.tar.gz", "sha256": SHA},
         "eip_allocation_id": "eipalloc-0123456789abcdef0",
-        "upstream": {"auto_scaling_group": "shop-app", "port": 3000, "readiness_path": "/readyz"},
+        "upstream": {
+            "auto_scaling_group": "shop-app",
+            "port": 3000,
+            "readiness_path": "/readyz",
+            "lifecycle_hooks": ["launch", "terminate"],
+        },
         "max_body_size": "1m",
     }
 

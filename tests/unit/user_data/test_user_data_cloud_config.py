@@ -76,6 +76,12 @@ def test_the_first_failing_step_is_the_last_one(tier: str, machines: dict[str, d
     assert commands[2] == ["python3", "/opt/expressway/bootstrap.py"], "the rest is the bundle's"
 
 
+def test_the_apps_own_packages_are_installed_too(machines: dict[str, dict[str, Any]]) -> None:
+    text = _render.render("app", machines["app"], packages=["ffmpeg", "g++", "0ad", "1.5"])
+    installed = yaml.safe_load(text)["runcmd"][1]
+    assert installed[-4:] == ["ffmpeg", "g++", "0ad", "1.5"], "as text, whatever YAML would take them for"
+
+
 @pytest.mark.parametrize("tier", TIERS)
 def test_half_of_the_space_is_left_for_values(tier: str, machines: dict[str, dict[str, Any]]) -> None:
     size = len(_render.render(tier, machines[tier]).encode())

@@ -49,6 +49,24 @@ def test_a_machine_that_does_not_answer_yet_waits() -> None:
     assert (decided.servers, decided.completions) == (servers(1), ())
 
 
+def test_a_machine_that_waits_for_somebody_elses_hook_gets_no_traffic_yet() -> None:
+    """It may answer while it is still being filled; once in service it is as good as any."""
+    observation = Observation((Member("i-1", "InService", "10.0.0.1"), Member("i-2", "Pending:Wait", "10.0.0.2")))
+    assert plan(observation, servers(1), ready(1, 2), Memory(), 0).servers == servers(1)
+
+
+def test_a_group_without_hooks_joins_by_its_answer_and_leaves_by_its_state() -> None:
+    observation = Observation(
+        (
+            Member("i-1", "InService", "10.0.0.1"),
+            Member("i-2", "InService", "10.0.0.2"),
+            Member("i-3", "Terminating", "10.0.0.3"),
+        )
+    )
+    decided = plan(observation, servers(1, 3), ready(1, 2, 3), Memory(), 0)
+    assert (decided.servers, decided.completions) == (servers(1, 2), ())
+
+
 def test_a_machine_without_an_address_waits() -> None:
     observation = Observation((Member("i-1", "Pending:Wait", None),), *HOOKS)
     decided = plan(observation, (), ready(1), Memory(), 0)

@@ -20,6 +20,8 @@ from reconciler import observe, upstream
 from reconciler.loop import Reconciler
 from reconciler.model import Member, Observation, Server
 
+HOOKS = ("up", "down")
+
 ONE, TWO, THREE = (Server(f"i-{each}", f"10.0.0.{each}") for each in (1, 2, 3))
 
 
@@ -230,7 +232,7 @@ def aws() -> Iterator[dict[str, Any]]:
 
 
 def test_the_group_is_seen_with_its_addresses(aws: dict[str, Any]) -> None:
-    group = observe.Group(aws["autoscaling"], aws["ec2"], "shop-app")
+    group = observe.Group(aws["autoscaling"], aws["ec2"], "shop-app", HOOKS)
     seen = group.observe()
     there = {
         each["InstanceId"]: each["PrivateIpAddress"]
@@ -242,7 +244,7 @@ def test_the_group_is_seen_with_its_addresses(aws: dict[str, Any]) -> None:
 
 
 def test_addresses_are_asked_for_once(aws: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    group = observe.Group(aws["autoscaling"], aws["ec2"], "shop-app")
+    group = observe.Group(aws["autoscaling"], aws["ec2"], "shop-app", HOOKS)
     first = group.observe()
     monkeypatch.setattr(aws["ec2"], "get_paginator", None)
     assert group.observe() == first, "they never change"
@@ -250,7 +252,7 @@ def test_addresses_are_asked_for_once(aws: dict[str, Any], monkeypatch: pytest.M
 
 def test_a_group_that_is_not_there_is_no_answer(aws: dict[str, Any]) -> None:
     with pytest.raises(observe.NoAnswerError, match="nothing"):
-        observe.Group(aws["autoscaling"], aws["ec2"], "nothing").observe()
+        observe.Group(aws["autoscaling"], aws["ec2"], "nothing", HOOKS).observe()
 
 
 class Waiting:
@@ -276,16 +278,21 @@ class Waiting:
 
 
 def test_hooks_are_told_apart_by_their_transition() -> None:
-    seen = observe.Group(Waiting(), None, "shop-app").observe()
+    seen = observe.Group(Waiting(), None, "shop-app", HOOKS).observe()
     assert (seen.launch_hooks, seen.terminate_hooks) == (("up",), ("down",))
 
 
+def test_hooks_of_others_are_let_be() -> None:
+    seen = observe.Group(Waiting(), None, "shop-app", ["down"]).observe()
+    assert (seen.launch_hooks, seen.terminate_hooks) == ((), ("down",))
+
+
 def test_a_hook_that_is_completed_already_is_no_problem() -> None:
-    observe.Group(Waiting("No active Lifecycle Action found with instance ID i-1"), None, "shop-app").complete(
+    observe.Group(Waiting("No active Lifecycle Action found with instance ID i-1"), None, "shop-app", HOOKS).complete(
         "i-1", "up"
     )
     with pytest.raises(ClientError, match="not authorized"):
-        observe.Group(Waiting("not authorized"), None, "shop-app").complete("i-1", "up")
+        observe.Group(Waiting("not authorized"), None, "shop-app", HOOKS).complete("i-1", "up")
 
 
 def test_only_those_that_may_have_traffic_are_probed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,10 +8,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from expressway_machine import config, files, host, readiness
+from expressway_machine import config, files, host, metadata, readiness
 from expressway_machine.aws import Clients
 
-from . import artifact, paths, pm2, trust
+from . import artifact, launch, paths, pm2, trust
 
 BUNDLE = Path(__file__).resolve().parent.parent
 SYSTEM_CA = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -27,6 +27,8 @@ def main() -> int:
         changed = prepare(machine)
         start(restart=changed)
         wait_until_ready(machine["app"])
+        if hook := machine["launch_hook"]:
+            launch.complete(Clients(machine["region"]).get("autoscaling"), metadata.instance_id(), hook)
     except (OSError, ValueError, KeyError, artifact.ArtifactError, subprocess.CalledProcessError) as error:
         print(f"expressway: app server: {type(error).__name__}: {error}", file=sys.stderr)
         return 1

@@ -24,7 +24,9 @@ def main() -> None:
     target = machine["upstream"]
     # Short-tempered: the next pass is at hand, and meanwhile nothing changes.
     clients = Clients(machine["region"], attempts=2, read_timeout=5)
-    group = observe.Group(clients.get("autoscaling"), clients.get("ec2"), target["auto_scaling_group"])
+    group = observe.Group(
+        clients.get("autoscaling"), clients.get("ec2"), target["auto_scaling_group"], target["lifecycle_hooks"]
+    )
     nginx = upstream.Nginx(UPSTREAM, RUN / "upstream.loaded")
     reconciler = Reconciler(group, nginx, target["port"], target["readiness_path"], RUN / "reconciler.json")
     while True:

@@ -29,7 +29,7 @@ class Observation:
 
     members: tuple[Member, ...]
     launch_hooks: tuple[str, ...] = ()
-    """Names of the group's hooks on launching; looked up only while an instance waits in one."""
+    """Names of the hooks on launching that are this edge's; looked up only while an instance waits in one."""
     terminate_hooks: tuple[str, ...] = ()
 
 

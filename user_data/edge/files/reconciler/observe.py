@@ -1,6 +1,6 @@
 """What AWS says of the group, and what the servers say of themselves."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -21,7 +21,9 @@ class NoAnswerError(Exception):
 class Group:
     """One Auto Scaling group, asked through the API. Addresses, which never change, are asked for once."""
 
-    def __init__(self, autoscaling: Any, ec2: Any, name: str) -> None:
+    def __init__(self, autoscaling: Any, ec2: Any, name: str, hooks: Collection[str]) -> None:
+        """`hooks` are the names of those that this edge completes; the group may have others, which are let be."""
+        self._own_hooks = hooks
         self._autoscaling = autoscaling
         self._ec2 = ec2
         self._name = name
@@ -39,7 +41,7 @@ class Group:
         self._learn_addresses([instance_id for instance_id, state in instances if state in SERVING_STATES])
         members = tuple(Member(*each, self._addresses.get(each[0])) for each in instances)
         waiting = any(each.state.endswith(":Wait") for each in members)
-        hooks = self._hooks() if waiting else []
+        hooks = self._hooks() if waiting and self._own_hooks else []
         return Observation(
             members,
             launch_hooks=tuple(name for name, transition in hooks if transition.endswith("LAUNCHING")),
@@ -62,7 +64,8 @@ class Group:
 
     def _hooks(self) -> list[tuple[str, str]]:
         answer = self._autoscaling.describe_lifecycle_hooks(AutoScalingGroupName=self._name)
-        return [(each["LifecycleHookName"], each["LifecycleTransition"]) for each in answer["LifecycleHooks"]]
+        hooks = [(each["LifecycleHookName"], each["LifecycleTransition"]) for each in answer["LifecycleHooks"]]
+        return [(name, transition) for name, transition in hooks if name in self._own_hooks]
 
     def _learn_addresses(self, instance_ids: Iterable[str]) -> None:
         unknown = [each for each in instance_ids if each not in self._addresses]

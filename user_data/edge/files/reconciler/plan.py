@@ -28,7 +28,7 @@ def plan(
     if observation is None:
         return Plan(tuple(current), (), memory, ())
     members = observation.members
-    serving = [each for each in members if each.address and each.state in SERVING_STATES]
+    serving = [each for each in members if each.address and _may_serve(each, observation)]
     failures = {
         each.instance_id: 0 if probes.get(each.instance_id) else memory.failures.get(each.instance_id, 0) + 1
         for each in serving
@@ -53,6 +53,13 @@ def plan(
     ]
     log = _log(members, current, servers, failures)
     return Plan(servers, tuple(completions), Memory(failures, out_since), log)
+
+
+def _may_serve(member: Member, observation: Observation) -> bool:
+    """Whether it may have traffic, if it answers. One that waits for somebody else's hook is not ready yet."""
+    if member.state == "Pending:Wait":
+        return bool(observation.launch_hooks)
+    return member.state in SERVING_STATES
 
 
 def _choose(serving: Sequence[Member], failures: Mapping[str, int], in_nginx: set[str]) -> list[Member]:
