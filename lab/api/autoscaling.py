@@ -163,8 +163,14 @@ def _delete_hook(original: Any, response: Any) -> Any:
 
 def _put_policy(original: Any, response: Any) -> Any:
     _group(response.autoscaling_backend, response._get_param("AutoScalingGroupName"))
+    enabled = response._get_bool_param("Enabled", True)
+    result = original(response).result
+    policy = _policy(response)
+    # moto forgets the one, and tells the other of policies that have none.
+    policy.enabled = enabled
+    policy.predictive_scaling_configuration = policy.predictive_scaling_configuration or None
     # moto calls it PolicyArn, which no SDK knows.
-    return ActionResult({"PolicyARN": original(response).result["PolicyArn"], "Alarms": []})
+    return ActionResult({"PolicyARN": result["PolicyArn"], "Alarms": []})
 
 
 def _keep_policy(original: Any, backend: Any, name: str, *arguments: Any, **named: Any) -> Any:

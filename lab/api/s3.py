@@ -1,4 +1,4 @@
-"""S3 as AWS has it, where moto differs and the stack would notice: bucket policies' conditions, lifecycle rules."""
+"""S3 as AWS has it, where moto differs: bucket policies' conditions, lifecycle rules, encryption, single versions."""
 
 import json
 from typing import Any
@@ -12,6 +12,10 @@ from lab.api.patching import around
 # Both sides count as TLS: the plain one is this host's own loopback, that no packet leaves.
 CONTEXT = {("Bool", "aws:SecureTransport"): "true"}
 
+ENABLED = "Enabled"
+DEFAULT_ENCRYPTION = {
+    "Rule": {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}, "BucketKeyEnabled": "false"}
+}
 NEWER = "NewerNoncurrentVersions"
 
 
@@ -21,6 +25,8 @@ def install() -> None:
     around(S3Backend, "put_bucket_policy", _put_policy)
     around(FakeBucket, "set_lifecycle", _set_lifecycle)
     around(S3Response, "get_bucket_lifecycle", _get_lifecycle)
+    around(S3Backend, "get_bucket_encryption", _get_encryption)
+    around(S3Backend, "delete_object", _delete_object)
 
 
 def _get_permission(original: Any, bucket: Any, action: str, resource: str) -> Any:
@@ -39,6 +45,28 @@ def _put_policy(original: Any, backend: Any, bucket_name: str, policy: bytes) ->
             if test not in CONTEXT:
                 raise NotImplementedError(f"the condition {test[0]} {test[1]} in a bucket policy")
     return original(backend, bucket_name, policy)
+
+
+def _get_encryption(original: Any, backend: Any, bucket_name: str) -> Any:
+    """Every bucket encrypts since 2023: https://docs.aws.amazon.com/AmazonS3/latest/userguide/default-encryption-faq.html."""
+    return original(backend, bucket_name) or DEFAULT_ENCRYPTION
+
+
+def _delete_object(
+    original: Any, backend: Any, bucket_name: str, key_name: str, version_id: str | None = None, bypass: bool = False
+) -> Any:
+    """moto deletes every version along with one of a bucket whose versioning is suspended, and fails at a marker.
+
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeletingObjectsfromVersioningSuspendedBuckets.html
+    """
+    bucket = backend.get_bucket(bucket_name)
+    status = bucket.versioning_status
+    if version_id is not None:
+        bucket.versioning_status = ENABLED
+    try:
+        return original(backend, bucket_name, key_name, version_id=version_id, bypass=bypass)
+    finally:
+        bucket.versioning_status = status
 
 
 def _statements(document: dict[str, Any]) -> list[dict[str, Any]]:

@@ -64,6 +64,7 @@ CASES = (
                 }
             ],
         },
+        leaves_nothing=False,  # S3's own way of encrypting
     ),
     Case(
         "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
