@@ -7,7 +7,7 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from lab.api import elasticache, rds
+from lab.api import elasticache, rds, rds_window
 from lab.api.changes import Changes
 
 PREFIX = "/lab/v1/"
@@ -34,6 +34,8 @@ class Control:
                 return _answer([asdict(machine) for machine in rds.machines()])
             case "PUT", ["db-instances", identifier]:
                 return self._status(request, identifier, rds.set_status, DATABASE_STATUSES)
+            case "POST", ["db-instances", identifier, "maintenance-window"]:
+                return self._maintenance_window(identifier)
             case "GET", ["replication-groups"]:
                 return _answer([asdict(machine) for machine in elasticache.machines()])
             case "PUT", ["replication-groups", identifier]:
@@ -43,6 +45,14 @@ class Control:
                 return _answer({"token": token}) if token else _error(404, f"no auth token for {identifier}")
             case method, _:
                 return _error(404, f"no such control call: {method} {request.path}")
+
+    def _maintenance_window(self, identifier: str) -> Response:
+        """The window comes: what waits for it is made."""
+        made = rds_window.open_window(identifier)
+        if made is None:
+            return _error(404, f"there is no {identifier}")
+        self._changes.record()
+        return _answer({"id": identifier, "made": made})
 
     def _status(
         self, request: Request, identifier: str, set_status: Callable[[str, str], bool], allowed: tuple[str, ...]

@@ -8,17 +8,10 @@ from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2.models import ec2_backends
 from moto.elasticache import models, responses
 
+from lab.api import elasticache_rules as rules
+from lab.api.catalogue import REDIS
 from lab.api.ec2 import private_interface
 from lab.api.patching import add, around
-
-VERSIONS = {"redis": ("6.0", "6.2", "7.0", "7.1"), "valkey": ("7.2", "8.0", "8.1")}
-"""By engine; the lab's machine runs what Debian has."""
-
-
-class UnknownVersionError(ServiceException):
-    """ElastiCache has no such Redis."""
-
-    code = "InvalidParameterCombination"
 
 
 class ParameterGroupExistsError(ServiceException):
@@ -112,11 +105,15 @@ def _backends() -> list[Any]:
 
 def _create(original: Any, group: Any, *args: Any, **kwargs: Any) -> None:
     version, engine = kwargs.get("engine_version"), kwargs.get("engine") or "redis"
-    if version is not None and version not in VERSIONS.get(engine, ()):
-        raise UnknownVersionError(f"Cannot find version {version} for {engine}")
+    if version is not None:
+        rules.check_version(engine, version)
+    rules.check_node_type(kwargs.get("cache_node_type"))
+    rules.check_token(kwargs.get("auth_token"), rules.truth(kwargs.get("transit_encryption_enabled")))
+    failover, multi_az = (rules.truth(kwargs.get(key)) for key in ("automatic_failover_enabled", "multi_az_enabled"))
+    rules.check_failover(failover, multi_az, kwargs.get("num_cache_clusters") or 1)
     original(group, *args, **kwargs)
     group.status = "creating"
-    group.engine_version = version or VERSIONS[engine][-1]
+    group.engine_version = version or REDIS[engine][-1]
     group.auto_minor_version_upgrade = kwargs.get("auto_minor_version_upgrade") in (None, True, "true")
     # Kept for the machine; no shape of the API has it, so no answer shows it.
     group.auth_token = kwargs.get("auth_token")

@@ -11,20 +11,11 @@ from moto.ec2.models import ec2_backends
 from moto.elasticache import models, responses
 from moto.elasticache.exceptions import InvalidParameterCombinationException, InvalidParameterValueException
 
-from lab.api.elasticache import (
-    VERSIONS,
-    ParameterGroupNotFoundError,
-    UnknownVersionError,
-    parameter_group,
-    parameter_groups,
-    place,
-)
+from lab.api import elasticache_rules as rules
+from lab.api.elasticache import ParameterGroupNotFoundError, parameter_group, parameter_groups, place
 from lab.api.patching import add, around
 
-TOKEN_LENGTHS = range(16, 129)
 PARAMETER_GROUPS = ":parametergroup:"
-TLS_CHANGES_FROM = 7
-"""The first version (7.0.5, to be exact) whose in-transit encryption can be changed later."""
 
 
 class SubnetGroupInUseError(ServiceException):
@@ -53,18 +44,25 @@ def _modify(original: Any, response: Any) -> Any:
     group, asked = _group(response), response._get_param
     version, encrypted = asked("EngineVersion"), response._get_bool_param("TransitEncryptionEnabled")
     token, parameters = asked("AuthToken"), asked("CacheParameterGroupName")
+    failover, multi_az = (response._get_bool_param(name) for name in ("AutomaticFailoverEnabled", "MultiAZEnabled"))
+    mode = asked("TransitEncryptionMode")
     if version:
-        _check_version(group, asked("Engine") or group.engine, version)
-    if encrypted is not None and _number(group.engine_version)[0] < TLS_CHANGES_FROM:
+        rules.check_upgrade(group, asked("Engine") or group.engine, version)
+    rules.check_node_type(asked("CacheNodeType"))
+    rules.check_tls(group, encrypted, mode)
+    if token is not None:
+        rules.check_token(token, rules.truth(group.transit_encryption_enabled) or bool(encrypted))
+    if failover and len(group.member_clusters) < 2:
         raise InvalidParameterCombinationException(
-            f"In-transit encryption can't be modified with engine version {group.engine_version}."
+            "Replication group must have at least one read replica to enable autofailover."
         )
-    if token is not None and len(token) not in TOKEN_LENGTHS:
-        raise InvalidParameterValueException("Invalid AuthToken provided.")
+    if multi_az and not (group.automatic_failover == "enabled" if failover is None else failover):
+        raise InvalidParameterCombinationException("Must enable automatic failover when Multi-AZ is enabled.")
     if parameters:
         parameter_group(response)
     group.engine, group.engine_version = asked("Engine") or group.engine, version or group.engine_version
     group.transit_encryption_enabled = group.transit_encryption_enabled if encrypted is None else encrypted
+    group.transit_encryption_mode = mode or getattr(group, "transit_encryption_mode", None)
     group.cache_parameter_group_name = parameters or group.cache_parameter_group_name
     if token:
         group.auth_token, group.auth_token_enabled = token, True
@@ -73,22 +71,6 @@ def _modify(original: Any, response: Any) -> Any:
     if security_groups := asked("SecurityGroupIds"):
         _move(response, group, security_groups)
     return original(response)
-
-
-def _check_version(group: Any, engine: str, version: str) -> None:
-    if version not in VERSIONS.get(engine, ()):
-        raise UnknownVersionError(f"Cannot find version {version} for {engine}")
-    if engine != group.engine and engine != "valkey":
-        raise InvalidParameterCombinationException(f"Cannot modify {group.engine} to {engine}.")
-    if _number(version) < _number(group.engine_version):
-        raise InvalidParameterCombinationException(
-            f"Cannot downgrade {group.replication_group_id} from {group.engine_version} to {version}: "
-            "it has to be deleted and created again."
-        )
-
-
-def _number(version: str) -> tuple[int, ...]:
-    return tuple(map(int, version.split(".")))
 
 
 def _move(response: Any, group: Any, security_groups: list[str]) -> None:
@@ -126,7 +108,9 @@ def _decrease(response: Any) -> Any:
     if not 0 < members < len(group.member_clusters):
         raise InvalidParameterValueException("The new replica count must be less than the current one.")
     if members == 1 and group.automatic_failover == "enabled":
-        raise InvalidParameterValueException("A group with automatic failover must keep one replica at least.")
+        raise InvalidParameterValueException(
+            "Must have at least 1 replica when cluster mode is disabled with auto failover enabled."
+        )
     for _ in range(len(group.member_clusters) - members):
         group.member_clusters.pop()
         group.node_groups[0]["node_group_members"].pop()

@@ -7,26 +7,17 @@ import string
 from dataclasses import dataclass
 from typing import Any
 
-from moto.core.exceptions import ServiceException
 from moto.ec2.models import ec2_backends
 from moto.rds import models
 from moto.rds.exceptions import InvalidParameterCombination
 
 from lab.api.ec2 import private_interface
 from lab.api.patching import around, instead
-
-# The newest minor version that the lab resolves a major one to, as RDS does.
-MINORS = {"13": "13.22", "14": "14.19", "15": "15.14", "16": "16.10", "17": "17.6"}
+from lab.api.rds_rules import check_class, check_family, check_names, full_version
 
 PASSWORD_LENGTH = 28
 # What RDS allows in a password, less what needs quoting in a URL or a shell.
 PASSWORD_CHARACTERS = string.ascii_letters + string.digits + "-._~"
-
-
-class UnknownVersionError(ServiceException):
-    """RDS has no such PostgreSQL."""
-
-    code = "InvalidParameterCombination"
 
 
 @dataclass(frozen=True)
@@ -76,7 +67,10 @@ def set_status(identifier: str, status: str) -> bool:
 
 def _create(original: Any, database: Any, *args: Any, **kwargs: Any) -> None:
     if kwargs.get("engine") == "postgres" and (version := kwargs.get("engine_version")):
-        kwargs["engine_version"] = full_version(version)
+        kwargs["engine_version"] = version = full_version(version)
+        check_class(kwargs["db_instance_class"], version)
+        check_names(kwargs.get("db_name"), kwargs.get("master_username"))
+        check_family(args[0] if args else kwargs["backend"], kwargs.get("db_parameter_group_name"), version)
     original(database, *args, **kwargs)
     database.status = "creating"
     database.dbi_resource_id = f"db-{secrets.token_hex(13).upper()}"
@@ -93,14 +87,6 @@ def place(database: Any, security_groups: list[str] | None) -> None:
     description = f"RDSNetworkInterface {database.db_instance_identifier}"
     database.interface = private_interface(backend, subnet.id, database.vpc_security_group_ids, description)
     database.availability_zone = subnet.availability_zone
-
-
-def full_version(asked: str) -> str:
-    """The version that RDS runs when `asked` is a major one; a full one stays."""
-    major = asked.partition(".")[0]
-    if major not in MINORS:
-        raise UnknownVersionError(f"Cannot find version {asked} for postgres")
-    return MINORS[major] if asked == major else asked
 
 
 def _endpoint(database: Any) -> str:

@@ -9,10 +9,15 @@ from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult
 from moto.ec2.models import ec2_backends
 from moto.rds import models, responses
-from moto.rds.exceptions import DBInstanceAlreadyExists, DBParameterGroupNotFoundError, InvalidParameterCombination
+from moto.rds.exceptions import DBInstanceAlreadyExists, DBParameterGroupNotFoundError
 
+from lab.api import rds_window
 from lab.api.patching import add, around
-from lab.api.rds import full_version, place
+from lab.api.rds import place
+from lab.api.rds_rules import check_class, check_family, check_storage, check_upgrade, check_zones
+
+USER = "user"
+"""The source of a parameter's value that is not the engine's own."""
 
 
 class SameVpcError(ServiceException):
@@ -36,44 +41,58 @@ class ParameterGroupInUseError(ServiceException):
 def install() -> None:
     """Change moto's RDS. Once a process, before the first request."""
     around(models.RDSBackend, "modify_db_instance", _modify)
+    around(models.RDSBackend, "create_subnet_group", _create_subnet_group)
     around(models.RDSBackend, "modify_db_subnet_group", _modify_subnet_group)
     around(models.RDSBackend, "delete_subnet_group", _delete_subnet_group)
     around(models.RDSBackend, "delete_db_parameter_group", _delete_parameter_group)
+    around(responses.RDSResponse, "describe_db_parameters", _describe_parameters)
     add(responses.RDSResponse, "reset_db_parameter_group", _reset_parameters)
 
 
 def _modify(original: Any, backend: Any, db_instance_identifier: str, db_kwargs: Any) -> Any:
-    """At once, whether ApplyImmediately is given or not: the lab has no maintenance window."""
+    """At once what RDS changes at once or is to, with all that waits; the rest waits for the maintenance window."""
     database = backend.describe_db_instances(db_instance_identifier)[0]
-    if (name := db_kwargs.get("new_db_instance_identifier")) and name in backend.databases:
+    _check(backend, database, db_kwargs)
+    if db_kwargs.get("apply_immediately"):
+        given = {name: value for name, value in db_kwargs.items() if value is not None}
+        changes = {**rds_window.due(database), **given}
+    else:
+        changes = rds_window.defer(database, db_kwargs)
+    changed = _change(original, backend, db_instance_identifier, changes)
+    changed.pending_modified_values = rds_window.told(changed)
+    return changed
+
+
+def _check(backend: Any, database: Any, asked: Any) -> None:
+    """Refuse what RDS refuses. A version becomes a full one in `asked`."""
+    if (name := asked.get("new_db_instance_identifier")) and name in backend.databases:
         raise DBInstanceAlreadyExists()
-    if version := db_kwargs.get("engine_version"):
-        db_kwargs["engine_version"] = _upgrade(database, version, db_kwargs.get("allow_major_version_upgrade"))
-    if group := db_kwargs.get("db_subnet_group_name"):
+    parameters, version = asked.get("db_parameter_group_name"), database.engine_version
+    if asked.get("engine_version"):
+        allowed = asked.get("allow_major_version_upgrade")
+        version = asked["engine_version"] = check_upgrade(database, asked["engine_version"], parameters, allowed)
+    elif asked.get("apply_immediately"):
+        version = rds_window.pending(database).get("engine_version", version)
+    check_family(backend, parameters, version)
+    if asked.get("db_instance_class"):
+        check_class(asked["db_instance_class"], version)
+    check_storage(database, asked.get("allocated_storage"))
+    if group := asked.get("db_subnet_group_name"):
         _refuse_same_vpc(database, backend.describe_db_subnet_groups(group)[0])
-    changed = original(backend, db_instance_identifier, db_kwargs)
-    if port := db_kwargs.get("db_port_number"):
+
+
+def _change(original: Any, backend: Any, identifier: str, changes: Any) -> Any:
+    changed = original(backend, identifier, changes)
+    if port := changes.get("db_port_number"):
         changed.port = port
-    groups = db_kwargs.get("vpc_security_group_ids")
-    if group:
+    groups = changes.get("vpc_security_group_ids")
+    if changes.get("db_subnet_group_name"):
         changed.interface.delete()
         place(changed, groups)
     elif groups and (interface := getattr(changed, "interface", None)):
         ec2 = ec2_backends[changed.account_id][changed.region]
         ec2.modify_network_interface_attribute(interface.id, groups)
     return changed
-
-
-def _upgrade(database: Any, asked: str, major_allowed: bool | None) -> str:
-    version = full_version(asked)
-    before, after = (tuple(map(int, each.split("."))) for each in (database.engine_version, version))
-    if after < before:
-        raise InvalidParameterCombination(f"Cannot upgrade postgres from {database.engine_version} to {version}")
-    if after[0] > before[0] and not major_allowed:
-        raise InvalidParameterCombination(
-            "The AllowMajorVersionUpgrade flag must be present when upgrading to a new major version."
-        )
-    return version
 
 
 def _refuse_same_vpc(database: Any, group: Any) -> None:
@@ -85,8 +104,16 @@ def _refuse_same_vpc(database: Any, group: Any) -> None:
         )
 
 
+def _create_subnet_group(
+    original: Any, backend: Any, subnet_name: str, description: str, subnets: Any, tags: Any
+) -> Any:
+    check_zones(subnets)
+    return original(backend, subnet_name, description, subnets, tags)
+
+
 def _modify_subnet_group(original: Any, backend: Any, subnet_name: str, description: Any, subnets: Any) -> Any:
     """moto forgets the group that it changed."""
+    check_zones(subnets)
     backend.describe_db_subnet_groups(subnet_name)
     backend.subnet_groups[subnet_name] = original(backend, subnet_name, description, subnets)
     return backend.subnet_groups[subnet_name]
@@ -104,12 +131,20 @@ def _delete_subnet_group(original: Any, backend: Any, subnet_name: str) -> Any:
 
 
 def _delete_parameter_group(original: Any, backend: Any, db_parameter_group_name: str) -> Any:
-    if any(each.db_parameter_group_name == db_parameter_group_name for each in backend.databases.values()):
+    members = (rds_window.parameter_groups(database) for database in backend.databases.values())
+    if any(db_parameter_group_name in groups for groups in members):
         raise ParameterGroupInUseError(
             "One or more database instances are still members of this parameter group "
             f"{db_parameter_group_name}, so the group cannot be deleted"
         )
     return original(backend, db_parameter_group_name)
+
+
+def _describe_parameters(original: Any, response: Any) -> Any:
+    """moto has the parameters that a user set alone, and does not say that it is so."""
+    parameters = original(response).result["Parameters"]
+    mine = [parameter | {"Source": USER, "IsModifiable": True} for parameter in parameters]
+    return ActionResult({"Parameters": mine if response.params.get("Source") in (None, USER) else []})
 
 
 def _reset_parameters(response: Any) -> Any:

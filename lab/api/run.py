@@ -24,12 +24,14 @@ CHANGES = (
     "ec2",
     "elasticache",
     "elasticache_changes",
+    "iam",
     "launch_templates",
     "rds",
     "rds_changes",
     "s3",
     "secretsmanager",
     "security_groups",
+    "ssm",
     "vpc",
 )
 """The modules of this package that change what moto does, each with an `install()`."""

@@ -135,6 +135,7 @@ LIMITS: Mapping[str, Mapping[str, tuple[Rule, ...]]] = {
             Length(16, 128, source=CACHE),
             Matches(r"[A-Za-z0-9!&#$^<>-]*", "be letters, digits and ! & # $ ^ < > -", source=CACHE),
         ),
+        "transitEncryptionMode": (Model("elasticache", "TransitEncryptionMode"),),
         "numCacheClusters": (Between(1, 6, source=CACHE),),
         "snapshotRetentionLimit": (Between(0, 35, source=CACHE),),
         "port": (Between(1, 65535, source=CACHE),),

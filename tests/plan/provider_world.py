@@ -86,7 +86,9 @@ class World:
     def role(self) -> str:
         """A new role for EC2."""
         name = self.unique("role")
-        self.aws("iam").create_role(RoleName=name, AssumeRolePolicyDocument='{"Version": "2012-10-17"}')
+        trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+        self.aws("iam").create_role(RoleName=name, AssumeRolePolicyDocument=document)
         return name
 
     def policy(self) -> str:
@@ -145,11 +147,11 @@ class World:
         )
         return name
 
-    def database_parameters(self) -> str:
+    def database_parameters(self, family: str = "postgres17") -> str:
         """A new parameter group of RDS."""
         name = self.unique("db-parameters")
         self.aws("rds").create_db_parameter_group(
-            DBParameterGroupName=name, DBParameterGroupFamily="postgres17", Description="for a test"
+            DBParameterGroupName=name, DBParameterGroupFamily=family, Description="for a test"
         )
         return name
 

@@ -28,8 +28,9 @@ def make_database(provider: ProviderClient, world: World, **inputs: Any) -> Made
         "username": "owner",
         "manageMasterUserPassword": True,
         "dbSubnetGroupName": world.database_subnets(),
-        "parameterGroupName": world.database_parameters(),
+        "parameterGroupName": world.database_parameters("postgres16"),
         "skipFinalSnapshot": True,
+        "applyImmediately": True,
     }
     return Made(provider, DATABASE, given | inputs)
 
@@ -85,7 +86,7 @@ def test_a_databases_last_snapshot_needs_a_name(api: ApiServer, provider: Provid
 def test_a_databases_machine_learns_of_changes(api: ApiServer, provider: ProviderClient, world: World) -> None:
     database = make_database(provider, world)
     identifier = database.inputs["identifier"]
-    group, parameters = world.security_group(), world.database_parameters()
+    group, parameters = world.security_group(), world.database_parameters("postgres16")
     api.client("rds").modify_db_parameter_group(
         DBParameterGroupName=parameters,
         Parameters=[{"ParameterName": "work_mem", "ParameterValue": "8192", "ApplyMethod": "immediate"}],
@@ -170,7 +171,7 @@ def test_a_cache_keeps_a_replica_as_long_as_it_fails_over(
     cache, elasticache = make_cache(provider, world), api.client("elasticache")
     with pytest.raises(ProviderCallError, match="numCacheClusters must be 2 or more with automaticFailoverEnabled"):
         cache.update(numCacheClusters=1)
-    with pytest.raises(elasticache.exceptions.ClientError, match="must keep one replica"):
+    with pytest.raises(elasticache.exceptions.ClientError, match="Must have at least 1 replica"):
         elasticache.decrease_replica_count(ReplicationGroupId=cache.id, NewReplicaCount=0, ApplyImmediately=True)
     cache.update(numCacheClusters=1, automaticFailoverEnabled=None)
     assert len(interfaces(api, f"{cache.id}-")) == 1

@@ -162,7 +162,8 @@ def test_a_group_launches_from_the_version_that_it_was_given_last(provider: Prov
 def test_a_role_leaves_its_profile_and_is_kept_as_long_as_it_has_policies(
     provider: ProviderClient, api: ApiServer, fleet: Fleet
 ) -> None:
-    iam, trust = api.client("iam"), '{"Version": "2012-10-17", "Statement": []}'
+    iam, who = api.client("iam"), {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+    trust = {"Version": "2012-10-17", "Statement": [who]}
     role = Made(provider, "aws:iam/role:Role", {"assumeRolePolicy": trust})
     profile = Made(provider, "aws:iam/instanceProfile:InstanceProfile", {"role": role.id})
     iam.put_role_policy(

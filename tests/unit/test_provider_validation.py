@@ -269,6 +269,7 @@ FAULTS: list[tuple[str, dict[str, Any], str, str]] = [
     (CACHE, {"engineVersion": "7.1.0"}, "engineVersion", "such as 7.1, and is '7.1.0'"),
     (CACHE, {"authToken": "a" * 15}, "authToken", "16 to 128 characters, and has 15"),
     (CACHE, {"authToken": "/" * 16}, "authToken", "be letters, digits and"),
+    (CACHE, {"transitEncryptionMode": "both"}, "transitEncryptionMode", "be preferred or required"),
     (CACHE, {"numCacheClusters": 7}, "numCacheClusters", "be 1 to 6"),
     (CACHE, {"snapshotRetentionLimit": 36}, "snapshotRetentionLimit", "be 0 to 35"),
     (CACHE, {"port": 0}, "port", "be 1 to 65535"),

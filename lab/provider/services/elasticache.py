@@ -39,6 +39,7 @@ REPLICATION_GROUP: Spec = {
     "snapshotRetentionLimit": "SnapshotRetentionLimit",
     "subnetGroupName": "CacheSubnetGroupName",
     "transitEncryptionEnabled": "TransitEncryptionEnabled",
+    "transitEncryptionMode": "TransitEncryptionMode",
 }
 MEMBER: Spec = {
     "autoMinorVersionUpgrade": "AutoMinorVersionUpgrade",
@@ -188,6 +189,7 @@ class ReplicationGroup(Resource):
         "securityGroupIds",
         "subnetGroupName",
         "transitEncryptionEnabled",
+        "transitEncryptionMode",
     )
     defaults = {**FALLBACKS, "engine": ENGINE, "port": PORT}
 
@@ -233,6 +235,7 @@ class ReplicationGroup(Resource):
             "snapshotRetentionLimit": unless_default(
                 group.get("SnapshotRetentionLimit", 0), 0, state.get("snapshotRetentionLimit")
             ),
+            "transitEncryptionMode": group.get("TransitEncryptionMode"),
             "tags": tags.of_elasticache(aws, group["ARN"]),
         }
         if not member.get("AuthTokenEnabled"):

@@ -208,7 +208,7 @@ class Instance(Resource):
         endpoint = instance["Endpoint"]
         inputs = untranslate(instance, INSTANCE) | {
             "dbSubnetGroupName": instance.get("DBSubnetGroup", {}).get("DBSubnetGroupName"),
-            "engineVersion": _version(instance["EngineVersion"], state.get("engineVersion")),
+            "engineVersion": _version(_coming_version(instance), state.get("engineVersion")),
             "manageMasterUserPassword": unless_default(
                 "MasterUserSecret" in instance, False, state.get("manageMasterUserPassword")
             ),
@@ -296,6 +296,11 @@ def _find(aws: Aws, identifier: str) -> Properties | None:
         if found:
             return found[0]
     return None
+
+
+def _coming_version(instance: Properties) -> str:
+    """The version that waits for its window counts as the present one, as with the AWS provider; nothing else does."""
+    return instance.get("PendingModifiedValues", {}).get("EngineVersion") or instance["EngineVersion"]
 
 
 def _version(actual: str, given: str | None) -> str:

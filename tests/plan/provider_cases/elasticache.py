@@ -20,6 +20,7 @@ def _group(world: World) -> dict[str, Any]:
         "securityGroupIds": [world.security_group()],
         "atRestEncryptionEnabled": True,
         "transitEncryptionEnabled": True,
+        "transitEncryptionMode": "preferred",
     }
 
 
@@ -73,6 +74,7 @@ CASES = (
             "snapshotRetentionLimit": 3,
             "subnetGroupName": lambda world: world.cache_subnets(),
             "transitEncryptionEnabled": False,
+            "transitEncryptionMode": "required",
             "applyImmediately": True,
         },
         untold=("applyImmediately", "authToken"),

@@ -24,6 +24,7 @@ def _instance(world: World) -> dict[str, Any]:
         "backupRetentionPeriod": 7,
         "skipFinalSnapshot": True,
         "finalSnapshotIdentifier": world.unique("final"),
+        "applyImmediately": True,
     }
 
 
@@ -83,7 +84,7 @@ CASES = (
             "username": "another",
             "vpcSecurityGroupIds": lambda world: [world.security_group(), world.security_group()],
             "allowMajorVersionUpgrade": True,
-            "applyImmediately": True,
+            "applyImmediately": None,
             "finalSnapshotIdentifier": "another-final",
             "skipFinalSnapshot": False,
         },

@@ -1,0 +1,98 @@
+"""What ElastiCache refuses of a replication group, when it is created and when it is changed; moto takes it.
+
+Sources: https://docs.aws.amazon.com/AmazonElastiCache/latest/APIReference/API_CreateReplicationGroup.html,
+API_ModifyReplicationGroup.html; the wording is from reports of others in public issues.
+"""
+
+import re
+from typing import Any
+
+from moto.core.exceptions import ServiceException
+from moto.elasticache.exceptions import InvalidParameterCombinationException, InvalidParameterValueException
+
+from lab.api.catalogue import REDIS, has_node_type
+
+TOKEN = re.compile(r"[!-~]{16,128}")
+TOKEN_EXCLUDED = frozenset('/"@%')
+TLS_CHANGES_FROM = 7
+"""The first version (7.0.5, to be exact) whose in-transit encryption can be changed later."""
+
+
+class UnknownVersionError(ServiceException):
+    """ElastiCache has no such engine."""
+
+    code = "InvalidParameterCombination"
+
+
+def truth(given: Any) -> bool:
+    """Whether a parameter, as moto has it, is true."""
+    return given in (True, "true", "True")
+
+
+def check_version(engine: str, version: str) -> None:
+    """Refuse a version that the engine does not have."""
+    if version not in REDIS.get(engine, ()):
+        raise UnknownVersionError(f"Cannot find version {version} for {engine}")
+
+
+def check_node_type(name: str | None) -> None:
+    """Refuse a node type that ElastiCache does not have."""
+    if name and not has_node_type(name):
+        raise InvalidParameterValueException(f"The specified cache node type {name} is not valid.")
+
+
+def check_token(token: str | None, encrypted: bool) -> None:
+    """Refuse a token that is none, or that would travel in the clear."""
+    if token is None:
+        return
+    if not TOKEN.fullmatch(token) or TOKEN_EXCLUDED & set(token):
+        raise InvalidParameterValueException("Invalid AuthToken provided.")
+    if not encrypted:
+        raise InvalidParameterCombinationException(
+            "The AUTH token is only supported when encryption-in-transit is enabled"
+        )
+
+
+def check_failover(failover: bool, multi_az: bool, members: int) -> None:
+    """Refuse a new group that could not fail over as it should."""
+    if failover and members < 2:
+        raise InvalidParameterCombinationException(
+            "When using automatic failover, there must be at least 2 cache clusters in the replication group."
+        )
+    if multi_az and not failover:
+        raise InvalidParameterCombinationException("Must enable automatic failover when Multi-AZ is enabled.")
+
+
+def check_upgrade(group: Any, engine: str, version: str) -> None:
+    """Refuse another version that a group can't become."""
+    check_version(engine, version)
+    if engine != group.engine and engine != "valkey":
+        raise InvalidParameterCombinationException(f"Cannot modify {group.engine} to {engine}.")
+    if number(version) < number(group.engine_version):
+        raise InvalidParameterCombinationException(
+            f"Cannot downgrade {group.replication_group_id} from {group.engine_version} to {version}: "
+            "it has to be deleted and created again."
+        )
+
+
+def check_tls(group: Any, encrypted: bool | None, mode: str | None) -> None:
+    """Refuse a change of in-transit encryption that would cut clients off: both ways lead through `preferred`."""
+    present, wanted = truth(group.transit_encryption_enabled), encrypted
+    before = getattr(group, "transit_encryption_mode", None) or "required"
+    if (wanted is not None or mode) and number(group.engine_version)[0] < TLS_CHANGES_FROM:
+        raise InvalidParameterCombinationException(
+            f"In-transit encryption can't be modified with engine version {group.engine_version}."
+        )
+    if wanted and not present and mode != "preferred":
+        raise InvalidParameterCombinationException(
+            "To enable in-transit encryption for an existing cluster, TransitEncryptionMode must be preferred."
+        )
+    if wanted is False and present and before != "preferred":
+        raise InvalidParameterCombinationException(
+            "To disable in-transit encryption for an existing cluster, TransitEncryptionMode must be preferred first."
+        )
+
+
+def number(version: str) -> tuple[int, ...]:
+    """A version, to be compared."""
+    return tuple(map(int, version.split(".")))
