@@ -3,12 +3,19 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 /** How long idle connections stay open after the listener has closed, at most; in milliseconds. */
 const LINGER = 1_000;
+/**
+ * How long the process stays after the listener has closed, at least; in milliseconds. In a cluster the primary hands
+ * connections over, and learns only by and by that this worker takes no more: those that are on their way meanwhile go
+ * back to it as long as there is a worker to say so, and would otherwise be lost, neither refused nor answered.
+ */
+const HANDOVER = 500;
 const POLL = 50;
 
 /** Stops a server without losing a request. */
 export class Drain {
   #server;
   #linger;
+  #handover;
   #responses = new Set();
   #sockets = new Set();
   #draining = false;
@@ -20,6 +27,7 @@ export class Drain {
   constructor(server, timeout) {
     this.#server = server;
     this.#linger = Math.min(LINGER, timeout / 10);
+    this.#handover = Math.min(HANDOVER, this.#linger);
     server.on("connection", (socket) => {
       this.#sockets.add(socket);
       socket.once("close", () => this.#sockets.delete(socket));
@@ -52,7 +60,7 @@ export class Drain {
     const closed = new Promise((resolve) => {
       TcpServer.prototype.close.call(this.#server, resolve);
     });
-    await Promise.race([closed, sleep(this.#linger)]);
+    await Promise.all([Promise.race([closed, sleep(this.#linger)]), sleep(this.#handover)]);
     const cut = setInterval(() => this.#cutIdle(), POLL);
     await closed;
     clearInterval(cut);

@@ -101,6 +101,16 @@ test("clients that keep sending through a drain lose nothing", async (t) => {
   assert.equal((await server.exit).code, 0);
 });
 
+test("an idle process stays for a moment after it took its last connection", async (t) => {
+  const server = await start(t, SERVER);
+
+  server.signal("SIGINT");
+
+  const { code, after } = await server.exit;
+  assert.equal(code, 0, server.output);
+  assert.ok(after >= 450, `a cluster's primary may have handed one over meanwhile: ${after} ms`);
+});
+
 test("connections on which nothing is asked don't hold up the end", async (t) => {
   const server = await start(t, SERVER);
   await connect(server);
