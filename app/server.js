@@ -7,8 +7,8 @@ import { connectRedis } from "./src/redis.js";
 
 const { DATABASE_URL, REDIS_URL, DATABASE_POOL_MAX } = process.env;
 
-const database = DATABASE_URL ? connectDatabase(DATABASE_URL, DATABASE_POOL_MAX) : null;
-const redis = REDIS_URL ? connectRedis(REDIS_URL) : null;
+const database = DATABASE_URL ? connectDatabase(DATABASE_POOL_MAX) : null;
+const redis = REDIS_URL ? connectRedis() : null;
 const store = database && new ItemStore(database);
 
 serve(createApp({ store, cache: new Cache(redis) }), {

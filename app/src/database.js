@@ -1,3 +1,4 @@
+import { createPool } from "@expressway/kit/postgres";
 import pg from "pg";
 import { HttpError } from "./errors.js";
 
@@ -5,14 +6,13 @@ import { HttpError } from "./errors.js";
 const UNAVAILABLE = new Set(["08", "53", "57", "58"]);
 
 /**
- * A small pool: with N servers of W workers, PostgreSQL sees up to N * W * poolMax connections.
- * @param {string} url postgresql://…; with sslmode=verify-full, TLS with the certificate and its name checked, against
- *   sslrootcert where that is given
+ * A small pool on DATABASE_URL, whose password may change meanwhile: with N servers of W workers, PostgreSQL sees up to
+ * N * W * poolMax connections. With sslmode=verify-full in the address, TLS with the certificate and its name checked,
+ * against sslrootcert where that is given.
  * @param {string | number} [poolMax] connections per worker, 5
  */
-export function connectDatabase(url, poolMax = 5) {
-  const pool = new pg.Pool({
-    connectionString: url,
+export function connectDatabase(poolMax = 5) {
+  const pool = createPool(pg, {
     max: Number(poolMax) || 5,
     connectionTimeoutMillis: 2_000,
     idleTimeoutMillis: 30_000,

@@ -1,3 +1,4 @@
+import { createRedis } from "@expressway/kit/redis";
 import { Redis } from "ioredis";
 
 // A key holds either a value or the lease of whoever is reading it from the database. Each step is one script, so that
@@ -16,12 +17,9 @@ const SCRIPTS = {
     return redis.call('DEL', KEYS[1])`,
 };
 
-/**
- * A connection that fails fast while Redis is away, and comes back by itself.
- * @param {string} url rediss://:token@host:6379
- */
-export function connectRedis(url) {
-  const redis = new Redis(url, {
+/** A connection on REDIS_URL that fails fast while Redis is away, and comes back by itself, on another node if need be. */
+export function connectRedis() {
+  const redis = createRedis(Redis, {
     enableOfflineQueue: false, // a cache that must be waited for is no cache
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,

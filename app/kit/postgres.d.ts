@@ -1,0 +1,14 @@
+import type { Pool, PoolConfig } from "pg";
+
+export interface PoolOptions extends Omit<PoolConfig, "connectionString" | "password" | "Client"> {
+  /** The variable that holds the address, with user and password. Default: DATABASE_URL. */
+  variable?: string;
+  /** Milliseconds that a connection whose password is refused is tried again. Default: 5000. */
+  patience?: number;
+}
+
+/**
+ * A pool of node-postgres (`import pg from "pg"`) whose password may change while it is in use: open connections go on,
+ * new ones take the password that counts then, and one that is refused asks for it and is tried again.
+ */
+export function createPool(pg: { Pool: typeof Pool }, options?: PoolOptions): Pool;
