@@ -31,7 +31,7 @@ def test_the_app_is_told_all_that_was_agreed(app_machine: dict[str, Any], secret
     variables = environment.build(app_machine, "abc123", "i-1", secrets)
     assert variables.keys() == {
         *("PORT", "NODE_ENV", "RELEASE_ID", "INSTANCE_ID", "DATABASE_URL", "DATABASE_REPLICA_URLS", "REDIS_URL"),
-        *("NODE_EXTRA_CA_CERTS", "GREETING", "API_KEY"),
+        *("NODE_EXTRA_CA_CERTS", "EXPRESSWAY_ENVIRONMENT", "GREETING", "API_KEY"),
     }
     assert variables["PORT"] == "3000"
     assert variables["NODE_ENV"] == "production"
@@ -91,21 +91,31 @@ def manager() -> Iterator[Any]:
         yield boto3.client("secretsmanager", region_name="us-east-1")
 
 
-def test_secrets_are_fetched_by_name(manager: Any) -> None:
+def test_a_secret_is_fetched_by_name(manager: Any, app_machine: dict[str, Any]) -> None:
     manager.create_secret(Name="one", SecretString="1")
-    manager.create_secret(Name="two", SecretString="2")
-    assert environment.fetch_secrets(manager, ["two", "one"]) == {"one": "1", "two": "2"}
+    assert environment.fetch_secret(manager, app_machine, "one") == "1"
 
 
-def test_a_secret_that_is_missing_is_named(manager: Any) -> None:
+def test_a_secret_that_is_missing_is_named(manager: Any, app_machine: dict[str, Any]) -> None:
     with pytest.raises(environment.SecretError, match=r"secret nothing: .*ResourceNotFound"):
-        environment.fetch_secrets(manager, ["nothing"])
+        environment.fetch_secret(manager, app_machine, "nothing")
 
 
-def test_a_binary_secret_is_refused(manager: Any) -> None:
+def test_a_secret_that_no_variable_can_hold_is_refused(manager: Any, app_machine: dict[str, Any]) -> None:
     manager.create_secret(Name="binary", SecretBinary=b"\x00\x01")
-    with pytest.raises(environment.SecretError, match="secret binary is binary"):
-        environment.fetch_secrets(manager, ["binary"])
+    manager.create_secret(Name="nul", SecretString="a\0b")
+    for name, said in (("binary", "secret binary is binary"), ("nul", "secret nul holds a NUL character")):
+        with pytest.raises(environment.SecretError, match=said):
+            environment.fetch_secret(manager, app_machine, name)
+
+
+def test_a_database_secret_without_a_login_is_refused_when_it_is_fetched(
+    manager: Any, app_machine: dict[str, Any]
+) -> None:
+    manager.create_secret(Name="login", SecretString="s3cret")
+    app_machine["database"]["secret"] = "login"
+    with pytest.raises(environment.SecretError, match="secret login doesn't hold username and password"):
+        environment.fetch_secret(manager, app_machine, "login")
 
 
 def test_a_nul_character_is_refused() -> None:

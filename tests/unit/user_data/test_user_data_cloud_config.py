@@ -107,7 +107,7 @@ def test_nothing_in_the_user_data_looks_like_a_secret(machines: dict[str, dict[s
 
 
 def test_what_a_machine_starts_is_executable() -> None:
-    for name in ("app/files/install", "app/files/write-environment", "edge/files/install"):
+    for name in ("app/files/install", "app/files/write-environment", "app/files/follow-secrets", "edge/files/install"):
         path = USER_DATA / name
         assert path.stat().st_mode & 0o111, f"{name} can't be started"
         assert path.read_text().startswith("#!/usr/bin/python3\n"), f"{name} must run under the system's Python"

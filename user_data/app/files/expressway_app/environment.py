@@ -1,18 +1,12 @@
-"""The app's environment: what the stack told the machine, and secrets fetched by name with the machine's role.
-
-expressway-app.service runs this as root before each start. The file it leaves is on a tmpfs, for root's eyes only;
-systemd reads it and hands it to the app. Nothing secret is in an argument, a log or a file on disk.
-"""
+"""The app's environment: what the stack told the machine, and secrets fetched by name with the machine's role."""
 
 import json
-import sys
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
 from botocore.exceptions import BotoCoreError, ClientError
-from expressway_machine import config, files, metadata
-from expressway_machine.aws import Clients
+from expressway_machine import config
 
 from . import paths
 
@@ -29,6 +23,7 @@ def build(machine: config.Machine, release_id: str, instance_id: str, secrets: M
     """
     app = machine["app"]
     variables = {"NODE_ENV": "production", "NODE_EXTRA_CA_CERTS": str(paths.CA_BUNDLE)}
+    variables["EXPRESSWAY_ENVIRONMENT"] = str(paths.CURRENT)
     if database := machine["database"]:
         variables |= _database(database, secrets[database["secret"]])
     if cache := machine["cache"]:
@@ -45,18 +40,20 @@ def wanted_secrets(machine: config.Machine) -> list[str]:
     return list(dict.fromkeys([*sources, *machine["app"]["secrets"].values()]))
 
 
-def fetch_secrets(client: Any, names: list[str]) -> dict[str, str]:
-    """The current value of each secret. SecretError when one can't be read or isn't text."""
-    values: dict[str, str] = {}
-    for name in names:
-        try:
-            answer = client.get_secret_value(SecretId=name)
-        except (BotoCoreError, ClientError) as error:
-            raise SecretError(f"secret {name}: {error}") from error
-        if "SecretString" not in answer:
-            raise SecretError(f"secret {name} is binary; an environment variable needs text")
-        values[name] = answer["SecretString"]
-    return values
+def fetch_secret(client: Any, machine: config.Machine, name: str) -> str:
+    """The current value of one secret. SecretError when it can't be read, or can't be what the app needs."""
+    try:
+        answer = client.get_secret_value(SecretId=name)
+    except (BotoCoreError, ClientError) as error:
+        raise SecretError(f"secret {name}: {error}") from error
+    if "SecretString" not in answer:
+        raise SecretError(f"secret {name} is binary; an environment variable needs text")
+    value = answer["SecretString"]
+    if "\0" in value:
+        raise SecretError(f"secret {name} holds a NUL character; no environment variable can")
+    if machine["database"] and machine["database"]["secret"] == name:
+        _login(name, value)
+    return value
 
 
 def as_environment_file(variables: Mapping[str, str]) -> str:
@@ -71,12 +68,7 @@ def as_environment_file(variables: Mapping[str, str]) -> str:
 
 
 def _database(database: Mapping[str, Any], secret: str) -> dict[str, str]:
-    try:
-        login = json.loads(secret)
-        user, password = quote(login["username"], safe=""), quote(login["password"], safe="")
-    except (ValueError, KeyError, TypeError):
-        # `from None`: a JSON error quotes the text that it failed on.
-        raise SecretError(f"secret {database['secret']} doesn't hold username and password as JSON") from None
+    user, password = (quote(part, safe="") for part in _login(database["secret"], secret))
 
     def url(host: str) -> str:
         tls = f"sslmode=verify-full&sslrootcert={paths.RDS_CA}"
@@ -86,17 +78,14 @@ def _database(database: Mapping[str, Any], secret: str) -> dict[str, str]:
     return {"DATABASE_URL": url(database["host"]), "DATABASE_REPLICA_URLS": replicas}
 
 
-def main() -> int:
-    """Write the environment file; the exit status."""
+def _login(name: str, secret: str) -> tuple[str, str]:
+    """User and password, which RDS keeps as JSON."""
     try:
-        machine = config.load()
-        secrets = fetch_secrets(Clients(machine["region"]).get("secretsmanager"), wanted_secrets(machine))
-        # `current` was made by install: its target's name is the release.
-        release_id = paths.RELEASES.joinpath("current").readlink().name
-        variables = build(machine, release_id, metadata.instance_id(), secrets)
-        paths.ENVIRONMENT.parent.mkdir(mode=0o755, exist_ok=True)
-        files.write(paths.ENVIRONMENT, as_environment_file(variables), 0o600)
-    except (OSError, ValueError, SecretError) as error:
-        print(f"expressway: the app's environment: {error}", file=sys.stderr)
-        return 1
-    return 0
+        login = json.loads(secret)
+        user, password = login["username"], login["password"]
+    except (ValueError, KeyError, TypeError):
+        user = password = None
+    if not isinstance(user, str) or not isinstance(password, str):
+        # Raised out here: a JSON error quotes the text that it failed on, and would be this one's context.
+        raise SecretError(f"secret {name} doesn't hold username and password as JSON")
+    return user, password

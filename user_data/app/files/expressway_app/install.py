@@ -11,11 +11,12 @@ from pathlib import Path
 from expressway_machine import config, files, host, metadata, readiness
 from expressway_machine.aws import Clients
 
-from . import artifact, launch, paths, pm2, trust
+from . import artifact, environment, launch, paths, pm2, trust
 
 BUNDLE = Path(__file__).resolve().parent.parent
 SYSTEM_CA = Path("/etc/ssl/certs/ca-certificates.crt")
 UNIT = "expressway-app.service"
+FOLLOWER = "expressway-secrets.service"
 READY_WITHIN = 90
 """Seconds from the start of the service to the first ready answer."""
 
@@ -25,7 +26,7 @@ def main() -> int:
     try:
         machine = config.load()
         changed = prepare(machine)
-        start(restart=changed)
+        start(restart=changed, follow=bool(environment.wanted_secrets(machine)))
         wait_until_ready(machine["app"])
         if hook := machine["launch_hook"]:
             launch.complete(Clients(machine["region"]).get("autoscaling"), metadata.instance_id(), hook)
@@ -62,7 +63,7 @@ def prepare(machine: config.Machine) -> bool:
             files.link(paths.RELEASES / "current", folder),
             files.write(paths.CA_BUNDLE, SYSTEM_CA.read_text() + rds_ca),
             files.write(paths.ECOSYSTEM, ecosystem),
-            host.install_files(BUNDLE / "units", [UNIT], Path("/etc/systemd/system")),
+            host.install_files(BUNDLE / "units", [UNIT, FOLLOWER], Path("/etc/systemd/system")),
             reserve_port(machine["app"]["port"]),
         ]
     )
@@ -82,11 +83,18 @@ def reserve_port(port: int) -> bool:
     return changed
 
 
-def start(*, restart: bool) -> None:
-    """Start the service now and at each boot. It isn't waited for: a start that fails at first is tried again."""
+def start(*, restart: bool, follow: bool) -> None:
+    """Start the service now and at each boot, and what follows its secrets, if it has any.
+
+    Neither is waited for: a start that fails at first is tried again.
+    """
     host.run("systemctl", "daemon-reload")
     host.run("systemctl", "enable", "--quiet", UNIT)
     host.run("systemctl", "restart" if restart else "start", "--no-block", UNIT)
+    if follow:
+        host.run("systemctl", "enable", "--quiet", FOLLOWER)
+        # Always: it has to run the bundle that is there now, and nothing waits for it.
+        host.run("systemctl", "restart", "--no-block", FOLLOWER)
 
 
 def wait_until_ready(app: config.Machine, patience: float = READY_WITHIN) -> None:

@@ -16,6 +16,27 @@ ECOSYSTEM = Path("/etc/expressway/ecosystem.json")
 ENVIRONMENT = Path("/run/expressway/app.env")
 """The app's environment, secrets included: on a tmpfs, root's alone, made anew at each start of the service."""
 
+CURRENT = Path("/run/expressway/environment.json")
+"""The same for the app to read: it follows a secret that changes while the app runs. Root's and the app's alone."""
+
+SECRETS = Path("/run/expressway/secrets.json")
+"""The last good value of each secret, by its name: root's alone."""
+
+WORKERS = Path("/run/expressway/workers.sha256")
+"""The digest of the environment that all of the app's workers run with."""
+
+LOCK = Path("/run/expressway/environment.lock")
+"""Held from the first question for a secret until the answers are written, so that an older answer never comes last."""
+
+REFRESH = Path("/run/expressway/refresh.sock")
+"""Who connects has the secrets looked at now, and is hung up on when that is done. Root's and the app's alone."""
+
+PM2_HOME = Path("/run/expressway-app/pm2")
+"""Where PM2's sockets are, as expressway-app.service has it."""
+
+HOME = Path("/var/lib/expressway-app")
+"""The app's user's own."""
+
 RDS_CA = Path("/etc/expressway/rds-ca.pem")
 """The authorities that sign RDS's certificates."""
 

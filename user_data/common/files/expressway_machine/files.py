@@ -1,14 +1,15 @@
 """Writing files so that a reader, or a crash, never meets half of one."""
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 
-def write(path: Path, text: str, mode: int = 0o644) -> bool:
-    """Put `text` at `path` by rename, with `mode`. Whether that changed what was there."""
+def write(path: Path, text: str, mode: int = 0o644, group: str | None = None) -> bool:
+    """Put `text` at `path` by rename, with `mode`, for `group` if one is named. Whether that changed what was there."""
     if path.is_file() and path.read_text() == text and path.stat().st_mode & 0o7777 == mode:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -16,6 +17,8 @@ def write(path: Path, text: str, mode: int = 0o644) -> bool:
     partial.unlink(missing_ok=True)
     # Its owner's alone from the first moment: what is in it may be secret.
     with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+        if group:
+            shutil.chown(stream.fileno(), group=group)
         os.fchmod(stream.fileno(), mode)
         stream.write(text)
         stream.flush()

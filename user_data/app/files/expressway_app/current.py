@@ -1,0 +1,115 @@
+"""The app's environment as it is now: the secrets' values, and the files that hand them to the app.
+
+expressway-app.service runs `main` as root before each start; the daemon that follows the secrets (follow.py) runs
+`refresh` while the app is up. All files are on a tmpfs and nobody else's: nothing secret is in an argument, a log or a
+file on disk. Killed at any point and run again, both end in the same state.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import sys
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from expressway_machine import config, files, metadata
+from expressway_machine.aws import Clients
+
+from . import environment, paths
+from .environment import SecretError
+
+SECRET = 0o600
+FOR_THE_APP = 0o640
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """What a look at the secrets led to."""
+
+    variables: dict[str, str]
+    """The environment of a worker that starts now."""
+    unreadable: tuple[str, ...] = ()
+    """Which secrets could not be read, and why; each has its last good value in `variables`."""
+    changed: tuple[str, ...] = ()
+    """The names of variables that are not what the app could read before."""
+
+    @property
+    def digest(self) -> str:
+        """Tells two environments apart, and neither from anything else."""
+        return hashlib.sha256(environment.as_environment_file(self.variables).encode()).hexdigest()
+
+
+def refresh(machine: config.Machine, client: Any, instance_id: str, *, starting: bool = False) -> Refreshed:
+    """Read the secrets and hand the app their values. SecretError when one never could be read.
+
+    A version that can't be read changes nothing: its secret keeps the last value that could. `starting`: all workers
+    are about to start with this environment.
+    """
+    paths.ENVIRONMENT.parent.mkdir(mode=0o755, exist_ok=True)
+    with _locked():
+        known, unreadable = _known(), list[str]()
+        for name in environment.wanted_secrets(machine):
+            try:
+                known[name] = environment.fetch_secret(client, machine, name)
+            except SecretError as error:
+                if name not in known:
+                    raise
+                unreadable.append(str(error))
+        # `current` was made by install: its target's name is the release.
+        release_id = paths.RELEASES.joinpath("current").readlink().name
+        variables = environment.build(machine, release_id, instance_id, known)
+        before = _read(paths.CURRENT)
+        changed = tuple(name for name in sorted(variables) if variables[name] != before.get(name))
+        refreshed = Refreshed(variables, tuple(unreadable), changed)
+        files.write(paths.SECRETS, json.dumps(known), SECRET)
+        files.write(paths.ENVIRONMENT, environment.as_environment_file(variables), SECRET)
+        files.write(paths.CURRENT, json.dumps(variables, indent=1), FOR_THE_APP, group=paths.USER)
+        if starting:
+            workers_run_with(refreshed.digest)
+    return refreshed
+
+
+def workers_run_with(digest: str) -> None:
+    """Remember that every worker has the environment of `digest`."""
+    files.write(paths.WORKERS, digest, SECRET)
+
+
+def workers_have() -> str:
+    """The digest of the environment that every worker has; empty when they differ, or nobody knows."""
+    with contextlib.suppress(OSError):
+        return paths.WORKERS.read_text()
+    return ""
+
+
+def _known() -> dict[str, str]:
+    return {name: value for name, value in _read(paths.SECRETS).items() if isinstance(value, str)}
+
+
+def _read(path: Any) -> Mapping[str, Any]:
+    with contextlib.suppress(OSError, ValueError):
+        found = json.loads(path.read_text())
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+@contextlib.contextmanager
+def _locked() -> Generator[None]:
+    with paths.LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def main() -> int:
+    """Write the environment of a service that is about to start; the exit status."""
+    try:
+        machine = config.load()
+        client = Clients(machine["region"]).get("secretsmanager")
+        refreshed = refresh(machine, client, metadata.instance_id(), starting=True)
+    except (OSError, ValueError, SecretError) as error:
+        print(f"expressway: the app's environment: {error}", file=sys.stderr)
+        return 1
+    for problem in refreshed.unreadable:
+        print(f"expressway: the app starts with the last good value, because of {problem}", file=sys.stderr)
+    return 0
