@@ -7,7 +7,7 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from lab.api import elasticache, rds, rds_window
+from lab.api import elasticache, rds, rds_rotation, rds_window
 from lab.api.changes import Changes
 
 PREFIX = "/lab/v1/"
@@ -36,6 +36,8 @@ class Control:
                 return self._status(request, identifier, rds.set_status, DATABASE_STATUSES)
             case "POST", ["db-instances", identifier, "maintenance-window"]:
                 return self._maintenance_window(identifier)
+            case "PUT", ["db-instances", identifier, "password", version]:
+                return self._done(rds_rotation.finish(identifier, version), f"{identifier} waits for no {version}")
             case "GET", ["replication-groups"]:
                 return _answer([asdict(machine) for machine in elasticache.machines()])
             case "PUT", ["replication-groups", identifier]:
@@ -65,6 +67,12 @@ class Control:
             return _error(404, f"there is no {identifier}")
         self._changes.record()
         return _answer({"id": identifier, "status": status})
+
+    def _done(self, changed: bool, otherwise: str) -> Response:
+        if not changed:
+            return _error(404, otherwise)
+        self._changes.record()
+        return _answer({})
 
 
 def _answer(value: Any, status: int = 200) -> Response:

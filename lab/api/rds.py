@@ -35,6 +35,10 @@ class DatabaseMachine:
     security_groups: tuple[str, ...]
     secret_arn: str | None
     parameters: dict[str, str]
+    secret_version: str | None = None
+    """The version of the secret that holds the password which counts."""
+    pending_version: str | None = None
+    """The version that holds the next password, while it is being changed."""
 
 
 def install() -> None:
@@ -47,8 +51,13 @@ def install() -> None:
 
 def machines() -> list[DatabaseMachine]:
     """Every database instance of every account and region."""
+    return [_machine(database) for database in databases()]
+
+
+def databases() -> list[Any]:
+    """The same, as moto has them."""
     return [
-        _machine(database)
+        database
         for account in models.rds_backends.values()
         for backend in account.values()
         for database in backend.databases.values()
@@ -57,12 +66,18 @@ def machines() -> list[DatabaseMachine]:
 
 def set_status(identifier: str, status: str) -> bool:
     """What runs behind the endpoint says how it is; returns whether there is such an instance."""
-    for account in models.rds_backends.values():
-        for backend in account.values():
-            if identifier in backend.databases:
-                backend.databases[identifier].status = status
-                return True
-    return False
+    found = [database for database in databases() if database.db_instance_identifier == identifier]
+    for database in found:
+        database.status = status
+    return bool(found)
+
+
+def secret_version(secret: Any, stage: str) -> str | None:
+    """The version of a managed secret that has `stage`."""
+    for identifier, version in secret.secret.versions.items():
+        if stage in version["version_stages"]:
+            return identifier
+    return None
 
 
 def _create(original: Any, database: Any, *args: Any, **kwargs: Any) -> None:
@@ -132,4 +147,6 @@ def _machine(database: Any) -> DatabaseMachine:
         security_groups=tuple(database.vpc_security_group_ids),
         secret_arn=secret.secret_arn if secret else None,
         parameters=parameters,
+        secret_version=secret_version(secret, "AWSCURRENT") if secret else None,
+        pending_version=secret_version(secret, "AWSPENDING") if secret else None,
     )

@@ -28,6 +28,7 @@ CHANGES = (
     "launch_templates",
     "rds",
     "rds_changes",
+    "rds_rotation",
     "s3",
     "secretsmanager",
     "security_groups",

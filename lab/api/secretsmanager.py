@@ -15,6 +15,7 @@ def install() -> None:
     """Change moto's Secrets Manager. Once a process, before the first request."""
     around(SecretsManagerBackend, "create_secret", _create)
     around(SecretsManagerBackend, "update_secret", _update)
+    around(SecretsManagerBackend, "update_secret_version_stage", _move_stage)
 
 
 def _create(original: Any, backend: Any, name: str, *args: Any, **kwargs: Any) -> Any:
@@ -32,4 +33,19 @@ def _update(original: Any, backend: Any, secret_id: str, *args: Any, **kwargs: A
     answer = original(backend, secret_id, *args, **kwargs)
     if kwargs.get("description") == "":
         backend.secrets[secret_id].description = ""
+    return answer
+
+
+def _move_stage(
+    original: Any,
+    backend: Any,
+    secret_id: str,
+    version_stage: str,
+    remove_from_version_id: str | None,
+    move_to_version_id: str | None,
+) -> Any:
+    """moto goes on answering with the version that was the current one."""
+    answer = original(backend, secret_id, version_stage, remove_from_version_id, move_to_version_id)
+    if version_stage == "AWSCURRENT" and move_to_version_id:
+        backend.secrets[secret_id].default_version_id = move_to_version_id
     return answer

@@ -58,6 +58,10 @@ class Api:
         answer.raise_for_status()
         return answer.json()
 
+    def put(self, path: str) -> None:
+        """A control call that says that something is done. Raises requests.RequestException."""
+        self._http.put(self._control + path, timeout=CALL_SECONDS).raise_for_status()
+
     def report(self, collection: str, identifier: str, status: str) -> None:
         """Say how a database (`db-instances`) or a cache (`replication-groups`) is."""
         url = f"{self._control}{collection}/{urllib.parse.quote(identifier)}"

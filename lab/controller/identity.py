@@ -95,7 +95,9 @@ class Identities:
         )
 
     def _service_user_data(self, machine: str, kind: str, item: Mapping[str, Any]) -> bytes | None:
-        if machine not in self._user_data:
+        # A machine that is started anew, empty, gets the password that counts by then.
+        known = f"{machine} {item.get('secret_version', '')}"
+        if known not in self._user_data:
             names = [item["endpoint"]]
             if kind == "cache":
                 names += [item["reader_endpoint"], *(node["endpoint"] for node in item["nodes"])]
@@ -103,7 +105,7 @@ class Identities:
             if kind == "database":
                 secret = self._api.aws("secretsmanager").get_secret_value(SecretId=item["secret_arn"])
                 username, password = (json.loads(secret["SecretString"])[name] for name in MASTER)
-                self._user_data[machine] = postgresql.user_data(
+                self._user_data[known] = postgresql.user_data(
                     postgresql.PostgresqlServer(
                         certificate=certificate,
                         key=key,
@@ -116,7 +118,7 @@ class Identities:
                 )
             else:
                 token = self._api.get(f"replication-groups/{item['id']}/auth-token")["token"]
-                self._user_data[machine] = redis.user_data(
+                self._user_data[known] = redis.user_data(
                     redis.RedisServer(certificate=certificate, key=key, token=token, port=int(item["port"]))
                 )
-        return self._user_data[machine]
+        return self._user_data[known]

@@ -16,7 +16,8 @@ from lab.network import addresses, dns, links, nft, security_groups
 
 from .api import Api, ApiState
 from .identity import Identities
-from .plan import Action, ReportService, ReportStopped, Start, Stop, Wanted, plan
+from .plan import Action, ReportService, ReportStopped, SetPassword, Start, Stop, Wanted, plan
+from .rotation import set_password
 from .wanted import wanted
 
 PERIOD_SECONDS: Final = 0.5
@@ -97,6 +98,10 @@ class Controller:
                 self._background(spec.id, lambda: self._start(spec))
             case Stop(identifier):
                 self._background(identifier, lambda: self._stop(identifier))
+            case SetPassword(database, identifier, rotation):
+                log.info("changing the password of %s", database)
+                homes = self._state / "machines"
+                self._background(identifier, lambda: set_password(self._api, database, identifier, rotation, homes))
             case ReportStopped(instance):
                 log.info("%s stopped by itself", instance)
                 self._api.aws("ec2").stop_instances(InstanceIds=[instance])

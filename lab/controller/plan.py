@@ -9,6 +9,15 @@ from lab.network.model import Network
 
 
 @dataclass(frozen=True)
+class Rotation:
+    """A change of a database's password that has begun: which version of which secret holds the new one."""
+
+    secret_arn: str
+    version: str
+    port: int
+
+
+@dataclass(frozen=True)
 class Service:
     """A database or a cache of the API, and the machine that runs it. `status` is the API's."""
 
@@ -16,6 +25,7 @@ class Service:
     id: str
     machine: str
     status: str
+    rotation: Rotation | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,16 @@ class ReportService:
     status: str
 
 
-Action = Start | Stop | ReportStopped | ReportService
+@dataclass(frozen=True)
+class SetPassword:
+    """Give a database the password that the API says it will have, and tell the API."""
+
+    database: str
+    machine: str
+    rotation: Rotation
+
+
+Action = Start | Stop | ReportStopped | ReportService | SetPassword
 
 SERVICE_FAILED = {"database": "failed", "cache": "create-failed"}
 
@@ -89,6 +108,8 @@ def plan(wanted: Wanted, found: Collection[MachineStatus], busy: Collection[str]
 
 
 def _report(service: Service, status: MachineStatus) -> list[Action]:
+    if status.state is State.READY and service.rotation:
+        return [SetPassword(service.id, service.machine, service.rotation)]
     if status.state is State.READY:
         now = "available"
     elif status.state is State.FAILED:

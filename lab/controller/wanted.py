@@ -10,7 +10,7 @@ from lab.machines.machine import MachineSpec
 from lab.network import dns, model
 
 from .api import ApiState
-from .plan import Service, Wanted
+from .plan import Rotation, Service, Wanted
 
 RUNNING = ("pending", "running")
 TIER_TAG = "expressway:tier"
@@ -45,7 +45,10 @@ def wanted(api: ApiState, config: LabConfig, authority: Path) -> Wanted:
         network=network,
         records=dns.records(network.machines, _endpoints(api), config.region),
         services=(
-            *(Service("database", item["id"], database_machine(item["id"]), item["status"]) for item in api.databases),
+            *(
+                Service("database", item["id"], database_machine(item["id"]), item["status"], _rotation(item))
+                for item in api.databases
+            ),
             *(Service("cache", item["id"], cache_machine(item["id"]), item["status"]) for item in api.caches),
         ),
     )
@@ -91,6 +94,11 @@ def _service_machine(
         layers=tuple(map(Path, config.services[image])),
         authority=authority,
     )
+
+
+def _rotation(database: Mapping[str, Any]) -> Rotation | None:
+    version = database["pending_version"]
+    return Rotation(database["secret_arn"], version, int(database["port"])) if version else None
 
 
 def _placed(machine: str, item: Mapping[str, Any]) -> model.ServiceMachine:

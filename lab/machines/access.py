@@ -38,13 +38,15 @@ def shell(machine: str, command: Sequence[str] = (), machines: Path = paths.MACH
     return status if status >= 0 else 128 - status
 
 
-def run(machine: str, command: Sequence[str], machines: Path = paths.MACHINES) -> subprocess.CompletedProcess[str]:
-    """Run `command` inside as root, with its output in the result and nothing on its standard input.
+def run(
+    machine: str, command: Sequence[str], machines: Path = paths.MACHINES, stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run `command` inside as root, with its output in the result and `stdin` on its standard input.
 
     Raises MachineError when the machine does not run.
     """
     entered = [*_enter(machine, machines), *command]
-    return subprocess.run(entered, check=False, text=True, capture_output=True, stdin=subprocess.DEVNULL)
+    return subprocess.run(entered, check=False, text=True, capture_output=True, input=stdin)
 
 
 def _enter(machine: str, machines: Path) -> list[str]:

@@ -13,8 +13,7 @@ from botocore.exceptions import ClientError
 from lab.network.addresses import HOST, PUBLIC
 from tests.plan.lab_api_server import NEW_EDGE, PLAIN_X86, ApiServer
 from tests.plan.lab_fleet import Fleet
-
-TOKEN = "a-token-of-thirty-two-characters"
+from tests.plan.lab_services import TOKEN, create_cache, create_database, machine_of
 
 
 @pytest.fixture(scope="module")
@@ -22,64 +21,10 @@ def fleet(api: ApiServer) -> Fleet:
     return Fleet(api)
 
 
-def _database(api: ApiServer, fleet: Fleet, version: str = "17") -> dict[str, Any]:
-    rds, name = api.client("rds"), f"db-{uuid.uuid4().hex[:8]}"
-    rds.create_db_subnet_group(DBSubnetGroupName=name, DBSubnetGroupDescription="d", SubnetIds=fleet.private)
-    rds.create_db_parameter_group(DBParameterGroupName=name, DBParameterGroupFamily="postgres17", Description="d")
-    rds.modify_db_parameter_group(
-        DBParameterGroupName=name,
-        Parameters=[{"ParameterName": "rds.force_ssl", "ParameterValue": "1", "ApplyMethod": "immediate"}],
-    )
-    return rds.create_db_instance(
-        DBInstanceIdentifier=name,
-        DBInstanceClass="db.t4g.micro",
-        Engine="postgres",
-        EngineVersion=version,
-        AllocatedStorage=20,
-        DBName="app",
-        MasterUsername="owner",
-        ManageMasterUserPassword=True,
-        DBSubnetGroupName=name,
-        DBParameterGroupName=name,
-        VpcSecurityGroupIds=[fleet.security_group],
-    )["DBInstance"]
-
-
-def _machine(api: ApiServer, kind: str, identifier: str) -> dict[str, Any]:
-    return next(machine for machine in api.control(kind) if machine["id"] == identifier)
-
-
-def _cache(api: ApiServer, fleet: Fleet, nodes: int, version: str = "7.1") -> dict[str, Any]:
-    elasticache, name = api.client("elasticache"), f"cache-{uuid.uuid4().hex[:8]}"
-    elasticache.create_cache_subnet_group(
-        CacheSubnetGroupName=name, CacheSubnetGroupDescription="d", SubnetIds=fleet.private
-    )
-    elasticache.create_cache_parameter_group(
-        CacheParameterGroupName=name, CacheParameterGroupFamily="redis7", Description="d"
-    )
-    elasticache.modify_cache_parameter_group(
-        CacheParameterGroupName=name,
-        ParameterNameValues=[{"ParameterName": "maxmemory-policy", "ParameterValue": "allkeys-lru"}],
-    )
-    return elasticache.create_replication_group(
-        ReplicationGroupId=name,
-        ReplicationGroupDescription="d",
-        Engine="redis",
-        EngineVersion=version,
-        CacheNodeType="cache.t4g.micro",
-        NumCacheClusters=nodes,
-        CacheSubnetGroupName=name,
-        CacheParameterGroupName=name,
-        SecurityGroupIds=[fleet.security_group],
-        TransitEncryptionEnabled=True,
-        AuthToken=TOKEN,
-    )["ReplicationGroup"]
-
-
 def test_a_managed_password_is_random_and_belongs_to_the_master_user(api: ApiServer, fleet: Fleet) -> None:
     secrets = api.client("secretsmanager")
     credentials: list[dict[str, str]] = []
-    for database in (_database(api, fleet), _database(api, fleet)):
+    for database in (create_database(api, fleet), create_database(api, fleet)):
         arn = database["MasterUserSecret"]["SecretArn"]
         assert ":secret:rds!db-" in arn, "RDS's own name for such a secret"
         credentials.append(json.loads(secrets.get_secret_value(SecretId=arn)["SecretString"]))
@@ -89,7 +34,7 @@ def test_a_managed_password_is_random_and_belongs_to_the_master_user(api: ApiSer
 
 
 def test_a_database_is_creating_until_the_lab_says_that_it_is_available(api: ApiServer, fleet: Fleet) -> None:
-    name = _database(api, fleet)["DBInstanceIdentifier"]
+    name = create_database(api, fleet)["DBInstanceIdentifier"]
     describe = api.client("rds").describe_db_instances
     for _ in range(2):
         assert describe(DBInstanceIdentifier=name)["DBInstances"][0]["DBInstanceStatus"] == "creating"
@@ -98,8 +43,8 @@ def test_a_database_is_creating_until_the_lab_says_that_it_is_available(api: Api
 
 
 def test_the_lab_learns_what_to_run_behind_a_database(api: ApiServer, fleet: Fleet) -> None:
-    database = _database(api, fleet)
-    machine = _machine(api, "db-instances", database["DBInstanceIdentifier"])
+    database = create_database(api, fleet)
+    machine = machine_of(api, "db-instances", database["DBInstanceIdentifier"])
     name = database["DBInstanceIdentifier"]
     assert re.fullmatch(rf"{name}\.c[0-9a-f]{{11}}\.us-east-1\.rds\.amazonaws\.com", machine["endpoint"])
     assert machine["endpoint"] == database["Endpoint"]["Address"]
@@ -108,27 +53,27 @@ def test_the_lab_learns_what_to_run_behind_a_database(api: ApiServer, fleet: Fle
     assert (machine["port"], machine["name"]) == (5432, "app")
     assert machine["secret_arn"] == database["MasterUserSecret"]["SecretArn"]
     interfaces = fleet.ec2.describe_network_interfaces()["NetworkInterfaces"]
-    interface = next(each for each in interfaces if each["PrivateIpAddress"] == machine["address"])
-    assert name in interface["Description"], "the interface says whose it is"
+    interface = next(each for each in interfaces if name in each["Description"])
+    assert interface["PrivateIpAddress"] == machine["address"]
     assert interface["SubnetId"] in fleet.private, "and is in a subnet of the group"
     assert [group["GroupId"] for group in interface["Groups"]] == [fleet.security_group]
 
 
 def test_a_postgresql_that_does_not_exist_is_refused(api: ApiServer, fleet: Fleet) -> None:
     with pytest.raises(ClientError, match="Cannot find version 99 for postgres"):
-        _database(api, fleet, version="99")
+        create_database(api, fleet, version="99")
 
 
 def test_a_deleted_database_gives_its_interface_back(api: ApiServer, fleet: Fleet) -> None:
-    name = _database(api, fleet)["DBInstanceIdentifier"]
+    name = create_database(api, fleet)["DBInstanceIdentifier"]
     api.client("rds").delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
     interfaces = fleet.ec2.describe_network_interfaces()["NetworkInterfaces"]
     assert not [each for each in interfaces if name in each["Description"]]
 
 
 def test_a_cache_has_as_many_members_as_asked_for_in_different_zones(api: ApiServer, fleet: Fleet) -> None:
-    group = _cache(api, fleet, nodes=2)
-    machine = _machine(api, "replication-groups", group["ReplicationGroupId"])
+    group = create_cache(api, fleet, nodes=2)
+    machine = machine_of(api, "replication-groups", group["ReplicationGroupId"])
     assert len(group["MemberClusters"]) == len(machine["nodes"]) == 2
     assert [node["role"] for node in machine["nodes"]] == ["primary", "replica"]
     assert {node["subnet"] for node in machine["nodes"]} == set(fleet.private)
@@ -139,7 +84,7 @@ def test_a_cache_has_as_many_members_as_asked_for_in_different_zones(api: ApiSer
 
 
 def test_an_auth_token_is_told_to_the_lab_and_never_shown(api: ApiServer, fleet: Fleet) -> None:
-    name = _cache(api, fleet, nodes=1)["ReplicationGroupId"]
+    name = create_cache(api, fleet, nodes=1)["ReplicationGroupId"]
     shown = json.dumps(api.client("elasticache").describe_replication_groups(), default=str)
     assert TOKEN not in shown, "no description has it"
     assert TOKEN not in json.dumps(api.control("replication-groups")), "nor has the list of machines"
@@ -147,7 +92,7 @@ def test_an_auth_token_is_told_to_the_lab_and_never_shown(api: ApiServer, fleet:
 
 
 def test_a_cache_is_creating_until_the_lab_says_that_it_is_available(api: ApiServer, fleet: Fleet) -> None:
-    name = _cache(api, fleet, nodes=1)["ReplicationGroupId"]
+    name = create_cache(api, fleet, nodes=1)["ReplicationGroupId"]
     describe = api.client("elasticache").describe_replication_groups
     assert describe(ReplicationGroupId=name)["ReplicationGroups"][0]["Status"] == "creating"
     api.control(f"replication-groups/{name}", "PUT", {"status": "available"})
@@ -160,7 +105,7 @@ def test_a_cache_is_creating_until_the_lab_says_that_it_is_available(api: ApiSer
 
 def test_a_redis_that_does_not_exist_is_refused(api: ApiServer, fleet: Fleet) -> None:
     with pytest.raises(ClientError, match=r"Cannot find version 6\.9 for redis"):
-        _cache(api, fleet, nodes=1, version="6.9")
+        create_cache(api, fleet, nodes=1, version="6.9")
 
 
 def test_public_addresses_are_the_labs_own_and_different(fleet: Fleet) -> None:

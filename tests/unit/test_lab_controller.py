@@ -5,7 +5,18 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.controller.plan import Action, ReportService, ReportStopped, Service, Start, Stop, Wanted, plan
+from lab.controller.plan import (
+    Action,
+    ReportService,
+    ReportStopped,
+    Rotation,
+    Service,
+    SetPassword,
+    Start,
+    Stop,
+    Wanted,
+    plan,
+)
 from lab.machines.machine import MachineSpec
 from lab.machines.observation import MachineStatus, State
 from lab.network.model import Network
@@ -69,6 +80,15 @@ def test_a_service_whose_machine_fails_to_boot_has_failed_in_the_words_of_its_ap
     assert failed == [ReportService("cache", "main", "create-failed")]
 
 
+def test_a_password_is_set_where_the_database_runs_and_the_database_is_not_available_before() -> None:
+    rotation = Rotation("arn:aws:secretsmanager:us-east-1:1:secret:rds!db-1", "v2", 5432)
+    service = Service("database", "main", "db-main", "resetting-master-credentials", rotation)
+    should = wanted("db-main", services=(service,))
+    assert plan(should, [status("db-main")]) == [SetPassword("main", "db-main", rotation)]
+    assert plan(should, [status("db-main", State.BOOTING)]) == [], "nobody is there to take it yet"
+    assert plan(should, [status("db-main")], busy={"db-main"}) == [], "it is being set"
+
+
 NAMES = st.sampled_from(["i-1", "i-2", "i-3", "i-4"])
 
 
@@ -94,5 +114,5 @@ def carry_out(action: Action, found: dict[str, State], should: set[str]) -> None
             del found[identifier]
         case ReportStopped(instance):
             should.discard(instance)  # Auto Scaling puts another in its place
-        case ReportService():
+        case ReportService() | SetPassword():
             raise AssertionError("there are no services here")

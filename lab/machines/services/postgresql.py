@@ -77,16 +77,26 @@ def user_data(server: PostgresqlServer) -> bytes:
         # In memory, and gone once it has run.
         ConfigFile("/run/lab/roles.sql", roles(server), "root"),
     ]
-    # Not by way of Debian's wrapper, which is slow to choose between versions.
-    psql = f"/usr/lib/postgresql/{VERSION}/bin/psql --port={server.port} --set=ON_ERROR_STOP=1 --quiet"
     return render(
         files,
         [
             f"systemctl start {_UNIT}",
-            f"runuser -u postgres -- {psql} < /run/lab/roles.sql",
+            f"{' '.join(psql(server.port))} < /run/lab/roles.sql",
             "rm /run/lab/roles.sql",
         ],
     )
+
+
+def psql(port: int) -> list[str]:
+    """The command that runs the SQL on its standard input as the superuser, until a statement fails."""
+    # Not by way of Debian's wrapper, which is slow to choose between versions.
+    program = f"/usr/lib/postgresql/{VERSION}/bin/psql"
+    return ["runuser", "-u", "postgres", "--", program, f"--port={port}", "--set=ON_ERROR_STOP=1", "--quiet"]
+
+
+def set_password(username: str, password: str) -> str:
+    """SQL that changes the master user's password. Its sessions go on."""
+    return f"ALTER ROLE {_identifier(username)} PASSWORD {_literal(password)};\n"
 
 
 def roles(server: PostgresqlServer) -> str:

@@ -1,0 +1,63 @@
+"""Databases and caches made through the lab's API, for the tests of what it says of them."""
+
+import uuid
+from typing import Any
+
+from tests.plan.lab_api_server import ApiServer
+from tests.plan.lab_fleet import Fleet
+
+TOKEN = "a-token-of-thirty-two-characters"
+
+
+def create_database(api: ApiServer, fleet: Fleet, version: str = "17") -> dict[str, Any]:
+    rds, name = api.client("rds"), f"db-{uuid.uuid4().hex[:8]}"
+    rds.create_db_subnet_group(DBSubnetGroupName=name, DBSubnetGroupDescription="d", SubnetIds=fleet.private)
+    rds.create_db_parameter_group(DBParameterGroupName=name, DBParameterGroupFamily="postgres17", Description="d")
+    rds.modify_db_parameter_group(
+        DBParameterGroupName=name,
+        Parameters=[{"ParameterName": "rds.force_ssl", "ParameterValue": "1", "ApplyMethod": "immediate"}],
+    )
+    return rds.create_db_instance(
+        DBInstanceIdentifier=name,
+        DBInstanceClass="db.t4g.micro",
+        Engine="postgres",
+        EngineVersion=version,
+        AllocatedStorage=20,
+        DBName="app",
+        MasterUsername="owner",
+        ManageMasterUserPassword=True,
+        DBSubnetGroupName=name,
+        DBParameterGroupName=name,
+        VpcSecurityGroupIds=[fleet.security_group],
+    )["DBInstance"]
+
+
+def machine_of(api: ApiServer, kind: str, identifier: str) -> dict[str, Any]:
+    return next(machine for machine in api.control(kind) if machine["id"] == identifier)
+
+
+def create_cache(api: ApiServer, fleet: Fleet, nodes: int, version: str = "7.1") -> dict[str, Any]:
+    elasticache, name = api.client("elasticache"), f"cache-{uuid.uuid4().hex[:8]}"
+    elasticache.create_cache_subnet_group(
+        CacheSubnetGroupName=name, CacheSubnetGroupDescription="d", SubnetIds=fleet.private
+    )
+    elasticache.create_cache_parameter_group(
+        CacheParameterGroupName=name, CacheParameterGroupFamily="redis7", Description="d"
+    )
+    elasticache.modify_cache_parameter_group(
+        CacheParameterGroupName=name,
+        ParameterNameValues=[{"ParameterName": "maxmemory-policy", "ParameterValue": "allkeys-lru"}],
+    )
+    return elasticache.create_replication_group(
+        ReplicationGroupId=name,
+        ReplicationGroupDescription="d",
+        Engine="redis",
+        EngineVersion=version,
+        CacheNodeType="cache.t4g.micro",
+        NumCacheClusters=nodes,
+        CacheSubnetGroupName=name,
+        CacheParameterGroupName=name,
+        SecurityGroupIds=[fleet.security_group],
+        TransitEncryptionEnabled=True,
+        AuthToken=TOKEN,
+    )["ReplicationGroup"]
