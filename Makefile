@@ -11,7 +11,7 @@ JSON ?=
 UP_ARGS ?=
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## the locked Python environment
 	@scripts/setup
@@ -53,6 +53,9 @@ golden-state: setup-lab ## the state that this release leaves, for the next ones
 bench-up: setup-lab ## how fast and how big: a table, and JSON=<file>
 	@$(PY) -m lab.bench.up --json $(or $(JSON),bench-up.json)
 
+bench-rotation: setup-lab ## what requests see of a password changed twice, on the lab that is up; JSON=<file>
+	@$(PY) -m lab.bench.rotation --json $(or $(JSON),bench-rotation.json)
+
 docs: setup ## write docs/reference anew
 	@$(PY) scripts/reference.py
 
@@ -69,4 +72,4 @@ lock: setup ## renew the locks from pyproject.toml: all that a clone needs, and 
 	@$(LOCK) --extra cli --group lab --group dev -o requirements.txt
 	@$(LOCK) --constraints requirements.txt -o components/requirements.txt
 
-.PHONY: help setup setup-lab up down status pulumi build check unit test test-engine golden-state bench-up bench-engine docs golden lock
+.PHONY: help setup setup-lab up down status pulumi build check unit test test-engine golden-state bench-up bench-engine bench-rotation docs golden lock

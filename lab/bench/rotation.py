@@ -1,0 +1,217 @@
+"""`make bench-rotation`: what requests see of a database's password that is changed twice, on the lab that is up.
+
+A load of reads and writes runs from before the first change until every worker of every app server has the last
+password. Then each acknowledged write is looked for in the database.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+from lab import status
+from lab.aws import Aws
+from lab.bench.load import Load, Outcome, Plan
+from lab.config import read
+from lab.machines import access
+
+LEAD_SECONDS: Final = 5
+"""Load before the first change and after the last worker."""
+SECOND_AFTER: Final = 8
+"""Seconds from the first change to the second: machines are just noticing, or reloading."""
+SETTLED_SECONDS: Final = 240
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was seen."""
+
+    outcome: Outcome
+    lost: int
+    """Acknowledged writes that are not in the database."""
+    written_all_the_same: int
+    """Writes that were not acknowledged, and are there: the answer was lost on its way, not the item."""
+    noticed: dict[str, float]
+    """Seconds from the last change until all workers had it, by machine."""
+    seconds: float
+
+
+def main() -> int:
+    """Measure, print and write down; 1 when there is no lab, a read failed or a write was lost."""
+    parser = argparse.ArgumentParser(prog="make bench-rotation", description="A password changed twice under load.")
+    parser.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the figures are written")
+    parser.add_argument("--rate", type=int, default=200, metavar="N", help="requests a second (200)")
+    parser.add_argument("--writes", type=int, default=20, metavar="PERCENT", help="of them writes (20)")
+    options = parser.parse_args()
+    record = status.read()
+    if record is None or not status.works():
+        print("bench: no lab is up here. Try: make up", file=sys.stderr)
+        return 1
+    result = measure(record.url, Plan(options.rate, options.writes))
+    show(result)
+    options.json.write_text(json.dumps(as_json(result), indent=2) + "\n")
+    return 1 if result.outcome.failed_reads or result.lost else 0
+
+
+def measure(url: str, plan: Plan, changes: int = 2) -> Result:
+    """The load, with the password changed `changes` times."""
+    began = time.monotonic()
+    outcome, noticed = asyncio.run(_under_load(url, plan, changes))
+    stored = _stored_names()
+    return Result(
+        outcome,
+        lost=len(outcome.acknowledged.keys() - stored),
+        written_all_the_same=len(outcome.refused & stored),
+        noticed=noticed,
+        seconds=time.monotonic() - began,
+    )
+
+
+async def _under_load(url: str, plan: Plan, changes: int) -> tuple[Outcome, dict[str, float]]:
+    stopped = asyncio.Event()
+    load = asyncio.create_task(Load(url, plan).run(stopped))
+    try:
+        await asyncio.sleep(LEAD_SECONDS)
+        for number in range(changes):
+            await asyncio.sleep(SECOND_AFTER if number else 0)
+            await asyncio.to_thread(rotate)
+        noticed = await asyncio.to_thread(_settled, time.monotonic())
+        await asyncio.sleep(LEAD_SECONDS)
+    finally:
+        stopped.set()
+    return await load, noticed
+
+
+def rotate() -> None:
+    """Change the database's password, and return when its secret says so."""
+    rds, name = _aws()("rds"), _database()
+    rds.modify_db_instance(DBInstanceIdentifier=name, RotateMasterUserPassword=True, ApplyImmediately=True)
+    _await(
+        lambda: (
+            rds.describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]["DBInstanceStatus"] == "available"
+        ),
+        60,
+        "the database has no new password",
+    )
+
+
+def _settled(since: float) -> dict[str, float]:
+    """Wait until every worker of every app server has the password that counts; how long that took, by machine."""
+    machines = [machine["id"] for machine in status.machines() if machine["tier"] == "app"]
+    noticed: dict[str, float] = {}
+
+    def look() -> bool:
+        for machine in machines:
+            if machine not in noticed and has_password(machine):
+                noticed[machine] = round(time.monotonic() - since, 1)
+        return len(noticed) == len(machines)
+
+    _await(look, SETTLED_SECONDS, f"not every worker has the new password; those of {machines} were asked")
+    return noticed
+
+
+def has_password(machine: str) -> bool:
+    """Whether all workers of an app server have the database's password that counts now."""
+    database = _aws()("rds").describe_db_instances(DBInstanceIdentifier=_database())["DBInstances"][0]
+    secret = _aws()("secretsmanager").get_secret_value(SecretId=database["MasterUserSecret"]["SecretArn"])
+    password = json.loads(secret["SecretString"])["password"]
+    # The file's digest is what the workers' is compared with on the machine too.
+    script = (
+        "grep -qF -f - /run/expressway/app.env && "
+        'test "$(sha256sum < /run/expressway/app.env | cut -d" " -f1)" = "$(cat /run/expressway/workers.sha256)"'
+    )
+    return access.run(machine, ["sh", "-c", script], stdin=f":{password}@\n").returncode == 0
+
+
+def _stored_names() -> set[str]:
+    """The names of all items, asked of the database itself."""
+    machine = next(machine["id"] for machine in status.machines() if machine["tier"] == "database")
+    query = ["runuser", "-u", "postgres", "--", "psql", "--dbname=app", "--tuples-only", "--no-align"]
+    done = access.run(machine, query, stdin="select name from items;\n")
+    if done.returncode != 0:
+        raise SystemExit(f"bench: the database doesn't say what it has: {done.stderr}")
+    return set(done.stdout.split("\n"))
+
+
+def _database() -> str:
+    return _aws()("rds").describe_db_instances()["DBInstances"][0]["DBInstanceIdentifier"]
+
+
+def _aws() -> Aws:
+    lab = read()
+    if lab is None:
+        raise SystemExit("bench: no lab is up here. Try: make up")
+    return Aws(lab.endpoint, lab.region)
+
+
+def _await(true: Callable[[], bool], seconds: float, otherwise: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{otherwise}, after {seconds:.0f} s")
+        time.sleep(0.5)
+
+
+def rows(result: Result) -> list[tuple[str, str]]:
+    """What people read."""
+    outcome = result.outcome
+    return [
+        ("reads", f"{outcome.reads}"),
+        ("reads that failed", _failures(outcome.failed_reads)),
+        ("writes", f"{outcome.writes}"),
+        ("writes that failed", _failures(outcome.failed_writes)),
+        ("of those, stored all the same", f"{result.written_all_the_same}"),
+        ("acknowledged writes that were lost", f"{result.lost}"),
+        (
+            "answered within, 50 / 99 / 100 %",
+            " / ".join(f"{outcome.slowest(share):.0f} ms" for share in (0.5, 0.99, 1)),
+        ),
+        ("connections opened", f"{outcome.connections}"),
+        *(
+            (f"all workers of {machine} had it after", f"{seconds:.0f} s")
+            for machine, seconds in result.noticed.items()
+        ),
+    ]
+
+
+def show(result: Result) -> None:
+    """The table."""
+    table = Table(title="A password changed under load", title_justify="left", show_header=False)
+    for name, value in rows(result):
+        table.add_row(name, value)
+    Console(highlight=False).print(table)
+
+
+def as_json(result: Result) -> dict[str, object]:
+    """The same for programs."""
+    outcome = result.outcome
+    return {
+        "reads": outcome.reads,
+        "failed_reads": dict(outcome.failed_reads),
+        "writes": outcome.writes,
+        "failed_writes": dict(outcome.failed_writes),
+        "written_all_the_same": result.written_all_the_same,
+        "lost": result.lost,
+        "milliseconds": {f"{share:g}": round(outcome.slowest(share), 1) for share in (0.5, 0.9, 0.99, 0.999, 1)},
+        "connections": outcome.connections,
+        "noticed_seconds": result.noticed,
+        "seconds": round(result.seconds, 1),
+    }
+
+
+def _failures(counted: Counter[str]) -> str:
+    kinds = ", ".join(f"{kind} {count}" for kind, count in counted.most_common())
+    return f"{counted.total()} ({kinds})" if counted else "0"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
