@@ -65,7 +65,7 @@ def main() -> int:
 def measure(url: str, plan: Plan, changes: int = 2) -> Result:
     """The load, with the password changed `changes` times."""
     began = time.monotonic()
-    outcome, noticed = asyncio.run(_under_load(url, plan, changes))
+    outcome, noticed = asyncio.run(_under_load(url, plan, Database(), changes))
     stored = _stored_names()
     return Result(
         outcome,
@@ -76,54 +76,66 @@ def measure(url: str, plan: Plan, changes: int = 2) -> Result:
     )
 
 
-async def _under_load(url: str, plan: Plan, changes: int) -> tuple[Outcome, dict[str, float]]:
+async def _under_load(url: str, plan: Plan, database: "Database", changes: int) -> tuple[Outcome, dict[str, float]]:
     stopped = asyncio.Event()
     load = asyncio.create_task(Load(url, plan).run(stopped))
     try:
         await asyncio.sleep(LEAD_SECONDS)
         for number in range(changes):
             await asyncio.sleep(SECOND_AFTER if number else 0)
-            await asyncio.to_thread(rotate)
-        noticed = await asyncio.to_thread(_settled, time.monotonic())
+            await asyncio.to_thread(database.rotate)
+        noticed = await asyncio.to_thread(_settled, database, time.monotonic())
         await asyncio.sleep(LEAD_SECONDS)
     finally:
         stopped.set()
     return await load, noticed
 
 
-def rotate() -> None:
-    """Change the database's password, and return when its secret says so."""
-    rds, name = _aws()("rds"), _database()
-    rds.modify_db_instance(DBInstanceIdentifier=name, RotateMasterUserPassword=True, ApplyImmediately=True)
-    _await(
-        lambda: (
-            rds.describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]["DBInstanceStatus"] == "available"
-        ),
-        60,
-        "the database has no new password",
-    )
+class Database:
+    """The lab's database, as its password is changed. Clients are made once: that takes a CPU for a second each."""
+
+    def __init__(self) -> None:
+        lab = read()
+        if lab is None:
+            raise SystemExit("bench: no lab is up here. Try: make up")
+        aws = Aws(lab.endpoint, lab.region)
+        self._rds, self._secrets = aws("rds"), aws("secretsmanager")
+        described = self._rds.describe_db_instances()["DBInstances"][0]
+        self._name, self._secret = described["DBInstanceIdentifier"], described["MasterUserSecret"]["SecretArn"]
+
+    def rotate(self) -> None:
+        """Change the password, and return when the secret says so."""
+        self._rds.modify_db_instance(
+            DBInstanceIdentifier=self._name, RotateMasterUserPassword=True, ApplyImmediately=True
+        )
+        _await(lambda: self._status() == "available", 60, "the database has no new password")
+
+    def password(self) -> str:
+        """The one that counts now."""
+        return json.loads(self._secrets.get_secret_value(SecretId=self._secret)["SecretString"])["password"]
+
+    def _status(self) -> str:
+        return self._rds.describe_db_instances(DBInstanceIdentifier=self._name)["DBInstances"][0]["DBInstanceStatus"]
 
 
-def _settled(since: float) -> dict[str, float]:
+def _settled(database: Database, since: float) -> dict[str, float]:
     """Wait until every worker of every app server has the password that counts; how long that took, by machine."""
     machines = [machine["id"] for machine in status.machines() if machine["tier"] == "app"]
+    password = database.password()
     noticed: dict[str, float] = {}
 
     def look() -> bool:
         for machine in machines:
-            if machine not in noticed and has_password(machine):
+            if machine not in noticed and has_password(machine, password):
                 noticed[machine] = round(time.monotonic() - since, 1)
         return len(noticed) == len(machines)
 
-    _await(look, SETTLED_SECONDS, f"not every worker has the new password; those of {machines} were asked")
+    _await(look, SETTLED_SECONDS, f"not every worker of {machines} has the new password")
     return noticed
 
 
-def has_password(machine: str) -> bool:
-    """Whether all workers of an app server have the database's password that counts now."""
-    database = _aws()("rds").describe_db_instances(DBInstanceIdentifier=_database())["DBInstances"][0]
-    secret = _aws()("secretsmanager").get_secret_value(SecretId=database["MasterUserSecret"]["SecretArn"])
-    password = json.loads(secret["SecretString"])["password"]
+def has_password(machine: str, password: str) -> bool:
+    """Whether all workers of an app server have this password of the database."""
     # The file's digest is what the workers' is compared with on the machine too.
     script = (
         "grep -qF -f - /run/expressway/app.env && "
@@ -142,23 +154,12 @@ def _stored_names() -> set[str]:
     return set(done.stdout.split("\n"))
 
 
-def _database() -> str:
-    return _aws()("rds").describe_db_instances()["DBInstances"][0]["DBInstanceIdentifier"]
-
-
-def _aws() -> Aws:
-    lab = read()
-    if lab is None:
-        raise SystemExit("bench: no lab is up here. Try: make up")
-    return Aws(lab.endpoint, lab.region)
-
-
 def _await(true: Callable[[], bool], seconds: float, otherwise: str) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         if time.monotonic() > deadline:
             raise TimeoutError(f"{otherwise}, after {seconds:.0f} s")
-        time.sleep(0.5)
+        time.sleep(1)
 
 
 def rows(result: Result) -> list[tuple[str, str]]:
