@@ -27,14 +27,17 @@ class Bundle:
     """Where it lies here."""
 
     def upload(self, name: str, bucket: pulumi.Input[str], opts: pulumi.ResourceOptions) -> "aws.s3.BucketObjectv2":
-        """Put it into the artifact bucket."""
+        """Put it into the artifact bucket, where it stays when the program goes past it.
+
+        Machines that were started with it, or that a rolled back launch template starts, fetch it at boot.
+        """
         return aws.s3.BucketObjectv2(
             f"{name}-bundle",
             bucket=bucket,
             key=self.key,
             source=pulumi.FileAsset(str(self.path)),
             content_type="application/gzip",
-            opts=opts,
+            opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(retain_on_delete=True)),
         )
 
 

@@ -55,7 +55,7 @@ class Release(pulumi.ComponentResource):
     """
 
     bucket: pulumi.Output[str]
-    """The artifact bucket's name."""
+    """The artifact bucket's name; known once the bucket keeps versions, and nothing in it is public."""
     bucket_arn: pulumi.Output[str]
     """The artifact bucket's ARN."""
     parameter_name: pulumi.Output[str]
@@ -77,10 +77,11 @@ class Release(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         bucket = aws.s3.Bucket(f"{name}-bucket", force_destroy=args.get("force_destroy", False), opts=child)
         protections = _protect(name, bucket, args.get("old_versions_days", 30), child)
-        stored = pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=protections))
-        runtime = _upload(f"{name}-runtime", bucket, runtime_archive, stored)
-        # Machines may still run, or be rolled back to, a release that the program has gone past.
-        kept = pulumi.ResourceOptions.merge(stored, pulumi.ResourceOptions(retain_on_delete=True))
+        # Machines may still run, start from, or be rolled back to what the program has gone past.
+        kept = pulumi.ResourceOptions.merge(
+            child, pulumi.ResourceOptions(depends_on=protections, retain_on_delete=True)
+        )
+        runtime = _upload(f"{name}-runtime", bucket, runtime_archive, kept)
         app = _upload(f"{name}-app", bucket, app_archive, kept)
         pointer = aws.ssm.Parameter(
             f"{name}-pointer",
@@ -94,7 +95,7 @@ class Release(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(ignore_changes=["value"])),
         )
 
-        self.bucket = bucket.bucket
+        self.bucket = _once_protected(bucket, protections)
         self.bucket_arn = bucket.arn
         self.parameter_name = pointer.name
         self.parameter_arn = pointer.arn
@@ -147,7 +148,7 @@ def _find_mistakes(args: ReleaseArgs) -> list[Finding]:
 
 def _protect(
     name: str, bucket: "aws.s3.Bucket", old_versions_days: int, child: pulumi.ResourceOptions
-) -> list[pulumi.Resource]:
+) -> list[pulumi.CustomResource]:
     """Nothing public, nothing unencrypted at rest or on the way, nothing overwritten for good."""
     versioning = aws.s3.BucketVersioning(
         f"{name}-versioning", bucket=bucket.bucket, versioning_configuration={"status": "Enabled"}, opts=child
@@ -201,6 +202,12 @@ def _protect(
         opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[versioning])),
     )
     return [versioning, encryption, policy]
+
+
+def _once_protected(bucket: "aws.s3.Bucket", protections: "list[pulumi.CustomResource]") -> pulumi.Output[str]:
+    # An object that somebody stores earlier has no version, and would be overwritten for good.
+    ready = pulumi.Output.all(*[each.id for each in protections])
+    return pulumi.Output.all(bucket.bucket, ready).apply(lambda known: known[0])
 
 
 def _upload(

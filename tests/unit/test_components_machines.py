@@ -215,6 +215,13 @@ def test_an_edge_machine_is_told_what_its_boot_needs() -> None:
     }
 
 
+def test_a_bundle_stays_in_the_bucket_when_the_program_goes_past_it(either: Recording) -> None:
+    name = either.one(GROUP).parent
+    assert either.one("aws:s3/bucketObjectv2:BucketObjectv2", f"{name}-bundle").retain_on_delete, (
+        "machines of before the update, and a launch template that is rolled back, fetch it at boot"
+    )
+
+
 def test_the_bundle_that_machines_are_told_of_is_the_one_that_is_uploaded(either: Recording) -> None:
     name = either.one(GROUP).parent
     uploaded = either.one("aws:s3/bucketObjectv2:BucketObjectv2", f"{name}-bundle").inputs

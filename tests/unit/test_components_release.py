@@ -9,7 +9,7 @@ import pulumi
 import pytest
 from recording import Recording, record
 
-from components import Release
+from components import LoadBalancer, Release
 
 OBJECT = "aws:s3/bucketObjectv2:BucketObjectv2"
 
@@ -56,15 +56,25 @@ def test_the_pointer_names_the_release_and_later_runs_leave_it_be(made: Recordin
     assert "rel-app" in pointer.depends_on, "the pointer must not name what isn't in the bucket yet"
 
 
-def test_a_release_stays_in_the_bucket_when_the_program_goes_past_it(made: Recording) -> None:
-    assert made.one(OBJECT, "rel-app").retain_on_delete, "machines may still boot from it"
-    assert not made.one(OBJECT, "rel-runtime").retain_on_delete
+def test_release_and_runtime_stay_in_the_bucket_when_the_program_goes_past_them(made: Recording) -> None:
+    for name in ("rel-app", "rel-runtime"):
+        assert made.one(OBJECT, name).retain_on_delete, f"machines may still boot from {name}"
 
 
 def test_nothing_is_stored_before_the_bucket_is_protected(made: Recording) -> None:
     for name in ("rel-app", "rel-runtime"):
         missing = {"rel-versioning", "rel-encryption", "rel-tls-only"} - made.one(OBJECT, name).depends_on
         assert not missing, f"{name} may be stored before {missing}"
+
+
+def test_others_store_nothing_before_the_bucket_is_protected_either(tmp_path: Path) -> None:
+    def program() -> None:
+        release = Release("rel", example_args.release(tmp_path))
+        LoadBalancer("edge", {**example_args.load_balancer(), "bucket": release.bucket})
+
+    stored = record(program).one(OBJECT, "edge-bundle")
+    missing = {"rel-versioning", "rel-encryption", "rel-tls-only"} - stored.depends_on
+    assert not missing, f"a bundle may be stored before {missing}, and would have no version"
 
 
 def test_a_bucket_with_releases_is_kept_unless_told_otherwise(made: Recording, tmp_path: Path) -> None:
