@@ -6,8 +6,19 @@ import pulumi
 
 import artifact
 from artifact import cache as artifact_cache
-from components import AppServers, AppServersArgs, Cache, Database, LoadBalancer, Network, NetworkArgs, Release
-from settings import Settings
+from components import (
+    AppServers,
+    AppServersArgs,
+    Cache,
+    Database,
+    LoadBalancer,
+    Network,
+    NetworkArgs,
+    Release,
+    planning,
+    state,
+)
+from settings import Settings, SettingsError, Standing, check_standing, waiting_for_window
 
 
 class Outputs(TypedDict):
@@ -45,8 +56,16 @@ class NotBuiltError(pulumi.RunError):
     """The app's artifact or its runtime isn't in this machine's cache yet."""
 
 
+class StandingError(pulumi.RunError):
+    """The stack that stands can't become what the settings say."""
+
+
 def build(settings: Settings) -> None:
-    """Register every resource of the stack, and its outputs. NotBuiltError when there is nothing to deploy."""
+    """Register every resource of the stack, and its outputs.
+
+    Before any of them, NotBuiltError when there is nothing to deploy, StandingError when AWS would refuse it half-way.
+    """
+    _check_standing(settings)
     release = _release(settings)  # first, because without an artifact nothing should be made
     network = _network(settings)
     database = Database(
@@ -61,6 +80,7 @@ def build(settings: Settings) -> None:
             "backup_days": settings.database.backup_days,
             "deletion_protection": settings.database.deletion_protection,
             "final_snapshot": settings.production,
+            "apply_immediately": settings.database.apply_immediately,
             "database_name": settings.database.name,
         },
     )
@@ -106,6 +126,37 @@ def build(settings: Settings) -> None:
     }
     for name, value in outputs.items():
         pulumi.export(name, value)
+
+
+def _check_standing(settings: Settings) -> None:
+    there = _standing(settings)
+    if problems := list(check_standing(settings, there)):
+        raise StandingError(str(SettingsError(f"stack {settings.stack}", problems)))
+    for line in waiting_for_window(settings, there):
+        pulumi.log.warn(line)
+
+
+def _standing(settings: Settings) -> Standing:
+    there, network = state.read(), settings.name("network")
+    database = there.outputs(state.DATABASE, f"{settings.name('database')}-instance")
+    ranges = {each.name: each.outputs for each in there.all(state.SUBNET)}
+    prefix = f"{network}-public-"
+    zones = [name.removeprefix(prefix) for name in ranges if name.startswith(prefix)]
+    return Standing(
+        cidr=there.outputs(state.VPC, f"{network}-vpc").get("cidrBlock"),
+        subnets={
+            zone: planning.Subnet(zone, ranges[f"{prefix}{zone}"]["cidrBlock"], private["cidrBlock"])
+            for zone in zones
+            if (private := ranges.get(f"{network}-private-{zone}"))
+        },
+        database_name=database.get("dbName"),
+        database_version=database.get("engineVersionActual"),
+        instance_class=database.get("instanceClass"),
+        storage_gb=database.get("allocatedStorage"),
+        multi_az=database.get("multiAz"),
+        maintenance_window=database.get("maintenanceWindow"),
+        cache_version=there.outputs(state.CACHE, f"{settings.name('cache')}-redis").get("engineVersion"),
+    )
 
 
 def _network(settings: Settings) -> Network:

@@ -78,6 +78,8 @@ class Cache(pulumi.ComponentResource):
             transit_encryption_enabled=True,
             auth_token=token.secret_string,
             auto_minor_version_upgrade=True,
+            # A cache holds nothing that can't be read again. Failover that waits a week for its window is no failover.
+            apply_immediately=True,
             opts=child,
         )
 

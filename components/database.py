@@ -1,13 +1,17 @@
 """PostgreSQL on RDS."""
 
+import secrets
 from typing import NotRequired, TypedDict, cast
 
 import pulumi
 import pulumi_aws as aws
 
-from . import _security, planning
+from . import _security, planning, state
 from ._checks import check_values, require
 from .access import DatabaseAccessArgs
+from .planning import postgres_major, postgres_version
+
+SNAPSHOT = "finalSnapshotIdentifier"
 
 _RULES = {
     "engine_version": planning.POSTGRES_VERSION,
@@ -26,7 +30,8 @@ class DatabaseArgs(TypedDict):
     subnet_ids: pulumi.Input[list[str]]
     """Private subnets in two zones at least."""
     engine_version: NotRequired[str]
-    """PostgreSQL version, such as 17 or 17.6; RDS installs minor versions by itself. Default: 17."""
+    """PostgreSQL version: 17, or the oldest minor version that will do, such as 17.6. RDS installs newer minor versions
+    by itself. Default: 17."""
     instance_class: NotRequired[str]
     """RDS instance class. Default: db.t4g.micro."""
     storage_gb: NotRequired[int]
@@ -39,6 +44,9 @@ class DatabaseArgs(TypedDict):
     """Whether RDS refuses to delete it. Default: true."""
     final_snapshot: NotRequired[bool]
     """Whether deleting it leaves a snapshot. Default: true."""
+    apply_immediately: NotRequired[bool]
+    """Whether a change of version, class, storage or standby is made at once, which can take the database away for
+    minutes; else in its weekly maintenance window. Default: false."""
     database_name: NotRequired[str]
     """The database made in it. Default: app."""
 
@@ -68,19 +76,19 @@ class Database(pulumi.ComponentResource):
         super().__init__("expressway:index:Database", name, None, opts)
         require("Database", name, check_values(args, _RULES))
         child = pulumi.ResourceOptions(parent=self)
-        version = args.get("engine_version", "17")
+        at_once = args.get("apply_immediately", False)
+        stands = state.read().outputs(state.DATABASE, f"{name}-instance")
+        running = stands.get("engineVersionActual")
+        version = postgres_version(args.get("engine_version", "17"), running)
         group = _security.group(f"{name}-group", args["vpc_id"], f"PostgreSQL {name}", child)
         subnets = aws.rds.SubnetGroup(
             f"{name}-subnets", subnet_ids=args["subnet_ids"], description=f"PostgreSQL {name}", opts=child
         )
-        parameters = aws.rds.ParameterGroup(
-            # The family is part of the name, as RDS can't change it in place.
-            f"{name}-postgres{version.split('.')[0]}",
-            family=f"postgres{version.split('.')[0]}",
-            description=f"PostgreSQL {name}",
-            parameters=[{"name": "rds.force_ssl", "value": "1"}],
-            opts=child,
-        )
+        major = postgres_major(version)
+        parameters = self._create_parameters(name, major, child)
+        if running and postgres_major(running) != major and not at_once:
+            # Until the window, the old version runs with its own group, which RDS would refuse to delete.
+            self._create_parameters(name, postgres_major(running), child)
         final_snapshot = args.get("final_snapshot", True)
         protection = args.get("deletion_protection", True)
         instance = aws.rds.Instance(
@@ -104,12 +112,18 @@ class Database(pulumi.ComponentResource):
             backup_retention_period=args.get("backup_days", 7),
             copy_tags_to_snapshot=True,
             auto_minor_version_upgrade=True,
+            apply_immediately=at_once,
             deletion_protection=protection,
             skip_final_snapshot=not final_snapshot,
-            # A snapshot outlives its stack; the subnet group's random suffix keeps the next stack's from colliding.
-            final_snapshot_identifier=pulumi.Output.concat(subnets.name, "-final") if final_snapshot else None,
-            # RDS would refuse to delete it only after Pulumi made its replacement; Pulumi refuses before.
-            opts=pulumi.ResourceOptions(parent=self, protect=protection),
+            # Drawn for each instance, as snapshots outlive stacks and replacements.
+            final_snapshot_identifier=f"{name}-final-{secrets.token_hex(4)}",
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                # RDS would refuse to delete it only after Pulumi made its replacement; Pulumi refuses before.
+                protect=protection,
+                # Later runs draw another, and ignore it.
+                ignore_changes=[] if stands and not stands.get(SNAPSHOT) else [SNAPSHOT],
+            ),
         )
 
         self.host = instance.address
@@ -136,4 +150,14 @@ class Database(pulumi.ComponentResource):
                 "replica_hosts": self.replica_hosts,
                 "access": self.access,
             }
+        )
+
+    def _create_parameters(self, name: str, major: str, child: pulumi.ResourceOptions) -> "aws.rds.ParameterGroup":
+        return aws.rds.ParameterGroup(
+            # The family is part of the name, as RDS can't change it in place.
+            f"{name}-postgres{major}",
+            family=f"postgres{major}",
+            description=f"PostgreSQL {name}",
+            parameters=[{"name": "rds.force_ssl", "value": "1"}],
+            opts=child,
         )

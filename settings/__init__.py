@@ -4,6 +4,9 @@ from .model import AppSettings, CacheSettings, DatabaseSettings, EdgeSettings, N
 from .parsing import parse
 from .problems import Problem, SettingsError
 from .sources import from_file, from_pulumi, read, stack_of
+from .standing import Standing
+from .standing import check as check_standing
+from .standing import waiting as waiting_for_window
 
 __all__ = [
     "AppSettings",
@@ -14,9 +17,12 @@ __all__ = [
     "Problem",
     "Settings",
     "SettingsError",
+    "Standing",
+    "check_standing",
     "from_file",
     "from_pulumi",
     "parse",
     "read",
     "stack_of",
+    "waiting_for_window",
 ]

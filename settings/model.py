@@ -16,7 +16,7 @@ ENVIRONMENTS: dict[str, dict[str, dict[str, object]]] = {
     "prod": {
         "app": {"detailedMonitoring": True},
         "cache": {"replicas": 1},
-        "database": {"backupDays": 7, "multiAz": True, "deletionProtection": True},
+        "database": {"backupDays": 7, "multiAz": True, "deletionProtection": True, "applyImmediately": False},
     },
 }
 """An environment's defaults where they differ from the models' own, which are dev's: cheap."""
@@ -127,7 +127,7 @@ class DatabaseSettings(Section):
     """PostgreSQL on RDS."""
 
     engine_version: PostgresVersion = "17"
-    """PostgreSQL version."""
+    """PostgreSQL version: a major one, or the oldest minor version that will do."""
     instance_class: Annotated[str, Ruled(planning.INSTANCE_CLASS)] = "db.t4g.micro"
     """RDS instance class."""
     storage_gb: Annotated[int, Ruled(planning.STORAGE_GB)] = 20
@@ -138,6 +138,8 @@ class DatabaseSettings(Section):
     """Days that backups are kept. In staging and prod: 7."""
     deletion_protection: bool = False
     """Whether RDS refuses to delete it. In prod: true."""
+    apply_immediately: bool = True
+    """Whether changes that can take it away for minutes are made at once, not in its window. In prod: false."""
     name: Annotated[str, Ruled(planning.DATABASE_NAME)] = "app"
     """The database made in it."""
 

@@ -61,6 +61,7 @@ from .variables import (
     check_secret_name,
     check_variables,
 )
+from .versions import postgres_major, postgres_version, version_key
 
 __all__ = [
     "APP_PORT",
@@ -129,5 +130,8 @@ __all__ = [
     "matching",
     "number",
     "plan_subnets",
+    "postgres_major",
+    "postgres_version",
     "show",
+    "version_key",
 ]

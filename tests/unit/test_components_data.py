@@ -1,5 +1,6 @@
 """PostgreSQL on RDS, and Redis on ElastiCache."""
 
+import re
 from typing import cast
 
 import example_args
@@ -7,7 +8,7 @@ import pulumi
 import pytest
 from recording import Recording, record
 
-from components import Cache, CacheArgs, Database, DatabaseArgs
+from components import Cache, CacheArgs, Database, DatabaseArgs, state
 
 INSTANCE = "aws:rds/instance:Instance"
 GROUP = "aws:elasticache/replicationGroup:ReplicationGroup"
@@ -30,7 +31,7 @@ def test_the_database_is_what_production_needs_unless_told_otherwise() -> None:
     assert instance["deletionProtection"] is True
     assert instance["backupRetentionPeriod"] == 7
     assert instance["skipFinalSnapshot"] is False
-    assert instance["finalSnapshotIdentifier"] == "db-subnets-final"
+    assert instance["applyImmediately"] is False, "a change of class takes the database away for minutes"
 
 
 def test_rds_makes_and_keeps_the_password() -> None:
@@ -46,11 +47,53 @@ def test_the_database_refuses_connections_without_tls() -> None:
     assert group.inputs["parameters"] == [{"name": "rds.force_ssl", "value": "1"}]
 
 
+def standing(monkeypatch: pytest.MonkeyPatch, **outputs: object) -> None:
+    """An earlier update has left a database."""
+    there = state.State((state.Standing(state.DATABASE, "db-instance", outputs),))
+    monkeypatch.setattr(state, "read", lambda: there)
+
+
+def test_last_snapshots_of_two_databases_of_one_name_never_collide(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = (make_database().one(INSTANCE) for _ in range(2))
+    names = {each.inputs["finalSnapshotIdentifier"] for each in (first, second)}
+    assert len(names) == 2, "a stack of that name may be made and destroyed again"
+    assert all(re.fullmatch(r"db-final-[0-9a-f]{8}", name) for name in names)
+    assert first.ignore_changes == ("finalSnapshotIdentifier",), "each run would change the instance"
+    standing(monkeypatch, finalSnapshotIdentifier="db-subnets-1234567-final")
+    assert make_database().one(INSTANCE).ignore_changes == ("finalSnapshotIdentifier",)
+
+
+def test_a_database_without_a_name_for_its_last_snapshot_gets_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    standing(monkeypatch, engineVersionActual="17.6")
+    assert make_database().one(INSTANCE).ignore_changes == (), "made by an older release, it could not be destroyed"
+
+
+def test_the_newer_minor_version_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    standing(monkeypatch, engineVersionActual="17.6", finalSnapshotIdentifier="x")
+    asked = {given: make_database(engine_version=given).one(INSTANCE).inputs["engineVersion"] for given in VERSIONS}
+    assert asked == VERSIONS
+
+
+VERSIONS = {"17": "17", "17.4": "17.6", "17.6": "17.6", "17.10": "17.10", "18.1": "18.1", "16.9": "16.9"}
+"""Given -> asked for, where 17.6 runs."""
+
+
+@pytest.mark.parametrize(("at_once", "kept"), [(False, {"16", "17"}), (True, {"17"})])
+def test_parameters_of_the_running_major_version_stay_until_its_upgrade(
+    monkeypatch: pytest.MonkeyPatch, at_once: bool, kept: set[str]
+) -> None:
+    standing(monkeypatch, engineVersionActual="16.9", finalSnapshotIdentifier="x")
+    made = make_database(engine_version="17", apply_immediately=at_once)
+    groups = {each.name: each.inputs["family"] for each in made.all("aws:rds/parameterGroup:ParameterGroup")}
+    assert groups == {f"db-postgres{major}": f"postgres{major}" for major in kept}
+    assert made.one(INSTANCE).inputs["parameterGroupName"] == "db-postgres17"
+    assert made.one(INSTANCE).inputs["applyImmediately"] is at_once
+
+
 def test_a_cheap_database_leaves_nothing_behind() -> None:
     instance = make_database(final_snapshot=False, deletion_protection=False, multi_az=False, backup_days=1)
     inputs = instance.one(INSTANCE).inputs
     assert inputs["skipFinalSnapshot"] is True
-    assert "finalSnapshotIdentifier" not in inputs
     assert inputs["deletionProtection"] is False, "a false that is given must not become the default"
     assert inputs["multiAz"] is False
     assert inputs["backupRetentionPeriod"] == 1
@@ -73,6 +116,10 @@ def test_the_cache_is_encrypted_at_rest_and_on_the_way() -> None:
     assert group["transitEncryptionEnabled"] is True
     assert group["engine"] == "redis"
     assert group["port"] == 6379
+
+
+def test_a_change_of_the_cache_does_not_wait_for_its_window() -> None:
+    assert make_cache().one(GROUP).inputs["applyImmediately"] is True, "failover would come a week after its replica"
 
 
 def test_the_caches_token_is_the_stored_secret_and_never_plain() -> None:

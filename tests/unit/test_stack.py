@@ -1,6 +1,7 @@
 """The whole program: every example builds, what the stack tells, and how fast it gets there."""
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from recording import Recording, record
 import artifact
 import settings
 import stack
+from components import state
 from settings import Settings
 from tests.paths import ROOT
 
@@ -147,6 +149,7 @@ def test_every_setting_reaches_a_resource() -> None:
             "multiAz": True,
             "backupDays": 17,
             "deletionProtection": True,
+            "applyImmediately": False,
             "name": "shop77",
         },
     }
@@ -161,6 +164,7 @@ def test_every_setting_reaches_a_resource() -> None:
     assert [database[key] for key in ("engineVersion", "instanceClass", "allocatedStorage", "multiAz")] == [
         *("15.7", "db.r77.large", 77, True)
     ]
+    assert database["applyImmediately"] is False
     assert [database[key] for key in ("backupRetentionPeriod", "deletionProtection", "dbName")] == [17, True, "shop77"]
     assert [cache[key] for key in ("engineVersion", "nodeType", "numCacheClusters")] == ["7.0", "cache.r77.large", 4]
     group = made.one("aws:autoscaling/group:Group", "dev-app-group").inputs
@@ -189,6 +193,28 @@ def test_no_secret_is_in_user_data_or_outputs() -> None:
     made = build("dev")
     told = json.dumps([made.machine("dev-app"), made.machine("dev-edge"), made.outputs])
     assert "drawn-by-aws" not in told, "the cache's token is for machines to fetch, by their role"
+
+
+def test_what_the_stack_cannot_become_stops_before_any_resource(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stands(kind: str, name: str, **outputs: object) -> state.Standing:
+        return state.Standing(kind, name, outputs)
+
+    there = state.State(
+        (
+            stands(state.VPC, "dev-network-vpc", cidrBlock="10.99.0.0/16"),
+            stands(state.DATABASE, "dev-database-instance", dbName="other", engineVersionActual="18.1"),
+            stands(state.CACHE, "dev-cache-redis", engineVersion="8.0"),
+            stands(state.VPC, "somebody-elses-vpc", cidrBlock="10.20.0.0/16"),
+        )
+    )
+    monkeypatch.setattr(state, "read", lambda: there)
+    monkeypatch.setattr(stack, "Release", None)  # the first that would be made
+    with pytest.raises(stack.StandingError) as refused:
+        build("dev")
+    assert re.findall(r"expressway:\S+", str(refused.value)) == [
+        f"expressway:{path}"
+        for path in ("cache.engineVersion", "database.engineVersion", "database.name", "network.cidr")
+    ]
 
 
 def test_what_was_not_built_is_told_with_the_command_that_builds_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,112 @@
+"""What a stack that stands can't become, and what it becomes only later: its settings against what is there."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from components import planning
+from components.planning import show
+
+from .model import Settings
+from .problems import Problem
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is there of a stack, as its state has it; None for what isn't there yet."""
+
+    cidr: str | None = None
+    subnets: dict[str, planning.Subnet] = field(default_factory=dict)
+    """By zone."""
+    database_name: str | None = None
+    database_version: str | None = None
+    """The full version that runs."""
+    instance_class: str | None = None
+    storage_gb: int | None = None
+    multi_az: bool | None = None
+    maintenance_window: str | None = None
+    cache_version: str | None = None
+
+
+def check(settings: Settings, standing: Standing) -> Iterator[Problem]:
+    """Every setting that AWS would answer with a replacement of what holds data, or would refuse half-way."""
+    database, cache = settings.database, settings.cache
+    if standing.cidr not in (None, settings.network.cidr):
+        yield _fixed("network.cidr", settings.network.cidr, standing.cidr, "a VPC's range can't be changed")
+    else:
+        yield from _moved(settings, standing)
+    if standing.database_name not in (None, database.name):
+        rule = "RDS would replace the database, and its data with it"
+        yield _fixed("database.name", database.name, standing.database_name, rule)
+    if (running := standing.database_version) and _older(database.engine_version, running):
+        yield _lower("database.engineVersion", database.engine_version, running, "RDS takes no older major version")
+    if standing.storage_gb is not None and database.storage_gb < standing.storage_gb:
+        rule = "a database's storage can't shrink"
+        yield _lower("database.storageGb", database.storage_gb, standing.storage_gb, rule)
+    if standing.cache_version and planning.version_key(cache.engine_version) < _same_parts(
+        standing.cache_version, cache.engine_version
+    ):
+        rule = "ElastiCache would replace the cache, with all that is in it"
+        yield _lower("cache.engineVersion", cache.engine_version, standing.cache_version, rule)
+
+
+def waiting(settings: Settings, standing: Standing) -> list[str]:
+    """What an update asks of RDS that is made in its maintenance window only: one line for each setting."""
+    database = settings.database
+    if database.apply_immediately:
+        return []
+    pairs: list[tuple[str, object, object]] = [
+        ("instanceClass", database.instance_class, standing.instance_class),
+        ("storageGb", database.storage_gb, standing.storage_gb),
+        ("multiAz", database.multi_az, standing.multi_az),
+    ]
+    running = standing.database_version
+    if running and planning.version_key(database.engine_version) > _same_parts(running, database.engine_version):
+        pairs.append(("engineVersion", database.engine_version, running))
+    window = f" ({standing.maintenance_window} UTC)" if standing.maintenance_window else ""
+    return [
+        f"expressway:database.{name} = {show(name, wanted)} waits for the database's maintenance window{window}; "
+        f"until then it is {show(name, now)}. To have it now: expressway:database.applyImmediately: true"
+        for name, wanted, now in pairs
+        if now is not None and wanted != now
+    ]
+
+
+def _moved(settings: Settings, standing: Standing) -> Iterator[Problem]:
+    given = settings.network.subnets
+    for zone, there in sorted(standing.subnets.items()):
+        if given is None:
+            (wanted,) = planning.plan_subnets(settings.network.cidr, [zone])
+            path = "network.subnets"
+        else:
+            places = [index for index, each in enumerate(given) if each.zone == zone]
+            if not places:
+                continue  # a zone may go
+            entry = given[places[0]]
+            wanted = planning.Subnet(zone, entry.public, entry.private)
+            path = f"network.subnets[{places[0]}]"
+        if wanted != there:
+            now, before = (f"{each.zone}: public {each.public}, private {each.private}" for each in (wanted, there))
+            yield _fixed(path, now, before, "a subnet's range can't be changed")
+
+
+def _older(wanted: str, running: str) -> bool:
+    # A minor version is the oldest that will do, so that only the major one counts.
+    return int(planning.postgres_major(wanted)) < int(planning.postgres_major(running))
+
+
+def _same_parts(version: str, like: str) -> tuple[int, ...]:
+    """The version, as exact as `like` is: 7 of 7.1.0 where only a major version is asked for."""
+    return planning.version_key(version)[: like.count(".") + 1]
+
+
+def _fixed(path: str, wanted: object, stands: object, rule: str) -> Problem:
+    remedy = "Put it back; for another one, make another stack and move over to it."
+    return _problem(path, wanted, f"{rule} while the stack stands, and it is {show(path, stands)} now", remedy)
+
+
+def _lower(path: str, wanted: object, stands: object, rule: str) -> Problem:
+    return _problem(path, wanted, f"{rule}, and it is {show(path, stands)} now", "Put it back, or raise it.")
+
+
+def _problem(path: str, wanted: object, rule: str, remedy: str) -> Problem:
+    return Problem(f"expressway:{path}", show(path, wanted), rule, remedy)

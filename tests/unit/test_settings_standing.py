@@ -1,0 +1,116 @@
+"""Settings against what stands of the stack: what can't be, and what waits."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import settings
+from components.planning import Subnet
+from settings import Problem, Settings, Standing, check_standing, waiting_for_window
+
+ROOT = Path(__file__).resolve().parents[2]
+
+THERE = Standing(
+    cidr="10.20.0.0/16",
+    subnets={
+        "us-east-1a": Subnet("us-east-1a", "10.20.0.0/20", "10.20.128.0/20"),
+        "us-east-1b": Subnet("us-east-1b", "10.20.16.0/20", "10.20.144.0/20"),
+    },
+    database_name="app",
+    database_version="17.6",
+    instance_class="db.t4g.micro",
+    storage_gb=20,
+    multi_az=False,
+    maintenance_window="sun:05:00-sun:05:30",
+    cache_version="7.1",
+)
+
+
+def load(**sections: dict[str, Any]) -> Settings:
+    config = {"aws:region": "us-east-1", **{f"expressway:{name}": value for name, value in sections.items()}}
+    return settings.parse(config, stack="dev", base=ROOT, source="test")
+
+
+def refused(there: Standing = THERE, **sections: dict[str, Any]) -> list[Problem]:
+    return list(check_standing(load(**sections), there))
+
+
+def test_settings_that_fit_what_stands_are_let_through() -> None:
+    assert not refused()
+    assert not refused(cache={"engineVersion": "7.1", "nodeType": "cache.r7g.large", "replicas": 2})
+    assert not refused(
+        database={"engineVersion": "18", "storageGb": 100, "multiAz": True, "instanceClass": "db.r7g.large"}
+    )
+    assert not refused(network={"zones": 3, "nat": "none"})
+
+
+def test_before_the_first_update_anything_goes() -> None:
+    assert not refused(Standing(), network={"cidr": "10.99.0.0/16"}, database={"name": "shop", "engineVersion": "13"})
+    assert not waiting_for_window(load(database={"applyImmediately": False}), Standing())
+
+
+@pytest.mark.parametrize(
+    ("path", "sections"),
+    [
+        ("network.cidr", {"network": {"cidr": "10.99.0.0/16"}}),
+        ("database.name", {"database": {"name": "shop"}}),
+        ("database.engineVersion", {"database": {"engineVersion": "16"}}),
+        ("database.engineVersion", {"database": {"engineVersion": "16.9"}}),
+        ("database.storageGb", {"database": {"storageGb": 20}}),
+        ("cache.engineVersion", {"cache": {"engineVersion": "7.0"}}),
+        ("cache.engineVersion", {"cache": {"engineVersion": "6.2"}}),
+    ],
+)
+def test_what_aws_would_replace_or_refuse_is_refused_by_name(path: str, sections: dict[str, Any]) -> None:
+    (problem,) = refused(replace(THERE, storage_gb=21 if path.endswith("storageGb") else 20), **sections)
+    assert problem.path == f"expressway:{path}"
+    assert " now" in problem.rule, "it says what stands"
+    assert problem.remedy.startswith("Put it back")
+
+
+def test_a_subnet_that_would_move_is_refused_and_a_zone_may_come_or_go() -> None:
+    def entry(zone: str, public: str, private: str) -> dict[str, str]:
+        return {"zone": f"us-east-1{zone}", "public": f"10.20.{public}", "private": f"10.20.{private}"}
+
+    same, other = entry("a", "0.0/20", "128.0/20"), entry("c", "32.0/20", "160.0/20")
+    assert not refused(network={"subnets": [same, other]}), "zone b goes, zone c comes"
+    (moved,) = refused(network={"subnets": [other, entry("a", "0.0/20", "192.0/20")]})
+    assert moved.path == "expressway:network.subnets[1]"
+    explicit = replace(THERE, subnets={"us-east-1a": Subnet("us-east-1a", "10.20.1.0/24", "10.20.2.0/24")})
+    (dropped,) = refused(explicit)
+    assert dropped.path == "expressway:network.subnets", "without it, the ranges would be planned ones"
+
+
+def test_a_minor_version_is_the_oldest_that_will_do() -> None:
+    assert not refused(database={"engineVersion": "17.4"}), "RDS has gone past it by itself"
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("instanceClass", "db.t4g.small"), ("storageGb", 40), ("multiAz", True), ("engineVersion", "18")],
+)
+def test_what_waits_is_said_with_until_when_and_how_to_have_it_now(setting: str, value: object) -> None:
+    (line,) = waiting_for_window(load(database={"applyImmediately": False, setting: value}), THERE)
+    assert line.startswith(f"expressway:database.{setting} = ")
+    assert "sun:05:00-sun:05:30 UTC" in line
+    assert line.endswith("expressway:database.applyImmediately: true")
+    assert not waiting_for_window(load(database={"applyImmediately": True, setting: value}), THERE)
+
+
+def test_nothing_that_is_made_at_once_is_said_to_wait() -> None:
+    changed = {"applyImmediately": False, "backupDays": 9, "deletionProtection": True, "engineVersion": "17.5"}
+    assert not waiting_for_window(load(database=changed), THERE)
+    (minor,) = waiting_for_window(load(database={"applyImmediately": False, "engineVersion": "17.10"}), THERE)
+    assert '"17.10" waits' in minor, "17.10 is newer than 17.6"
+
+
+def test_only_production_waits_unless_told_otherwise() -> None:
+    defaults = {
+        name: settings.parse(
+            {"aws:region": "us-east-1", "expressway:environment": name}, stack="dev", base=ROOT, source="test"
+        ).database.apply_immediately
+        for name in ("dev", "staging", "prod")
+    }
+    assert defaults == {"dev": True, "staging": True, "prod": False}
