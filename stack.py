@@ -166,6 +166,7 @@ def _network(settings: Settings) -> Network:
         "zones": wanted.zones,
         "nat": wanted.nat,
         "nat_per_zone": settings.production,
+        "instance_types": sorted({settings.edge.instance_type, settings.app.instance_type}),
     }
     if wanted.subnets is not None:
         args["subnets"] = [

@@ -6,8 +6,21 @@ from typing import NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
+from . import state
 from ._checks import require
-from .planning import FEWEST_ZONES, NAT, ZONES, Finding, Subnet, check_subnets, check_vpc, plan_subnets
+from .planning import (
+    FEWEST_ZONES,
+    INSTANCE_TYPE,
+    NAT,
+    ZONES,
+    Each,
+    Finding,
+    Subnet,
+    check_subnets,
+    check_vpc,
+    choose_zones,
+    plan_subnets,
+)
 
 DEFAULT_CIDR = "10.20.0.0/16"
 ANYWHERE = "0.0.0.0/0"
@@ -33,6 +46,8 @@ class NetworkArgs(TypedDict):
     """Number of availability zones, 2 or 3, when `subnets` isn't given. Default: 2."""
     subnets: NotRequired[list[SubnetArgs]]
     """The subnets, one entry for each zone. Default: sixteenths of `cidr`, placed by the zone's letter."""
+    instance_types: NotRequired[list[str]]
+    """EC2 instance types that zones have to offer; zones that the network stands in are kept. Default: none."""
     nat: NotRequired[str]
     """How private subnets call out: `gateway`, or `none` for not at all. Default: gateway."""
     nat_per_zone: NotRequired[bool]
@@ -163,17 +178,30 @@ class Network(pulumi.ComponentResource):
 def _plan(name: str, args: NetworkArgs, parent: pulumi.Resource) -> list[Subnet]:
     """The subnets to make. InputPropertiesError with all that is wrong with the arguments."""
     cidr, nat, count = args.get("cidr", DEFAULT_CIDR), args.get("nat", "gateway"), args.get("zones", FEWEST_ZONES)
-    findings = check_vpc(cidr) + NAT.check("nat", nat)
+    types = args.get("instance_types", [])
+    findings = check_vpc(cidr) + NAT.check("nat", nat) + Each(INSTANCE_TYPE).check("instanceTypes", types)
+    standing = _standing(name)
     if "subnets" in args:
         subnets = [Subnet(**each) for each in args["subnets"]]
         require("Network", name, findings + check_subnets(cidr, subnets))
+        _check_offers(name, [each.zone for each in subnets], types, _offering(types, parent), standing, parent)
         return subnets
     require("Network", name, findings + ZONES.check("zones", count))
-    zones = sorted(_zones(parent))
-    if len(zones) < count:
-        rule = f"the region has {len(zones)} zones ({', '.join(zones)})"
-        require("Network", name, [Finding("zones", count, rule, "Use fewer, or another region.")])
-    return plan_subnets(cidr, zones[:count])
+    available, offering = _zones(parent), _offering(types, parent)
+    chosen = choose_zones(count, available, available if offering is None else offering, standing)
+    if len(chosen) < count:
+        which = f" that offer {' and '.join(types)}" if types else ""
+        rule = f"the region has {len(chosen)} zones{which} ({', '.join(chosen)})"
+        require("Network", name, [Finding("zones", count, rule, "Use fewer, another instance type or another region.")])
+    _check_offers(name, chosen, types, offering, standing, parent)
+    return plan_subnets(cidr, chosen)
+
+
+def _standing(name: str) -> list[str]:
+    """The zones that the network is in already."""
+    prefix = f"{name}-public-"
+    subnets = state.read().all(state.SUBNET)
+    return [each.name.removeprefix(prefix) for each in subnets if each.name.startswith(prefix)]
 
 
 def _zones(parent: pulumi.Resource) -> Sequence[str]:
@@ -183,6 +211,39 @@ def _zones(parent: pulumi.Resource) -> Sequence[str]:
         filters=[aws.GetAvailabilityZonesFilterArgs(name="opt-in-status", values=["opt-in-not-required"])],
         opts=pulumi.InvokeOptions(parent=parent),
     ).names
+
+
+def _offering(types: Sequence[str], parent: pulumi.Resource) -> set[str] | None:
+    """The zones that offer every one of `types`; None without types, when AWS isn't asked."""
+
+    def zones(instance_type: str) -> set[str]:
+        wanted = aws.ec2.GetInstanceTypeOfferingsFilterArgs(name="instance-type", values=[instance_type])
+        answer = aws.ec2.get_instance_type_offerings(
+            location_type="availability-zone", filters=[wanted], opts=pulumi.InvokeOptions(parent=parent)
+        )
+        return set(answer.locations)
+
+    return set.intersection(*(zones(each) for each in types)) if types else None
+
+
+def _check_offers(
+    name: str,
+    zones: Sequence[str],
+    types: Sequence[str],
+    offering: set[str] | None,
+    standing: Sequence[str],
+    parent: pulumi.Resource,
+) -> None:
+    """Refuse a new zone that lacks an instance type; warn of one that the network stands in."""
+    for index, zone in enumerate(zones):
+        if offering is None or zone in offering:
+            continue
+        rule = f"{zone} doesn't offer {' and '.join(types)}"
+        if zone in standing:
+            pulumi.log.warn(f"{rule}: new machines start in the other zones", parent)
+        else:
+            remedy = f"Choose another type, or one of {', '.join(sorted(offering)) or 'another region'}."
+            require("Network", name, [Finding(f"subnets[{index}].zone", zone, rule, remedy)])
 
 
 def _ids(subnets: "Mapping[str, aws.ec2.Subnet]", after: "Sequence[aws.ec2.Route]") -> pulumi.Output[list[str]]:

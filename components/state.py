@@ -6,6 +6,7 @@ until its window. What a program asks for next has to fit what is there.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import pulumi
@@ -17,7 +18,7 @@ CACHE = "aws:elasticache/replicationGroup:ReplicationGroup"
 SUBNET = "aws:ec2/subnet:Subnet"
 VPC = "aws:ec2/vpc:Vpc"
 
-_READ = "pulumi:pulumi:readStackResourceOutputs"
+_FUNCTION = "pulumi:pulumi:readStackResourceOutputs"
 """A function of the engine itself, which needs no provider."""
 
 
@@ -49,10 +50,16 @@ class State:
 
 def read() -> State:
     """This stack's state. Empty before the first update, and under mocks."""
-    if isinstance(get_monitor(), MockMonitor):
+    monitor = get_monitor()
+    if isinstance(monitor, MockMonitor):
         return State()
-    stack = "/".join((pulumi.get_organization(), pulumi.get_project(), pulumi.get_stack()))
-    answer = pulumi.runtime.invoke(_READ, {"stackName": stack}).value or {}
+    return _read(monitor, "/".join((pulumi.get_organization(), pulumi.get_project(), pulumi.get_stack())))
+
+
+@lru_cache(maxsize=1)
+def _read(_monitor: object, stack: str) -> State:
+    """Once an update: the engine reads and decrypts the whole state for each answer."""
+    answer = pulumi.runtime.invoke(_FUNCTION, {"stackName": stack}).value or {}
     return State(
         tuple(
             Standing(each["type"], urn.rpartition("::")[2], each["outputs"])

@@ -99,6 +99,13 @@ def _misplaced(config: Mapping[str, object], project: str) -> Iterator[Problem]:
 
 def _region(config: Mapping[str, object], problems: list[Problem]) -> str | None:
     region = config.get("aws:region")
+    if isinstance(region, str) and (partition := planning.partition(region)) != "aws":
+        rule = (
+            f"it must be in AWS's commercial partition, and is in {partition}: Debian's images, RDS's certificates and "
+            "names of services differ there, and this program knows only the commercial ones"
+        )
+        problems.append(Problem("aws:region", show("aws:region", region), rule, "Choose one such as us-east-1."))
+        return None
     if isinstance(region, str) and _REGION.fullmatch(region):
         return region
     given = show("aws:region", region) if "aws:region" in config else ""

@@ -17,6 +17,8 @@ from .addresses import (
     Subnet,
     check_subnets,
     check_vpc,
+    choose_zones,
+    partition,
     plan_subnets,
 )
 from .data import (
@@ -124,11 +126,13 @@ __all__ = [
     "check_variables",
     "check_vpc",
     "choice",
+    "choose_zones",
     "either",
     "key_in",
     "looks_secret",
     "matching",
     "number",
+    "partition",
     "plan_subnets",
     "postgres_major",
     "postgres_version",

@@ -3,7 +3,7 @@
 import contextlib
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from .findings import Finding
@@ -20,6 +20,16 @@ FEWEST_ZONES, MOST_ZONES = 2, 3
 
 ZONES = number(FEWEST_ZONES, MOST_ZONES)
 """How many availability zones."""
+
+_PARTITIONS = {
+    "cn-": "aws-cn",
+    "eu-isoe-": "aws-iso-e",
+    "eusc-": "aws-eusc",
+    "us-gov-": "aws-us-gov",
+    "us-iso-": "aws-iso",
+    "us-isob-": "aws-iso-b",
+    "us-isof-": "aws-iso-f",
+}
 
 ZONE = matching(
     r"[a-z]{2}(-[a-z]+)+-\d+[a-z]?(-[a-z]+-\d+[a-z])?", "it must be an availability zone", "Write it like us-east-1a."
@@ -38,6 +48,22 @@ class Subnet:
     zone: str
     public: str
     private: str
+
+
+def partition(region: str) -> str:
+    """The AWS partition that a region is in, told from its name, as botocore's partitions.json has them."""
+    return next((name for start, name in _PARTITIONS.items() if region.startswith(start)), "aws")
+
+
+def choose_zones(
+    count: int, available: Collection[str], suitable: Collection[str], standing: Collection[str]
+) -> list[str]:
+    """The zones to be in: those that it stands in already, and then the first that suit. Fewer than `count` if need be.
+
+    A zone that stands is kept, whether it suits or not: leaving it would take the subnets away under running machines.
+    """
+    there = sorted(zone for zone in standing if zone in available)
+    return [*there, *sorted(zone for zone in available if zone in suitable and zone not in there)][:count]
 
 
 def plan_subnets(cidr: str, zones: Sequence[str]) -> list[Subnet]:

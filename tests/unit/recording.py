@@ -21,6 +21,8 @@ from typing_extensions import override
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
 ZONES = ["us-east-1b", "us-east-1a", "us-east-1c"]
+MISSING = {("m9.large", "us-east-1a"), ("x9.large", "us-east-1b"), ("x9.large", "us-east-1c")}
+"""Instance types, and zones that don't offer them."""
 
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
 
@@ -225,6 +227,9 @@ _OUTPUTS: dict[str, Callable[[str], dict[str, Any]]] = {
 
 _CALLS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "aws:index/getAvailabilityZones:getAvailabilityZones": lambda _: {"names": ZONES},
+    "aws:ec2/getInstanceTypeOfferings:getInstanceTypeOfferings": lambda args: {
+        "locations": [zone for zone in ZONES if (args["filters"][0]["values"][0], zone) not in MISSING]
+    },
     "aws:index/getRegion:getRegion": lambda _: {"region": REGION},
     "aws:ec2/getAmi:getAmi": lambda _: {"id": "ami-0123456789abcdef0", "rootDeviceName": "/dev/xvda"},
     "aws:iam/getRole:getRole": lambda args: {

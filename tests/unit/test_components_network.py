@@ -4,7 +4,7 @@ import pulumi
 import pytest
 from recording import Recording, record
 
-from components import Network, NetworkArgs
+from components import Network, NetworkArgs, state
 
 SUBNET = "aws:ec2/subnet:Subnet"
 ROUTE = "aws:ec2/route:Route"
@@ -48,6 +48,48 @@ def test_explicit_subnets_are_taken_as_they_are_and_aws_is_not_asked_for_zones()
     )
     assert made.one(SUBNET, "net-private-us-east-1d").inputs["cidrBlock"] == "10.20.4.0/24"
     assert not made.called("aws:index/getAvailabilityZones:getAvailabilityZones"), "the zones are given"
+
+
+def zones(made: Recording) -> list[str]:
+    """Where the network is, in its own order."""
+    return [each.removeprefix("net-public-").removesuffix("-id") for each in made.outputs["public"]]
+
+
+def stands_in(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """An earlier update has left subnets."""
+    there = tuple(state.Standing(state.SUBNET, f"net-public-us-east-1{each}", {}) for each in names)
+    monkeypatch.setattr(state, "read", lambda: state.State(there))
+
+
+def test_a_new_network_goes_where_every_instance_type_is_offered() -> None:
+    assert zones(make({"instance_types": ["t3.small", "m9.large"]})) == ["us-east-1b", "us-east-1c"]
+    with pytest.raises(
+        pulumi.InputPropertiesError, match=r"the region has 1 zones that offer x9\.large \(us-east-1a\)"
+    ):
+        make({"instance_types": ["x9.large"]})
+    elsewhere: NetworkArgs = {
+        "instance_types": ["m9.large"],
+        "subnets": [
+            {"zone": "us-east-1a", "public": "10.20.1.0/24", "private": "10.20.2.0/24"},
+            {"zone": "us-east-1b", "public": "10.20.3.0/24", "private": "10.20.4.0/24"},
+        ],
+    }
+    with pytest.raises(
+        pulumi.InputPropertiesError, match=r"subnets\[0\]\.zone.*doesn't offer m9\.large.*us-east-1b, us"
+    ):
+        make(elsewhere)
+
+
+def test_a_network_that_stands_keeps_its_zones_whatever_types_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", lambda text, _: said.append(text))
+    stands_in(monkeypatch, "a", "b")
+    assert zones(make({"instance_types": ["m9.large"]})) == ["us-east-1a", "us-east-1b"]
+    assert said == ["us-east-1a doesn't offer m9.large: new machines start in the other zones"]
+    stands_in(monkeypatch, "b", "c")
+    made = make({"zones": 3, "nat_per_zone": False})
+    assert zones(made) == ["us-east-1b", "us-east-1c", "us-east-1a"]
+    assert [each.name for each in made.all(NAT)] == ["net-nat-us-east-1b"], "the one gateway stays where it is"
 
 
 def test_only_public_subnets_give_machines_public_addresses() -> None:

@@ -89,6 +89,7 @@ CASES: list[tuple[str, str, Any, str]] = [
     ("Network", "zones", 1, "network.zones"),
     ("Network", "zones", 4, "network.zones"),
     ("Network", "nat", "instance", "network.nat"),
+    ("Network", "instanceTypes", ["t3.small", "small"], ""),
     ("Network", "subnets[0].zone", "first", "network.subnets[0].zone"),
     ("Network", "subnets[0].public", "10.99.0.0/24", "network.subnets[0].public"),
     ("Network", "subnets[0].private", "10.20.2.0/30", "network.subnets[0].private"),

@@ -233,6 +233,21 @@ def test_more_zones_than_the_region_has_are_refused(base: Path) -> None:
     parse(base, aws={"aws:region": "eu-south-9"}, network={"zones": 3})  # nobody knows that one; AWS will say
 
 
+@pytest.mark.parametrize(
+    ("region", "partition"),
+    [
+        ("cn-north-1", "aws-cn"),
+        ("us-gov-west-1", "aws-us-gov"),
+        ("us-isob-east-1", "aws-iso-b"),
+        ("eusc-de-east-1", "aws-eusc"),
+    ],
+)
+def test_a_region_of_another_partition_is_refused_with_its_reason(base: Path, region: str, partition: str) -> None:
+    (problem,) = problems(base, aws={"aws:region": region}).values()
+    assert problem.path == "aws:region"
+    assert f"is in {partition}: Debian's images" in problem.rule
+
+
 @pytest.mark.parametrize("region", [None, "", "us-east", "us-east-1a", 5])
 def test_a_region_that_cannot_be_one_is_refused(base: Path, region: object) -> None:
     assert list(problems(base, aws={"aws:region": region})) == ["aws:region"]

@@ -156,5 +156,24 @@ def _ami(aws: Aws, inputs: Properties) -> Properties:
     }
 
 
+def _offerings(aws: Aws, inputs: Properties) -> Properties:
+    filters = translate(inputs.get("filters", []), {"name": "Name", "values": "Values"}, "filters")
+    pages = (
+        aws("ec2")
+        .get_paginator("describe_instance_type_offerings")
+        .paginate(Filters=filters, **present(LocationType=inputs.get("locationType")))
+    )
+    found = [each for page in pages for each in page["InstanceTypeOfferings"]]
+    return {
+        "id": aws.region,
+        "instanceTypes": [each["InstanceType"] for each in found],
+        "locations": [each["Location"] for each in found],
+        "locationTypes": [each["LocationType"] for each in found],
+    }
+
+
 RESOURCES: tuple[type[Resource], ...] = (LaunchTemplate,)
-INVOKES = (Invoke("aws:ec2/getAmi:getAmi", ("mostRecent", "owners", "filters"), _ami),)
+INVOKES = (
+    Invoke("aws:ec2/getAmi:getAmi", ("mostRecent", "owners", "filters"), _ami),
+    Invoke("aws:ec2/getInstanceTypeOfferings:getInstanceTypeOfferings", ("locationType", "filters"), _offerings),
+)
