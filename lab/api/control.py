@@ -7,7 +7,7 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from lab.api import elasticache, rds, rds_rotation, rds_window
+from lab.api import account, elasticache, rds, rds_rotation, rds_window
 from lab.api.changes import Changes
 
 PREFIX = "/lab/v1/"
@@ -45,6 +45,8 @@ class Control:
             case "GET", ["replication-groups", identifier, "auth-token"]:
                 token = elasticache.auth_token(identifier)
                 return _answer({"token": token}) if token else _error(404, f"no auth token for {identifier}")
+            case "PUT", ["account"]:
+                return _plant(request)
             case method, _:
                 return _error(404, f"no such control call: {method} {request.path}")
 
@@ -73,6 +75,14 @@ class Control:
             return _error(404, otherwise)
         self._changes.record()
         return _answer({})
+
+
+def _plant(request: Request) -> Response:
+    try:
+        account.plant(request.get_json(force=True))
+    except account.UnknownFactError as error:
+        return _error(400, str(error))
+    return _answer(vars(account.facts))
 
 
 def _answer(value: Any, status: int = 200) -> Response:
