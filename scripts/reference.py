@@ -16,6 +16,7 @@ sys.path.insert(0, str(ROOT))
 import components  # noqa: E402
 import stack  # noqa: E402
 from components._plugin import COMPONENTS, Plugin  # noqa: E402
+from operate import deployer  # noqa: E402
 from settings.fields import Ruled  # noqa: E402
 from settings.model import Document, Section  # noqa: E402
 
@@ -30,6 +31,7 @@ def main() -> int:
         "components.md": components_page(schema),
         "settings.md": settings_page(),
         "outputs.md": outputs_page(),
+        **{f"{name}.json": json.dumps(policy, indent=2) + "\n" for name, policy in policies().items()},
     }
     stale = [name for name, text in pages.items() if not _same(REFERENCE / name, text)]
     if sys.argv[1:] == ["--check"]:
@@ -41,6 +43,11 @@ def main() -> int:
         (REFERENCE / name).write_text(pages[name])
         print(f"wrote docs/reference/{name}")
     return 0
+
+
+def policies() -> dict[str, Any]:
+    """What whoever deploys must be allowed."""
+    return deployer.documents()
 
 
 def components_page(schema: Mapping[str, Any]) -> str:

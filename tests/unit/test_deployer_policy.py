@@ -1,0 +1,117 @@
+"""The deployer's policy: all that the program needs, nothing that it does not, and small enough for IAM."""
+
+import json
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from recording import Recording, record
+from test_stack import STACKS, build, load
+from test_stack import built as built  # a fixture that applies here too
+
+import stack
+from operate import deployer
+from operate.deployer.policy import table
+
+ROOT = Path(__file__).resolve().parents[2]
+
+NO_CALLS = {"iam:PassRole"}
+"""Permissions that no operation is called like."""
+
+pytestmark = pytest.mark.usefixtures("user_data")
+
+
+@pytest.fixture
+def everything() -> list[Recording]:
+    """The four environments, and one with a secret of the app's own."""
+    dev = load("dev")
+    app = dev.app.model_copy(update={"secrets": {"STRIPE_KEY": "shop/stripe"}})
+    with_secret = record(lambda: stack.build(dev.model_copy(update={"app": app})))
+    return [*(build(name) for name in STACKS), with_secret]
+
+
+def test_the_table_has_each_type_and_function_that_the_program_uses_and_no_other(everything: list[Recording]) -> None:
+    used: set[str] = set()
+    for made in everything:
+        used |= {kind for kind, _ in made.resources if kind.startswith("aws:")}
+        used |= {token for token, _ in made.calls}
+    assert used - deployer.types() == set(), "add what deploying it takes to operate/deployer/permissions.toml"
+    assert deployer.types() - used == set(), "nothing uses these any more: take them out of permissions.toml"
+
+
+NAMED = {
+    "aws:iam/role:Role": "iam::1:role/{}-0123456",
+    "aws:iam/instanceProfile:InstanceProfile": "iam::1:instance-profile/{}-0123456",
+    "aws:s3/bucket:Bucket": "s3:::{}-0123456",
+    "aws:secretsmanager/secret:Secret": "secretsmanager:us-east-1:1:secret:{}-0123456-AbCdEf",
+    "aws:ssm/parameter:Parameter": "ssm:us-east-1:1:parameter/{}-0123456",
+}
+"""What AWS calls a resource of a type, by its name in the program: Pulumi adds seven digits."""
+
+
+def test_what_is_restricted_by_name_is_called_so(everything: list[Recording]) -> None:
+    for kind, form in NAMED.items():
+        patterns = [end.format(account="*", region="*") for end in table()[kind]["on"]]
+        arns = {form.format(each.name) for made in everything for each in made.all(kind)}
+        unmatched = [arn for arn in arns if not any(fnmatchcase(arn, pattern) for pattern in patterns)]
+        assert not unmatched, f"none of {patterns}"
+        unused = [pattern for pattern in patterns if not any(fnmatchcase(arn, pattern) for arn in arns)]
+        assert not unused, f"no {kind} is called so"
+
+
+def test_what_belongs_to_a_named_thing_is_restricted_to_the_same_names() -> None:
+    kinds = table()
+    for kind, entry in kinds.items():
+        if kind.startswith("aws:s3/bucket") and "Object" not in kind:
+            assert entry["on"] == kinds["aws:s3/bucket:Bucket"]["on"], kind
+    assert kinds["aws:s3/bucketObjectv2:BucketObjectv2"]["on"] == [f"{kinds['aws:s3/bucket:Bucket']['on'][0]}/*"]
+    assert kinds["aws:iam/rolePolicy:RolePolicy"]["on"] == kinds["aws:iam/role:Role"]["on"] == kinds["passing"]["on"]
+
+
+def test_iam_takes_each_policy_as_a_managed_one() -> None:
+    for name, document in deployer.documents().items():
+        assert deployer.size(document) <= deployer.LARGEST, f"{name} has {deployer.size(document)} characters"
+        for statement in document["Statement"]:
+            assert statement.keys() <= {"Effect", "Action", "Resource", "Condition"}
+            assert statement["Action"] == sorted(set(statement["Action"]))
+
+
+def test_a_role_can_be_passed_to_nothing_but_ec2() -> None:
+    [passing] = [each for each in deployer.statements() if "iam:PassRole" in each.actions]
+    assert passing.condition == {"iam:PassedToService": ("ec2.amazonaws.com",)}
+    assert passing.resources != deployer.EVERYTHING
+
+
+def test_every_action_is_an_operation_of_its_service() -> None:
+    operations: dict[str, set[str]] = {}
+    for statement in deployer.statements():
+        for action in statement.actions:
+            service, _, name = action.partition(":")
+            # S3's permissions are called otherwise than its operations; those in the table were looked up.
+            if service == "s3" or action in NO_CALLS:
+                continue
+            known = operations.setdefault(service, _operations(service))
+            assert name in known, f"{service} has no {name}"
+
+
+def test_no_action_is_a_wildcard() -> None:
+    assert not [action for each in deployer.statements() for action in each.actions if "*" in action]
+
+
+def test_other_partitions_have_arns_of_their_own() -> None:
+    for statement in deployer.statements("aws-cn", "123456789012", "cn-north-1"):
+        if statement.resources != deployer.EVERYTHING:
+            assert all(arn.startswith("arn:aws-cn:") for arn in statement.resources)
+
+
+def test_the_reference_has_the_policies_as_they_are() -> None:
+    for name, document in deployer.documents().items():
+        written: Any = json.loads((ROOT / "docs" / "reference" / f"{name}.json").read_text())
+        assert written == document, "run make docs"
+
+
+def _operations(service: str) -> set[str]:
+    client = boto3.client(service, region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
+    return set(client.meta.service_model.operation_names)
