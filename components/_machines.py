@@ -8,10 +8,7 @@ from typing import Any, cast
 import pulumi
 import pulumi_aws as aws
 
-from .planning import architecture
-
-DEBIAN = "136693071363"
-"""The Debian project's AWS account. https://wiki.debian.org/Cloud/AmazonEC2Image/Trixie"""
+from .planning import image_query
 
 _TRUST = json.dumps(
     {
@@ -22,24 +19,14 @@ _TRUST = json.dumps(
 
 
 def find_image(image: str, instance_type: str, parent: pulumi.Resource) -> "pulumi.Output[aws.ec2.GetAmiResult]":
-    """The newest AMI that `image` stands for and `instance_type` can run.
-
-    `debian-13` is Debian's own; `ami-...` is that very image; anything else is a name pattern among your own images.
-    """
-    processor = architecture(instance_type) or "x86_64"
-    owners: list[str] | None = ["self"]
-    key, value = "name", image
-    if image == "debian-13":
-        # Debian's names say amd64 where EC2 says x86_64; naming the processor keeps the backports images out.
-        owners, value = [DEBIAN], f"debian-13-{'arm64' if processor == 'arm64' else 'amd64'}-*"
-    elif image.startswith("ami-"):
-        owners, key = None, "image-id"
+    """The newest AMI that `image` stands for and `instance_type` can run."""
+    query = image_query(image, instance_type)
     return aws.ec2.get_ami_output(
         most_recent=True,
-        owners=owners,
+        owners=list(query.owners) or None,
         filters=[
-            aws.ec2.GetAmiFilterArgs(name=key, values=[value]),
-            aws.ec2.GetAmiFilterArgs(name="architecture", values=[processor]),
+            aws.ec2.GetAmiFilterArgs(name=query.key, values=[query.value]),
+            aws.ec2.GetAmiFilterArgs(name="architecture", values=[query.architecture]),
         ],
         opts=pulumi.InvokeOutputOptions(parent=parent),
     )

@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT))
 import components  # noqa: E402
 import stack  # noqa: E402
 from components._plugin import COMPONENTS, Plugin  # noqa: E402
-from operate import deployer  # noqa: E402
+from operate import deployer, doctor  # noqa: E402
 from settings.fields import Ruled  # noqa: E402
 from settings.model import Document, Section  # noqa: E402
 
@@ -46,8 +46,8 @@ def main() -> int:
 
 
 def policies() -> dict[str, Any]:
-    """What whoever deploys must be allowed."""
-    return deployer.documents()
+    """What whoever deploys must be allowed, and what whoever runs the doctor."""
+    return {**deployer.documents(), "doctor-policy": doctor.policy()}
 
 
 def components_page(schema: Mapping[str, Any]) -> str:

@@ -64,6 +64,11 @@ class EdgeSettings(Section):
     max_body_size: Annotated[str, Ruled(planning.BODY_SIZE)] = "1m"
     """Largest request body."""
 
+    @property
+    def image_query(self) -> planning.ImageQuery:
+        """How EC2 is asked for the image."""
+        return planning.image_query(self.image, self.instance_type)
+
 
 class AppSettings(Section):
     """The Express app and its servers."""
@@ -110,6 +115,11 @@ class AppSettings(Section):
     def arch(self) -> str:
         """`x64` or `arm64`, as Node says it."""
         return "arm64" if self.architecture == "arm64" else "x64"
+
+    @property
+    def image_query(self) -> planning.ImageQuery:
+        """How EC2 is asked for the image."""
+        return planning.image_query(self.image, self.instance_type)
 
 
 class CacheSettings(Section):

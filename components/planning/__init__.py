@@ -32,6 +32,7 @@ from .data import (
     STORAGE_GB,
 )
 from .findings import HIDDEN, UNKNOWN, Finding, looks_secret, show
+from .images import ImageQuery, image_query
 from .machines import (
     FLEET_SIZE,
     IMAGE,
@@ -111,6 +112,7 @@ __all__ = [
     "ZONES",
     "Each",
     "Finding",
+    "ImageQuery",
     "Rule",
     "Subnet",
     "architecture",
@@ -128,6 +130,7 @@ __all__ = [
     "choice",
     "choose_zones",
     "either",
+    "image_query",
     "key_in",
     "looks_secret",
     "matching",

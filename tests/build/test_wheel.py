@@ -57,6 +57,10 @@ def test_its_command_line_checks_and_builds_and_leaves_the_lab_to_a_clone(wheel:
     shown = run(command, "--help")
     assert " build " in shown.stdout
     assert " lab " not in shown.stdout
+    nobody = {"AWS_ACCESS_KEY_ID": "", "AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": "/nonexistent"}
+    looked = run(command, "doctor", cwd=ROOT, AWS_SHARED_CREDENTIALS_FILE="/nonexistent", **nobody)
+    assert looked.returncode == 1
+    assert "all of it" in looked.stdout, looked.stderr
 
 
 def test_a_type_checker_sees_the_arguments(wheel: Path, python: Path, tmp_path: Path) -> None:

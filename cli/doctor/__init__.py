@@ -1,0 +1,5 @@
+"""`expressway doctor`."""
+
+from cli.doctor.command import doctor
+
+__all__ = ["doctor"]

@@ -1,0 +1,67 @@
+"""What the doctor is told of a stack: plain values out of its settings and out of Pulumi.yaml."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from operate.doctor import Cache, Database, Machines, Wanted
+from settings import AppSettings, EdgeSettings, Settings
+
+
+def wanted(settings: Settings, folder: Path) -> Wanted:
+    """The stack's wants. `folder` has Pulumi.yaml."""
+    project = _project(folder)
+    network, database, cache = settings.network, settings.database, settings.cache
+    named = tuple(each.zone for each in network.subnets or ())
+    return Wanted(
+        stack=settings.stack,
+        project=str(project.get("name", "expressway")),
+        region=settings.region,
+        network=settings.name("network"),
+        app=_machines(settings, "app", settings.app, settings.app.min_size, settings.app.max_size),
+        edge=_machines(settings, "edge", settings.edge, 1, 1),
+        database=Database(
+            database.engine_version, database.instance_class, database.storage_gb, multi_az=database.multi_az
+        ),
+        cache=Cache(cache.engine_version, cache.node_type, 1 + cache.replicas),
+        zones=len(named) or network.zones,
+        named_zones=named,
+        nat=network.nat == "gateway",
+        nat_per_zone=settings.production,
+        secrets={f"expressway:app.secrets.{name}": secret for name, secret in settings.app.secrets.items()},
+        tags=settings.tags,
+        backend=_backend(project),
+    )
+
+
+def _machines(settings: Settings, role: str, tier: AppSettings | EdgeSettings, fewest: int, most: int) -> Machines:
+    query = tier.image_query
+    return Machines(
+        setting=f"expressway:{role}",
+        name=settings.name(role),
+        instance_type=tier.instance_type,
+        architecture=query.architecture,
+        image=tier.image,
+        image_owners=query.owners,
+        image_filter=(query.key, query.value),
+        fewest=fewest,
+        most=most,
+    )
+
+
+def _project(folder: Path) -> dict[str, Any]:
+    """Pulumi.yaml; nothing where there is none that can be read: that is Pulumi's to complain of."""
+    try:
+        content = yaml.safe_load((folder / "Pulumi.yaml").read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _backend(project: dict[str, Any]) -> str | None:
+    """Where the state is, in Pulumi's own order; what `pulumi login` has noted is Pulumi's own business."""
+    given = project.get("backend")
+    url = given.get("url") if isinstance(given, dict) else None
+    return os.environ.get("PULUMI_BACKEND_URL") or url

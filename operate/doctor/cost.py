@@ -1,0 +1,128 @@
+"""What the settings cost in a month, item by item, from a file of prices with their dates and sources."""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from .wanted import DISK_GB, Machines, Wanted
+
+REFERENCE = "us-east-1"
+"""The region whose prices stand in for those of a region that the file does not have."""
+
+NOT_COUNTED = (
+    "requests, traffic (also through NAT gateways and between zones), backups beyond the database's own size, "
+    "CPU credits, logs, taxes, discounts"
+)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One line of a bill."""
+
+    name: str
+    count: int
+    price: float | None
+    """Of one of them, a month; None when the file has no price for it."""
+    most: int
+    """How many there are when the app has scaled out as far as the settings allow."""
+
+    @property
+    def month(self) -> float:
+        """All of them, at the app's smallest size."""
+        return self.count * (self.price or 0.0)
+
+    @property
+    def most_month(self) -> float:
+        """All of them, at its largest."""
+        return self.most * (self.price or 0.0)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A month."""
+
+    region: str
+    """Whose prices they are."""
+    oldest: date
+    """When the oldest of the prices was read."""
+    items: tuple[Item, ...]
+
+    @property
+    def month(self) -> float:
+        """At the app's smallest size."""
+        return sum(item.month for item in self.items)
+
+    @property
+    def most_month(self) -> float:
+        """At its largest."""
+        return sum(item.most_month for item in self.items)
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """What the sums leave out, for want of a price."""
+        return tuple(item.name for item in self.items if item.price is None)
+
+
+def estimate(wanted: Wanted) -> Estimate:
+    """A month of the stack."""
+    region = wanted.region if wanted.region in table() else REFERENCE
+    prices = table()[region]
+    dates = [kind["read"] for kind in prices.values()]
+    return Estimate(region, min(dates), tuple(_items(wanted, prices)))
+
+
+@cache
+def table() -> Mapping[str, Any]:
+    """The regions of prices.toml."""
+    read = tomllib.loads(Path(__file__).with_name("prices.toml").read_text(encoding="utf-8"))
+    return {key: value for key, value in read.items() if key != "hours"}
+
+
+@cache
+def hours() -> int:
+    """In a month."""
+    return int(tomllib.loads(Path(__file__).with_name("prices.toml").read_text(encoding="utf-8"))["hours"])
+
+
+def _items(wanted: Wanted, prices: Mapping[str, Any]) -> Iterator[Item]:
+    def price(kind: str, name: str) -> float | None:
+        return prices[kind]["prices"].get(name)
+
+    def hourly(kind: str, name: str) -> float | None:
+        found = price(kind, name)
+        return None if found is None else found * hours()
+
+    def machines(tier: Machines, role: str) -> Item:
+        return Item(f"{role}, {tier.instance_type}", tier.fewest, hourly("instance", tier.instance_type), tier.most)
+
+    app, edge, database, cache_ = wanted.app, wanted.edge, wanted.database, wanted.cache
+    copies = 2 if database.multi_az else 1
+    # The edge's own, each NAT gateway's, and without one each app server's.
+    addresses = edge.fewest + wanted.nat_gateways
+    yield machines(edge, "edge")
+    yield machines(app, "app server")
+    yield Item(
+        f"disk, {DISK_GB} GB gp3",
+        app.fewest + edge.fewest,
+        _times(price("disk", "gp3"), DISK_GB),
+        app.most + edge.most,
+    )
+    yield Item(f"database, {database.instance_class}", copies, hourly("database", database.instance_class), copies)
+    storage = _times(price("storage", "gp3"), database.storage_gb)
+    yield Item(f"database storage, {database.storage_gb} GB gp3", copies, storage, copies)
+    yield Item(f"cache node, {cache_.node_type}", cache_.nodes, hourly("cache", cache_.node_type), cache_.nodes)
+    if wanted.nat_gateways:
+        yield Item("NAT gateway", wanted.nat_gateways, hourly("network", "nat gateway"), wanted.nat_gateways)
+    own = (0, 0) if wanted.nat else (app.fewest, app.most)
+    yield Item("public address", addresses + own[0], hourly("network", "public address"), addresses + own[1])
+    # The database's password, the cache's token, and the app's own.
+    secrets = 2 + len(wanted.secrets)
+    yield Item("secret", secrets, price("secret", "secret"), secrets)
+
+
+def _times(price: float | None, amount: int) -> float | None:
+    return None if price is None else price * amount

@@ -1,0 +1,93 @@
+"""What a stack wants of AWS, as plain values: the doctor reads no configuration itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+DISK_GB = 10
+"""A machine's disk, which no setting changes."""
+
+
+@dataclass(frozen=True)
+class Machines:
+    """One tier."""
+
+    setting: str
+    """Where its settings are, such as `expressway:app`."""
+    name: str
+    """The component's name, which its machines carry as their tag Name."""
+    instance_type: str
+    architecture: str
+    """`x86_64` or `arm64`."""
+    image: str
+    """As the settings name it."""
+    image_owners: tuple[str, ...]
+    """Whose images count; nobody's in particular when empty."""
+    image_filter: tuple[str, str]
+    """Name and value of the filter that finds the image."""
+    fewest: int
+    most: int
+
+
+@dataclass(frozen=True)
+class Database:
+    """PostgreSQL on RDS."""
+
+    version: str
+    """A major version, or a full one."""
+    instance_class: str
+    storage_gb: int
+    multi_az: bool
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Redis on ElastiCache."""
+
+    version: str
+    node_type: str
+    nodes: int
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One stack."""
+
+    stack: str
+    project: str
+    region: str
+    network: str
+    """The network component's name."""
+    app: Machines
+    edge: Machines
+    database: Database
+    cache: Cache
+    zones: int
+    """How many availability zones."""
+    named_zones: tuple[str, ...] = ()
+    """Which ones, where the settings say."""
+    nat: bool = True
+    """Whether app servers call out through NAT gateways; else from public addresses of their own."""
+    nat_per_zone: bool = False
+    secrets: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Names or ARNs of secrets that machines read, by the setting that names them."""
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What everything in the stack is tagged with."""
+    backend: str | None = None
+    """Where Pulumi keeps the state, as a URL; None when only `pulumi login` knows."""
+
+    @property
+    def tiers(self) -> tuple[Machines, Machines]:
+        """Both."""
+        return self.app, self.edge
+
+    @property
+    def nat_gateways(self) -> int:
+        """How many."""
+        return 0 if not self.nat else self.zones if self.nat_per_zone else 1
+
+    def owns(self, tags: Mapping[str, str]) -> bool:
+        """Whether a thing with these tags is this stack's own: a second deploy does not need it twice."""
+        name = tags.get("Name", "")
+        known = (self.app.name, self.edge.name, self.network)
+        mine = name in known or name.startswith(f"{self.network}-nat-")
+        return mine and all(tags.get(key) == value for key, value in self.tags.items())

@@ -1,0 +1,71 @@
+"""The month's bill: what is counted, at which price, and what is left out."""
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+from doctor_examples import tier, wanted
+
+from operate.doctor import Cache, Database, Estimate
+from operate.doctor.cost import REFERENCE, estimate, hours, table
+
+
+def lines(cost: Estimate) -> dict[str, tuple[int, float]]:
+    return {item.name: (item.count, round(item.month, 2)) for item in cost.items}
+
+
+def test_dev_is_counted_item_by_item() -> None:
+    cost = estimate(wanted())
+    assert lines(cost) == {
+        "edge, t3.small": (1, 15.18),
+        "app server, t3.small": (2, 30.37),
+        "disk, 10 GB gp3": (3, 2.4),
+        "database, db.t4g.micro": (1, 11.68),
+        "database storage, 20 GB gp3": (1, 2.3),
+        "cache node, cache.t4g.micro": (1, 11.68),
+        "NAT gateway": (1, 32.85),
+        "public address": (2, 7.3),
+        "secret": (2, 0.8),
+    }
+    assert cost.month == pytest.approx(114.56, abs=0.01)
+    assert cost.most_month - cost.month == pytest.approx(2 * (15.184 + 0.8)), "two more machines and their disks"
+
+
+def test_standbys_cost_what_the_first_one_costs() -> None:
+    cost = lines(estimate(wanted(database=Database("17", "db.m7g.large", 100, multi_az=True))))
+    assert cost["database, db.m7g.large"] == (2, round(2 * 0.168 * 730, 2))
+    assert cost["database storage, 100 GB gp3"] == (2, 23.0)
+    assert lines(estimate(wanted(cache=Cache("7.1", "cache.t4g.micro", 2))))["cache node, cache.t4g.micro"][0] == 2
+
+
+def test_without_nat_each_app_server_pays_for_an_address() -> None:
+    cost = estimate(wanted(nat=False))
+    assert "NAT gateway" not in lines(cost)
+    [addresses] = [item for item in cost.items if item.name == "public address"]
+    assert (addresses.count, addresses.most) == (3, 5)
+
+
+def test_a_gateway_in_each_zone_has_an_address_of_its_own() -> None:
+    cost = lines(estimate(wanted(zones=3, nat_per_zone=True)))
+    assert (cost["NAT gateway"][0], cost["public address"][0]) == (3, 4)
+
+
+def test_what_has_no_price_is_named_and_not_counted() -> None:
+    cost = estimate(wanted(app=tier("app", 2, 4, instance_type="u7i-12tb.224xlarge")))
+    assert cost.unknown == ("app server, u7i-12tb.224xlarge",)
+    assert cost.month == pytest.approx(estimate(wanted()).month - 2 * 15.184)
+
+
+def test_a_region_without_prices_is_shown_at_another_ones() -> None:
+    cost = estimate(replace(wanted(), region="eu-west-1"))
+    assert (cost.region, cost.month) == (REFERENCE, estimate(wanted()).month)
+
+
+def test_every_price_has_a_date_and_a_source() -> None:
+    assert hours() == 730
+    for region, kinds in table().items():
+        for kind, entry in kinds.items():
+            assert entry["source"].startswith("https://aws.amazon.com/"), f"{region}.{kind}"
+            assert isinstance(entry["read"], date), f"{region}.{kind}"
+            assert all(price > 0 for price in entry["prices"].values()), f"{region}.{kind}"
+    assert estimate(wanted()).oldest == min(entry["read"] for entry in table()[REFERENCE].values())

@@ -1,0 +1,78 @@
+"""What the doctor is told of a stack is what the program asks AWS for."""
+
+from pathlib import Path
+
+import pytest
+from recording import Recording
+from test_stack import ROOT, STACKS, build, load
+from test_stack import built as built  # a fixture that applies here too
+
+from cli.doctor.wanted import wanted
+from operate.doctor import Machines, Wanted
+from operate.doctor.cost import estimate
+from operate.doctor.wanted import DISK_GB
+
+pytestmark = pytest.mark.usefixtures("user_data")
+
+
+def told(name: str) -> tuple[Wanted, Recording]:
+    return wanted(load(name), ROOT), build(name)
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_what_is_counted_is_what_the_program_makes(name: str) -> None:
+    stack, made = told(name)
+    assert stack.nat_gateways == len(made.all("aws:ec2/natGateway:NatGateway"))
+    assert stack.nat_gateways + 1 == len(made.all("aws:ec2/eip:Eip"))
+    assert 2 * stack.zones == len(made.all("aws:ec2/subnet:Subnet"))
+    database = made.one("aws:rds/instance:Instance").inputs
+    assert (stack.database.instance_class, stack.database.multi_az) == (database["instanceClass"], database["multiAz"])
+    assert (stack.database.version, stack.database.storage_gb) == (
+        database["engineVersion"],
+        database["allocatedStorage"],
+    )
+    cache = made.one("aws:elasticache/replicationGroup:ReplicationGroup").inputs
+    assert (stack.cache.node_type, stack.cache.nodes) == (cache["nodeType"], cache["numCacheClusters"])
+    counts = {item.name: item.count for item in estimate(stack).items}
+    assert counts["secret"] == len(made.all("aws:secretsmanager/secret:Secret")) + 1, "and the one that RDS makes"
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_machines_are_told_as_the_program_makes_them(name: str) -> None:
+    stack, made = told(name)
+    for tier in stack.tiers:
+        template = made.one("aws:ec2/launchTemplate:LaunchTemplate", f"{tier.name}-template").inputs
+        group = made.one("aws:autoscaling/group:Group", f"{tier.name}-group").inputs
+        assert template["instanceType"] == tier.instance_type
+        assert template["blockDeviceMappings"][0]["ebs"]["volumeSize"] == DISK_GB
+        assert (group["minSize"], group["maxSize"]) == (tier.fewest, tier.most)
+        assert template["tagSpecifications"][0]["tags"]["Name"] == tier.name
+        assert asked_for(made, tier)
+
+
+def asked_for(made: Recording, tier: Machines) -> bool:
+    """Whether the program looks for the tier's image with the same question."""
+    key, value = tier.image_filter
+    return any(
+        tuple(call.get("owners") or ()) == tier.image_owners and {"name": key, "values": [value]} in call["filters"]
+        for call in made.called("aws:ec2/getAmi:getAmi")
+    )
+
+
+def test_what_the_stack_has_already_is_known_by_its_tags() -> None:
+    stack, made = told("prod")
+    for kind in ("aws:ec2/vpc:Vpc", "aws:ec2/eip:Eip", "aws:ec2/natGateway:NatGateway"):
+        for each in made.all(kind):
+            assert stack.owns({**each.inputs["tags"], **stack.tags}), f"{kind} {each.name}"
+
+
+def test_the_backend_is_the_environments_or_the_projects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PULUMI_BACKEND_URL", raising=False)
+    assert wanted(load("dev"), tmp_path).backend is None, "no Pulumi.yaml"
+    (tmp_path / "Pulumi.yaml").write_text("name: shop\nbackend: {url: 's3://ours'}\n")
+    stack = wanted(load("dev"), tmp_path)
+    assert (stack.project, stack.backend) == ("shop", "s3://ours")
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://theirs")
+    assert wanted(load("dev"), tmp_path).backend == "s3://theirs"
+    (tmp_path / "Pulumi.yaml").write_text("- not a mapping\n")
+    assert wanted(load("dev"), tmp_path).project == "expressway"
