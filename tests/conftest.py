@@ -1,11 +1,19 @@
-"""Where there is no Pulumi CLI, tests marked `engine` are left out, and one line says how many and why."""
+"""For all tests: no time limits that a busy host would break; and without a Pulumi CLI, none that are marked `engine`.
+
+One line says how many were left out and why.
+"""
 
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from lab.engine import pulumi_cli
 from lab.engine.pulumi_cli import NoCliError
+
+# By default a property fails when one example takes 200 ms, which says more about the host than about the code.
+settings.register_profile("any host", deadline=None)
+settings.load_profile("any host")
 
 _left_out: dict[str, Any] = {}
 

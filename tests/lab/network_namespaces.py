@@ -102,7 +102,7 @@ class Peers:
             process.kill()
             process.communicate()
         self.processes.clear()
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while _links() != self.own_links and time.monotonic() < deadline:
             time.sleep(0.02)
 

@@ -13,7 +13,10 @@ import sys
 import threading
 from typing import Any
 
-WAIT_SECONDS = 0.6
+WAIT_SECONDS = {"tcp": 0.6, "icmp": 0.6, "udp": 1.5}
+"""For the first answer. A kernel gives it to TCP and ICMP; to UDP the server does, whom a busy host may hold up."""
+SERVER_SECONDS = 20
+"""For a server that is connected: the packet got there."""
 ECHO_REQUEST = struct.pack("!BBHHH", 8, 0, 0xEFFC, 0x0803, 0)  # type, code, checksum, identifier, sequence
 
 
@@ -47,7 +50,7 @@ def call(target: dict[str, Any]) -> str:
     kinds = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM, "icmp": socket.SOCK_RAW}
     protocol = target["protocol"]
     with socket.socket(socket.AF_INET, kinds[protocol], socket.IPPROTO_ICMP if protocol == "icmp" else 0) as client:
-        client.settimeout(WAIT_SECONDS)
+        client.settimeout(WAIT_SECONDS[protocol])
         try:
             client.bind((target["source"], target["source_port"]))
             client.connect((target["host"], target["port"]))
@@ -56,6 +59,8 @@ def call(target: dict[str, Any]) -> str:
                 return "pong" if client.recv(512) else ""
             if protocol == "udp":
                 client.send(b"who am I")
+            else:
+                client.settimeout(SERVER_SECONDS)
             return client.recv(512).decode()
         except TimeoutError:
             return "dropped"

@@ -16,7 +16,7 @@ TIMED_OUT = 124
 """Exit status of timeout(1)."""
 
 
-def expressway(*arguments: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
+def expressway(*arguments: str, seconds: float = 180) -> subprocess.CompletedProcess[str]:
     """Run the command line; its output and exit status."""
     return subprocess.run(
         [str(ROOT / "expressway"), *arguments], capture_output=True, text=True, check=False, timeout=seconds
@@ -58,7 +58,7 @@ class Stack:
         assert done.returncode == 0, done.stderr
         self.status = json.loads(done.stdout)
 
-    def await_machines(self, count: int, seconds: float = 60) -> None:
+    def await_machines(self, count: int, seconds: float = 180) -> None:
         """Wait until there are `count` machines."""
         deadline = time.monotonic() + seconds
         while len(self.status["machines"]) != count and time.monotonic() < deadline:

@@ -35,7 +35,7 @@ def ask(name: str, kind: int = A, tcp: bool = False) -> tuple[int, list[str]]:
     """The answer's code, and its addresses or names."""
     query = struct.pack("!6H", 7, 0x0100, 1, 0, 0, 0) + encoded(name) + struct.pack("!2H", kind, 1)
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM) as client:
-        client.settimeout(3)
+        client.settimeout(20)
         client.connect((str(RESOLVER), 53))
         client.send(struct.pack("!H", len(query)) + query if tcp else query)
         answer = client.recv(2048)[2 if tcp else 0 :]
@@ -126,14 +126,21 @@ def test_names_resolve_as_on_aws_and_none_of_aws_leaves_this_machine(
 
 
 def test_a_change_of_records_counts_within_a_second(ensure: Callable[[str], None]) -> None:
-    ensure(f"10.98.1.5 {DATABASE}\n")
-    assert ask(DATABASE)[1] == ["10.98.1.5"], "the first address"
-    for wanted, expected in ((f"10.98.1.6 {DATABASE}\n", ["10.98.1.6"]), ("", [])):
+    def took(wanted: str, expected: list[str]) -> float:
         changed = time.monotonic()
         ensure(wanted)
         while ask(DATABASE)[1] != expected:
-            assert time.monotonic() - changed < 1, f"{DATABASE} becomes {expected}"
+            assert time.monotonic() - changed < 60, f"{DATABASE} becomes {expected}"
             time.sleep(0.02)
+        return time.monotonic() - changed
+
+    ensure(f"10.98.1.5 {DATABASE}\n")
+    assert ask(DATABASE)[1] == ["10.98.1.5"], "the first address"
+    changes = [(f"10.98.1.6 {DATABASE}\n", ["10.98.1.6"]), ("", [])]
+    rounds = [[took(*change) for change in changes] for _ in range(3)]
+    # A busy host may be late once; a resolver that looks for changes now and then is always.
+    quickest = [min(each) for each in zip(*rounds, strict=True)]
+    assert max(quickest) < 1, f"an address that changes, and a name that goes: {rounds}"
 
 
 def test_it_listens_on_its_own_address_only(ensure: Callable[[str], None], state: Path) -> None:

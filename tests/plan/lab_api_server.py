@@ -18,7 +18,7 @@ from botocore.config import Config
 from lab.api.amis import DEBIAN, Image
 from tests.paths import ROOT
 
-START_SECONDS = 60
+START_SECONDS = 180
 
 PLAIN_X86 = Image("debian-13-amd64-20260901-lab", "x86_64", "2026-09-01T00:00:00.000Z", DEBIAN)
 PLAIN_ARM = Image("debian-13-arm64-20260901-lab", "arm64", "2026-09-01T00:00:00.000Z", DEBIAN)
@@ -54,7 +54,7 @@ class ApiServer:
 
     def control(self, path: str, method: str = "GET", body: Any = None) -> Any:
         """A call of the control surface."""
-        answer = requests.request(method, f"{self.endpoint}/lab/v1/{path}", json=body, timeout=10)
+        answer = requests.request(method, f"{self.endpoint}/lab/v1/{path}", json=body, timeout=60)
         answer.raise_for_status()
         return answer.json()
 
@@ -75,7 +75,7 @@ def running_api(directory: Path) -> Generator[ApiServer]:
         yield server
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def free_port() -> int:

@@ -116,8 +116,8 @@ class Fleet:
         return self.ec2.create_subnet(VpcId=vpc, CidrBlock=cidr, AvailabilityZone=zone)["Subnet"]["SubnetId"]
 
 
-def eventually(holds: Callable[[], bool], seconds: float, message: str) -> None:
-    """Wait until `holds`, at most `seconds`."""
+def eventually(holds: Callable[[], bool], message: str, seconds: float = 60) -> None:
+    """Wait until `holds`, for as long as a busy host may need for it."""
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, message

@@ -119,7 +119,7 @@ def test_an_instance_that_ends_behind_the_groups_back_is_replaced(fleet: Fleet, 
     group = fleet.create(2)
     lost = fleet.ids(group).pop()
     getattr(fleet.ec2, ending)(InstanceIds=[lost])
-    eventually(lambda: lost not in fleet.ids(group), 3, f"{lost} is still in the group")
+    eventually(lambda: lost not in fleet.ids(group), f"{lost} is still in the group")
     assert len(fleet.ids(group)) == 2, "and another one came"
 
 

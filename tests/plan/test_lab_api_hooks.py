@@ -53,28 +53,28 @@ def test_an_abandoned_launch_is_terminated_and_replaced_after_a_pause(fleet: Fle
     assert fleet.members(group) == [], "a broken image must not be launched without end"
     launch = fleet.autoscaling.describe_scaling_activities(AutoScalingGroupName=group)["Activities"][-1]
     assert launch["StatusCode"] == "Cancelled", "the history says that the launch came to nothing"
-    eventually(lambda: fleet.states(group) == ["Pending:Wait"], 6, "no replacement came")
+    eventually(lambda: fleet.states(group) == ["Pending:Wait"], "no replacement came")
 
 
 def test_a_launch_whose_time_is_up_gets_the_hooks_default(fleet: Fleet) -> None:
     abandons = fleet.create(1, hook(LAUNCHING, "ABANDON", seconds=1))
     continues = fleet.create(1, hook(LAUNCHING, "CONTINUE", seconds=1))
     given_up = fleet.ids(abandons).pop()
-    eventually(lambda: fleet.states(continues) == ["InService"], 4, "CONTINUE takes it into service")
-    eventually(lambda: given_up not in fleet.ids(abandons), 4, "ABANDON ends it")
+    eventually(lambda: fleet.states(continues) == ["InService"], "CONTINUE takes it into service")
+    eventually(lambda: given_up not in fleet.ids(abandons), "ABANDON ends it")
     assert fleet.instance(given_up)["State"]["Name"] == "terminated"
 
 
 def test_a_heartbeat_prolongs_the_wait(fleet: Fleet) -> None:
-    group = fleet.create(1, hook(LAUNCHING, "CONTINUE", seconds=2))
+    group = fleet.create(1, hook(LAUNCHING, "CONTINUE", seconds=5))
     instance = fleet.ids(group).pop()
-    for _ in range(3):
+    for _ in range(6):
         time.sleep(1)
         fleet.autoscaling.record_lifecycle_action_heartbeat(
             AutoScalingGroupName=group, LifecycleHookName="hook", InstanceId=instance
         )
-    assert fleet.states(group) == ["Pending:Wait"], "three seconds are longer than one timeout"
-    eventually(lambda: fleet.states(group) == ["InService"], 5, "without heartbeats the wait ends")
+    assert fleet.states(group) == ["Pending:Wait"], "six seconds are longer than one timeout"
+    eventually(lambda: fleet.states(group) == ["InService"], "without heartbeats the wait ends")
 
 
 @pytest.mark.parametrize("result", ["CONTINUE", "ABANDON"])
@@ -92,7 +92,7 @@ def test_an_instance_that_leaves_waits_for_its_hook(fleet: Fleet, result: str) -
 def test_an_instance_that_leaves_is_ended_when_its_time_is_up(fleet: Fleet) -> None:
     group = fleet.create(1, hook(TERMINATING, "CONTINUE", seconds=1))
     fleet.autoscaling.set_desired_capacity(AutoScalingGroupName=group, DesiredCapacity=0)
-    eventually(lambda: fleet.members(group) == [], 4, "nobody completed the action, and it is still there")
+    eventually(lambda: fleet.members(group) == [], "nobody completed the action, and it is still there")
 
 
 def test_an_unhealthy_instance_leaves_through_its_hook_while_another_comes(fleet: Fleet) -> None:

@@ -48,12 +48,12 @@ def test_a_group_goes_when_its_machines_have_gone_through_their_hooks(provider: 
     instance = fleet.ids(group.id).pop()
     with ThreadPoolExecutor() as pool:
         deletion = pool.submit(group.delete)
-        eventually(lambda: fleet.states(group.id) == ["Terminating:Wait"], 5, "it is told to leave")
+        eventually(lambda: fleet.states(group.id) == ["Terminating:Wait"], "it is told to leave")
         time.sleep(1.5)
         assert not deletion.done(), "the group waits for it"
         assert fleet.instance(instance)["State"]["Name"] == "running", "it drains"
         fleet.complete(group.id, instance)
-        deletion.result(10)
+        deletion.result(60)
     assert fleet.instance(instance)["State"]["Name"] == "terminated"
     assert provider.read(GROUP, group.id, group.state, group.inputs)[0] == ""
 
@@ -78,12 +78,12 @@ def test_a_larger_group_is_waited_for(provider: ProviderClient, fleet: Fleet) ->
     Made(provider, HOOK, {"autoscalingGroupName": group.id, "lifecycleTransition": LAUNCHING, "name": "hook"})
     with ThreadPoolExecutor() as pool:
         update = pool.submit(group.update, minSize=2)
-        eventually(lambda: fleet.states(group.id) == ["InService", "Pending:Wait"], 5, "another machine comes")
+        eventually(lambda: fleet.states(group.id) == ["InService", "Pending:Wait"], "another machine comes")
         time.sleep(1.5)
         assert not update.done(), "it is not ready yet"
         instance = next(m["InstanceId"] for m in fleet.members(group.id) if m["LifecycleState"] == "Pending:Wait")
         fleet.complete(group.id, instance)
-        update.result(10)
+        update.result(60)
     assert group.state["desiredCapacity"] == 2, "the minimum has raised it"
     group.update(minSize=3, waitForCapacityTimeout="0")
     assert fleet.states(group.id) == ["InService", "InService", "Pending:Wait"], "unless nobody wants to wait"
