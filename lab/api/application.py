@@ -13,6 +13,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.wrappers import Request, Response
 
 from lab.api import tls
+from lab.api.authorization.gate import Gate
 from lab.api.changes import Changes
 from lab.api.control import PREFIX, Control
 from lab.api.refusals import refuse
@@ -28,8 +29,11 @@ class Application:
     `step` is run after each call that may have changed something, so that Auto Scaling reacts at once.
     """
 
-    def __init__(self, changes: Changes, control: Control, step: Callable[[], bool], authority: Path | None) -> None:
+    def __init__(
+        self, changes: Changes, control: Control, gate: Gate, step: Callable[[], bool], authority: Path | None
+    ) -> None:
         self._changes = changes
+        self._gate = gate
         self._control = control
         self._step = step
         self._authority = authority
@@ -46,15 +50,18 @@ class Application:
         with self._changes.lock:
             if request.path.startswith(PREFIX):
                 return self._control(request)(environ, start_response)
-            return self._aws(environ, start_response)
+            return self._aws(environ, start_response, machines_side)
 
-    def _aws(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    def _aws(self, environ: dict[str, Any], start_response: Any, machines_side: bool) -> Iterable[bytes]:
         if refusal := refuse(environ.get("HTTP_AUTHORIZATION", ""), _action(environ)):
             return _error(environ, *refusal)(environ, start_response)
         reading = _reads(environ)
         started = time.monotonic()
         try:
-            answer = self._moto(environ, start_response)
+            verdict = self._gate.check(environ, machines_side=machines_side)
+            if verdict.refusal is not None:
+                return verdict.refusal(environ, start_response)
+            answer = self._answer(environ, start_response, verdict.instead_of_missing)
         except Exception as error:
             # moto's own failures would be bare HTML pages, that no SDK can show.
             log.exception("%s %s failed in moto", environ["REQUEST_METHOD"], environ["PATH_INFO"])
@@ -64,6 +71,14 @@ class Application:
             self._changes.record()
             self._step()
         return answer
+
+    def _answer(
+        self, environ: dict[str, Any], start_response: Any, instead_of_missing: Response | None
+    ) -> Iterable[bytes]:
+        if instead_of_missing is None:
+            return self._moto(environ, start_response)
+        answer = Response.from_app(self._moto, environ)
+        return (instead_of_missing if answer.status_code == 404 else answer)(environ, start_response)
 
     def _truststore(self, request: Request) -> Response:
         if self._authority is None or request.path != "/global/global-bundle.pem":

@@ -8,6 +8,7 @@ from typing import Any
 from werkzeug.wrappers import Request, Response
 
 from lab.api import account, elasticache, rds, rds_rotation, rds_window
+from lab.api.authorization.gate import Gate
 from lab.api.changes import Changes
 
 PREFIX = "/lab/v1/"
@@ -19,9 +20,10 @@ CACHE_STATUSES = ("creating", "available", "create-failed")
 class Control:
     """The control surface. Everything but a token is safe to log."""
 
-    def __init__(self, changes: Changes, ready: Callable[[], bool]) -> None:
+    def __init__(self, changes: Changes, ready: Callable[[], bool], gate: Gate) -> None:
         self._changes = changes
         self._ready = ready
+        self._gate = gate
 
     def __call__(self, request: Request) -> Response:
         """Answer one request; the caller holds the API's lock."""
@@ -30,6 +32,8 @@ class Control:
                 return _answer({"ready": True, "prewarmed": self._ready()})
             case "GET", ["version"]:
                 return _answer({"version": self._changes.version})
+            case "GET", ["permissions"]:
+                return _answer(self._gate.permissions())
             case "GET", ["db-instances"]:
                 return _answer([asdict(machine) for machine in rds.machines()])
             case "PUT", ["db-instances", identifier]:

@@ -9,6 +9,7 @@ from types import FrameType
 
 from lab.api import autoscaling, tls
 from lab.api.application import Application
+from lab.api.authorization.gate import Gate
 from lab.api.changes import Changes
 from lab.api.control import Control
 from lab.api.prewarm import prewarm
@@ -45,8 +46,8 @@ CHANGES = (
 def serve(port: int, region: str, tls_address: str | None, tls_port: int, tls_dir: Path | None) -> None:
     """Serve until SIGTERM or SIGINT. The addresses have to be free."""
     install()
-    stopped, prewarmed, changes = threading.Event(), threading.Event(), Changes()
-    application = Application(changes, Control(changes, prewarmed.is_set), autoscaling.step, tls_dir)
+    stopped, prewarmed, changes, gate = threading.Event(), threading.Event(), Changes(), Gate()
+    application = Application(changes, Control(changes, prewarmed.is_set, gate), gate, autoscaling.step, tls_dir)
     servers = [Server("127.0.0.1", port, application)]
     if tls_dir:
         tls.ca(tls_dir)

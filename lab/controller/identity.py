@@ -37,7 +37,7 @@ class Identities:
         self._services: dict[str, tuple[str, Any]] = {}
         self._subnets: dict[str, str] = {}
         self._user_data: dict[str, bytes | None] = {}
-        self._roles: dict[str, Role | None] = {}
+        self._roles: dict[tuple[str, str], Role | None] = {}
 
     def update(self, state: ApiState) -> None:
         """Answer by `state` from now on."""
@@ -68,18 +68,18 @@ class Identities:
         return describe.instance_metadata(
             instance,
             user_data=self._user_data[identifier],
-            role=self._role(instance.get("IamInstanceProfile", {}).get("Arn")),
+            role=self._role(identifier, instance.get("IamInstanceProfile", {}).get("Arn")),
             subnet_cidr=self._subnets.get(instance["SubnetId"], ""),
         )
 
-    def _role(self, profile_arn: str | None) -> Role | None:
+    def _role(self, instance: str, profile_arn: str | None) -> Role | None:
         if profile_arn is None:
             return None
-        if profile_arn not in self._roles:
+        if (instance, profile_arn) not in self._roles:
             name = profile_arn.rpartition("/")[2]
             profile = self._api.aws("iam").get_instance_profile(InstanceProfileName=name)["InstanceProfile"]
-            self._roles[profile_arn] = describe.role(profile, self._api.aws("sts").assume_role)
-        return self._roles[profile_arn]
+            self._roles[instance, profile_arn] = describe.role(profile, instance, self._api.aws("sts").assume_role)
+        return self._roles[instance, profile_arn]
 
     def _service(self, kind: str, item: Mapping[str, Any]) -> InstanceMetadata:
         machine = (database_machine if kind == "database" else cache_machine)(item["id"])

@@ -56,16 +56,16 @@ def user_data(attribute: Mapping[str, Any]) -> bytes | None:
     return base64.b64decode(value) if value else None
 
 
-def role(profile: Mapping[str, Any], assume_role: Callable[..., Mapping[str, Any]]) -> Role | None:
+def role(profile: Mapping[str, Any], instance: str, assume_role: Callable[..., Mapping[str, Any]]) -> Role | None:
     """From `InstanceProfile` in the answer of `get_instance_profile`; None for a profile without a role.
 
     `assume_role` is an STS client's method. It is called when credentials are asked for, and again before they expire.
+    EC2 names the session after the `instance`, so that errors and logs say which machine it was.
     """
     roles = profile["Roles"]
     if not roles:
         return None
-    # Set once in STS's log as who used the role; the service does not say which machine asked.
-    source = CredentialSource(lambda: assume_role(RoleArn=roles[0]["Arn"], RoleSessionName="ec2-instance"))
+    source = CredentialSource(lambda: assume_role(RoleArn=roles[0]["Arn"], RoleSessionName=instance))
     return Role(roles[0]["RoleName"], profile["Arn"], profile["InstanceProfileId"], source)
 
 

@@ -4,16 +4,18 @@ import socket
 import ssl
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 import requests
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from lab.api import tls
 from tests.plan.lab_api_server import ApiServer
+from tests.plan.machine_session import with_permissions
 
 
 @contextmanager
@@ -33,13 +35,11 @@ def _names_lead_to(api: ApiServer) -> Generator[None]:
 
 def _client(api: ApiServer, service: str, addressing: str = "auto") -> Any:
     """A client as a machine has it: no endpoint, no switch, only the lab's authority in its trust store."""
-    return boto3.client(
+    machine = with_permissions(api, [{"Action": "*", "Resource": "*"}])
+    return machine.client(
         service,
-        region_name="us-east-1",
+        endpoint_url=None,
         verify=str(api.tls_dir / tls.CERTIFICATE),
-        aws_access_key_id="ASIAROLE",
-        aws_secret_access_key="role",
-        aws_session_token="role",
         config=Config(s3={"addressing_style": addressing}, retries={"total_max_attempts": 1}),
     )
 
@@ -53,6 +53,27 @@ def test_machines_reach_each_service_under_its_own_name(api: ApiServer) -> None:
         _client(api, "secretsmanager").list_secrets()
     found = api.client("ssm").get_parameter(Name="/tls")["Parameter"]["Value"]
     assert found == "pointer", "both sides have the same state"
+
+
+def test_a_key_that_is_nobodys_is_refused_to_machines_in_the_words_of_each_service(api: ApiServer) -> None:
+    one, two = (with_permissions(api, [{"Action": "*", "Resource": "*"}]) for _ in range(2))
+    # A key is one with its session's token.
+    mixed = replace(one, credentials=one.credentials | {"aws_session_token": two.credentials["aws_session_token"]})
+    authority = str(api.tls_dir / tls.CERTIFICATE)
+    calls = {
+        "ssm": ("describe_parameters", "UnrecognizedClientException"),
+        "ec2": ("describe_vpcs", "AuthFailure"),
+        "s3": ("list_buckets", "InvalidAccessKeyId"),
+        "autoscaling": ("describe_policies", "InvalidClientTokenId"),
+    }
+    with _names_lead_to(api):
+        for service, (call, code) in calls.items():
+            machine = {"endpoint_url": None, "verify": authority}
+            with pytest.raises(ClientError, match=code):
+                getattr(mixed.client(service, **machine), call)()
+            getattr(one.client(service, **machine), call)()
+        unsigned = requests.get("https://bucket.s3.us-east-1.amazonaws.com/a", verify=authority, timeout=10)
+    assert (unsigned.status_code, "AccessDenied" in unsigned.text) == (403, True), "nor may nobody"
 
 
 @pytest.mark.parametrize("style", ["virtual", "path"])

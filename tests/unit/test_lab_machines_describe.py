@@ -69,7 +69,7 @@ def test_credentials_are_kept_and_renewed_before_they_expire() -> None:
         names = {"AccessKeyId": key, "SecretAccessKey": "s", "SessionToken": "t", "Expiration": expires}
         return {"Credentials": names}
 
-    role = describe.role(PROFILE, assume_role)
+    role = describe.role(PROFILE, "i-1", assume_role)
     assert role is not None, "the profile has a role"
     assert calls == [], "nothing is asked before a machine asks"
     source = describe.CredentialSource(lambda: assume_role(RoleArn="r"), clock=lambda: now)
@@ -77,8 +77,8 @@ def test_credentials_are_kept_and_renewed_before_they_expire() -> None:
     now += timedelta(hours=1) - describe.REFRESH_BEFORE + timedelta(seconds=1)
     assert source().access_key_id == "ASIA2", "renewed while the old ones still work"
     assert role.credentials().access_key_id == "ASIA3", "the role's own"
-    assert calls[-1]["RoleArn"] == "arn:aws:iam::1:role/web", calls
+    assert calls[-1] == {"RoleArn": "arn:aws:iam::1:role/web", "RoleSessionName": "i-1"}, "named after the machine"
 
 
 def test_a_profile_without_a_role_gives_none() -> None:
-    assert describe.role(PROFILE | {"Roles": []}, dict) is None, "as on EC2"
+    assert describe.role(PROFILE | {"Roles": []}, "i-1", dict) is None, "as on EC2"
