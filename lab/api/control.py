@@ -7,7 +7,7 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from lab.api import account, elasticache, rds, rds_rotation, rds_window
+from lab.api import account, elasticache, instances, rds, rds_rotation, rds_window
 from lab.api.authorization.gate import Gate
 from lab.api.changes import Changes
 
@@ -34,6 +34,10 @@ class Control:
                 return _answer({"version": self._changes.version})
             case "GET", ["permissions"]:
                 return _answer(self._gate.permissions())
+            case "GET", ["instances"]:
+                return _answer([asdict(state) for state in instances.states()])
+            case "PUT", ["instances", identifier]:
+                return self._status(request, identifier, instances.set_status, instances.STATUSES)
             case "GET", ["db-instances"]:
                 return _answer([asdict(machine) for machine in rds.machines()])
             case "PUT", ["db-instances", identifier]:

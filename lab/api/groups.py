@@ -12,7 +12,7 @@ from moto.autoscaling import models
 from moto.core.exceptions import ServiceException
 from moto.core.utils import utcnow
 
-from lab.api import lifecycle
+from lab.api import instances, lifecycle
 from lab.api.balance import Candidate, Place, first_to_go, place_next
 from lab.api.launch import launch
 
@@ -162,10 +162,11 @@ def _expire(group: Any, member: Member, now: float) -> None:
 def _check_health(group: Any, member: Member, now: float) -> None:
     if not member.counts or member not in group.instance_states:
         return
-    if member.instance.state != "running" and not _suspended(group, "HealthCheck"):
+    failing = member.instance.state != "running" or instances.impaired(member.instance)
+    if failing and not _suspended(group, "HealthCheck"):
         member.health_status = "Unhealthy"
     if member.health_status == "Unhealthy" and not _suspended(group, "ReplaceUnhealthy"):
-        check = "a user health-check" if member.instance.state == "running" else "an EC2 health check"
+        check = "an EC2 health check" if failing else "a user health-check"
         start_terminating(group, member, f"an instance was taken out of service in response to {check}.", now)
 
 

@@ -38,6 +38,7 @@ def launch(group: Any, subnet_id: str) -> tuple[Any, int]:
         metadata_options=data.get("MetadataOptions", {}),
         monitoring_state="enabled" if data.get("Monitoring", {}).get("Enabled") else "disabled",
         ebs_optimized=bool(data.get("EbsOptimized")),
+        instance_initiated_shutdown_behavior=data.get("InstanceInitiatedShutdownBehavior"),
         disable_api_termination=bool(data.get("DisableApiTermination")),
         region_name=group.region,
         tags=tags,

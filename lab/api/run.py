@@ -26,6 +26,7 @@ CHANGES = (
     "elasticache",
     "elasticache_changes",
     "iam",
+    "instances",
     "launch_templates",
     "offers",
     "quotas",

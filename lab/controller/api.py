@@ -13,7 +13,7 @@ CALL_SECONDS = 10
 
 @dataclass(frozen=True)
 class ApiState:
-    """The lists inside the API's `describe_*` answers, and what runs behind its database and cache endpoints."""
+    """The lists inside the API's `describe_*` answers, and what it alone knows of instances, databases and caches."""
 
     reservations: list[Any]
     security_groups: list[Any]
@@ -21,6 +21,7 @@ class ApiState:
     route_tables: list[Any]
     elastic_addresses: list[Any]
     nat_gateways: list[Any]
+    instances: list[Any]
     databases: list[Any]
     caches: list[Any]
 
@@ -48,6 +49,7 @@ class Api:
             route_tables=self.aws.pages("ec2", "describe_route_tables", "RouteTables"),
             elastic_addresses=self.aws.pages("ec2", "describe_addresses", "Addresses"),
             nat_gateways=self.aws.pages("ec2", "describe_nat_gateways", "NatGateways"),
+            instances=self.get("instances"),
             databases=self.get("db-instances"),
             caches=self.get("replication-groups"),
         )
@@ -63,6 +65,6 @@ class Api:
         self._http.put(self._control + path, timeout=CALL_SECONDS).raise_for_status()
 
     def report(self, collection: str, identifier: str, status: str) -> None:
-        """Say how a database (`db-instances`) or a cache (`replication-groups`) is."""
+        """Say how one of `instances`, `db-instances` or `replication-groups` is."""
         url = f"{self._control}{collection}/{urllib.parse.quote(identifier)}"
         self._http.put(url, json={"status": status}, timeout=CALL_SECONDS).raise_for_status()

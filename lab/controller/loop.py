@@ -16,7 +16,19 @@ from lab.network import addresses, dns, links, nft, security_groups
 
 from .api import Api, ApiState
 from .identity import Identities
-from .plan import Action, ReportService, ReportStopped, SetPassword, Start, Stop, Wanted, plan
+from .plan import (
+    Action,
+    Halt,
+    Reboot,
+    ReportInstance,
+    ReportService,
+    Resume,
+    SetPassword,
+    Start,
+    Stop,
+    Wanted,
+    plan,
+)
 from .rotation import set_password
 from .wanted import wanted
 
@@ -27,6 +39,9 @@ LINKS_PERIOD: Final = 20
 """Links are looked at again every so many rounds, should somebody have taken one down."""
 
 STARTS_AT_ONCE: Final = 6
+
+REBOOT_GRACE_SECONDS: Final = 60.0
+"""How long a machine may take to shut down for a reboot; EC2 gives it a few minutes."""
 
 METADATA_PORT: Final = 80
 
@@ -96,15 +111,21 @@ class Controller:
         match action:
             case Start(spec):
                 self._background(spec.id, lambda: self._start(spec))
+            case Resume(spec):
+                self._background(spec.id, lambda: self._resume(spec))
+            case Reboot(spec):
+                self._background(spec.id, lambda: self._reboot(spec))
+            case Halt(identifier):
+                self._background(identifier, lambda: self._halt(identifier))
             case Stop(identifier):
                 self._background(identifier, lambda: self._stop(identifier))
             case SetPassword(database, identifier, rotation):
                 log.info("changing the password of %s", database)
                 homes = self._state / "machines"
                 self._background(identifier, lambda: set_password(self._api, database, identifier, rotation, homes))
-            case ReportStopped(instance):
-                log.info("%s stopped by itself", instance)
-                self._api.aws("ec2").stop_instances(InstanceIds=[instance])
+            case ReportInstance(instance, status):
+                log.info("%s is %s", instance, status)
+                self._api.report("instances", instance, status)
             case ReportService(kind, identifier, status):
                 log.info("%s %s is %s", kind, identifier, status)
                 self._api.report(COLLECTIONS[kind], identifier, status)
@@ -128,6 +149,20 @@ class Controller:
         log.info("starting %s (%s) at %s", spec.id, spec.tier, spec.address)
         machine.start(spec, self._state / "machines")
         links.ensure(addresses.interface(spec.id), IPv4Address(spec.address))
+
+    def _resume(self, spec: machine.MachineSpec) -> None:
+        log.info("starting %s (%s) again", spec.id, spec.tier)
+        machine.resume(spec, self._state / "machines")
+        links.ensure(addresses.interface(spec.id), IPv4Address(spec.address))
+
+    def _reboot(self, spec: machine.MachineSpec) -> None:
+        log.info("rebooting %s", spec.id)
+        machine.halt(spec.id, self._state / "machines", REBOOT_GRACE_SECONDS)
+        self._resume(spec)
+
+    def _halt(self, identifier: str) -> None:
+        log.info("turning %s off", identifier)
+        machine.halt(identifier, self._state / "machines")
 
     def _stop(self, identifier: str) -> None:
         log.info("stopping %s", identifier)

@@ -30,12 +30,17 @@ class Service:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the API says should be: machines, the network between them, names, and the services behind endpoints."""
+    """What the API says should be: machines, the network between them, names, and the services behind endpoints.
+
+    `kept` are instances that are stopped: their disks stay. `impaired` are those that the API knows to have crashed.
+    """
 
     machines: tuple[MachineSpec, ...]
     network: Network
     records: str
     services: tuple[Service, ...] = ()
+    kept: frozenset[str] = frozenset()
+    impaired: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,27 @@ class Start:
 
 
 @dataclass(frozen=True)
+class Resume:
+    """Start a machine again on its own disk."""
+
+    spec: MachineSpec
+
+
+@dataclass(frozen=True)
+class Reboot:
+    """Shut a machine down, and start it again on its own disk."""
+
+    spec: MachineSpec
+
+
+@dataclass(frozen=True)
+class Halt:
+    """Shut a machine down, and keep its disk."""
+
+    machine: str
+
+
+@dataclass(frozen=True)
 class Stop:
     """Shut a machine down and remove what is left of it."""
 
@@ -53,10 +79,11 @@ class Stop:
 
 
 @dataclass(frozen=True)
-class ReportStopped:
-    """Tell the API that an instance stopped by itself: its machine was killed or powered off from inside."""
+class ReportInstance:
+    """Tell the API how an instance is: `shut-down` by itself, `impaired` by a crash, or `ok` again."""
 
     instance: str
+    status: str
 
 
 @dataclass(frozen=True)
@@ -77,17 +104,13 @@ class SetPassword:
     rotation: Rotation
 
 
-Action = Start | Stop | ReportStopped | ReportService | SetPassword
+Action = Start | Resume | Reboot | Halt | Stop | ReportInstance | ReportService | SetPassword
 
 SERVICE_FAILED = {"database": "failed", "cache": "create-failed"}
 
 
 def plan(wanted: Wanted, found: Collection[MachineStatus], busy: Collection[str] = ()) -> list[Action]:
-    """Actions in the order in which to begin them; machines in `busy` have one under way and get none.
-
-    A dead machine is removed first. If it is an instance, the API hears that it stopped, and Auto Scaling replaces it,
-    as on AWS; if it is the lab's own behind a service, it is started again at the next look.
-    """
+    """Actions in the order in which to begin them; machines in `busy` have one under way and get none."""
     specs = {spec.id: spec for spec in wanted.machines}
     there = {status.id for status in found}
     services = {service.machine: service for service in wanted.services}
@@ -96,24 +119,49 @@ def plan(wanted: Wanted, found: Collection[MachineStatus], busy: Collection[str]
         if status.id in busy:
             continue
         if status.id not in specs:
-            actions.append(Stop(status.id))
-        elif status.state is State.DEAD:
-            actions.append(Stop(status.id))
-            if status.id not in services:
-                actions.append(ReportStopped(status.id))
+            actions += _unwanted(status, kept=status.id in wanted.kept)
         elif service := services.get(status.id):
-            actions += _report(service, status)
+            actions += _behind_service(service, specs[status.id], status)
+        else:
+            actions += _instance(specs[status.id], status, impaired=status.id in wanted.impaired)
     actions += [Start(spec) for spec in wanted.machines if spec.id not in there and spec.id not in busy]
     return actions
 
 
-def _report(service: Service, status: MachineStatus) -> list[Action]:
-    if status.state is State.READY and service.rotation:
-        return [SetPassword(service.id, service.machine, service.rotation)]
-    if status.state is State.READY:
-        now = "available"
-    elif status.state is State.FAILED:
-        now = SERVICE_FAILED[service.kind]
-    else:
-        return []
+def _unwanted(status: MachineStatus, *, kept: bool) -> list[Action]:
+    if not kept:
+        return [Stop(status.id)]
+    return [] if status.state is State.OFF else [Halt(status.id)]
+
+
+def _instance(spec: MachineSpec, status: MachineStatus, *, impaired: bool) -> list[Action]:
+    """As EC2 has it: a reboot is no end; a shutdown from inside is one; after a crash it waits for somebody to act."""
+    asked = spec.reboots > status.reboots
+    match status.state:
+        case State.OFF | State.REBOOTING:
+            return [Resume(spec)]
+        case State.SHUT_DOWN:
+            return [ReportInstance(spec.id, "shut-down")]
+        case State.DEAD if asked:
+            return [Resume(spec)]
+        case State.DEAD:
+            return [] if impaired else [ReportInstance(spec.id, "impaired")]
+        case _:
+            recovered: list[Action] = [ReportInstance(spec.id, "ok")] if impaired else []
+            return [*recovered, Reboot(spec)] if asked else recovered
+
+
+def _behind_service(service: Service, spec: MachineSpec, status: MachineStatus) -> list[Action]:
+    """The lab's own: whatever ended it, it is started again on its disk."""
+    match status.state:
+        case State.READY if service.rotation:
+            return [SetPassword(service.id, service.machine, service.rotation)]
+        case State.READY:
+            now = "available"
+        case State.FAILED:
+            now = SERVICE_FAILED[service.kind]
+        case State.BOOTING:
+            return []
+        case _:
+            return [Resume(spec)]
     return [] if service.status == now else [ReportService(service.kind, service.id, now)]

@@ -1,6 +1,6 @@
 """From what the API says to the machines, the network and the names that should be. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,14 @@ from .api import ApiState
 from .plan import Rotation, Service, Wanted
 
 RUNNING = ("pending", "running")
+STOPPED = ("stopping", "stopped")
 TIER_TAG = "expressway:tier"
 
 
 def wanted(api: ApiState, config: LabConfig, authority: Path) -> Wanted:
     """What should be. `authority` is the certificate (PEM) that all machines trust."""
     # A stopped instance keeps its addresses, but nothing is there that could send or answer.
-    reservations = [{"Instances": list(_live(api.reservations))}]
+    reservations = [{"Instances": _in_state(RUNNING, api.reservations)}]
     network = model.from_api(
         reservations=reservations,
         security_groups=api.security_groups,
@@ -32,7 +33,11 @@ def wanted(api: ApiState, config: LabConfig, authority: Path) -> Wanted:
             *(_placed(cache_machine(item["id"]), item) for item in api.caches),
         ],
     )
-    machines = [_instance(instance, config, authority) for instance in reservations[0]["Instances"]]
+    reboots = {item["id"]: item["reboots"] for item in api.instances}
+    machines = [
+        _instance(instance, reboots.get(instance["InstanceId"], 0), config, authority)
+        for instance in reservations[0]["Instances"]
+    ]
     machines += [
         _service_machine(database_machine(item["id"]), "database", "postgresql", item, config, authority)
         for item in api.databases
@@ -51,6 +56,8 @@ def wanted(api: ApiState, config: LabConfig, authority: Path) -> Wanted:
             ),
             *(Service("cache", item["id"], cache_machine(item["id"]), item["status"]) for item in api.caches),
         ),
+        kept=frozenset(instance["InstanceId"] for instance in _in_state(STOPPED, api.reservations)),
+        impaired=frozenset(item["id"] for item in api.instances if item["status"] == "impaired"),
     )
 
 
@@ -64,14 +71,12 @@ def cache_machine(identifier: str) -> str:
     return f"cache-{identifier}"
 
 
-def _live(reservations: Iterable[Mapping[str, Any]]) -> Iterable[Any]:
-    for reservation in reservations:
-        for instance in reservation["Instances"]:
-            if instance["State"]["Name"] in RUNNING:
-                yield instance
+def _in_state(states: Collection[str], reservations: Iterable[Mapping[str, Any]]) -> list[Any]:
+    instances = (instance for reservation in reservations for instance in reservation["Instances"])
+    return [instance for instance in instances if instance["State"]["Name"] in states]
 
 
-def _instance(instance: Mapping[str, Any], config: LabConfig, authority: Path) -> MachineSpec:
+def _instance(instance: Mapping[str, Any], reboots: int, config: LabConfig, authority: Path) -> MachineSpec:
     tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", ())}
     return MachineSpec(
         id=instance["InstanceId"],
@@ -80,6 +85,7 @@ def _instance(instance: Mapping[str, Any], config: LabConfig, authority: Path) -
         hostname=instance["PrivateDnsName"].partition(".")[0],
         layers=tuple(map(Path, config.images[instance["ImageId"]])),
         authority=authority,
+        reboots=reboots,
     )
 
 

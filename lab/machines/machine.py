@@ -2,7 +2,8 @@
 
 A machine outlives the process that started it, and everything about it can be found again from its directory and from
 /proc. Nothing of it is mounted in the host's own namespace: the overlay lives and dies with the machine. So whatever
-is killed, and when, `observe` shows what is left and `stop` removes it.
+is killed, and when, `observe` shows what is left and `stop` removes it. What a machine wrote stays in its directory
+until then: a machine that was turned off, or ended by itself, is started again on its own disk by `resume`.
 """
 
 import contextlib
@@ -23,10 +24,10 @@ from typing import Final
 from lab import paths
 from lab.network import addresses
 
-from . import control_groups, guest
+from . import boot, control_groups, guest
 from .access import MachineError, boot_failure, logs, run, shell
 from .bake import overlay_option
-from .observation import UNFINISHED, MachineStatus, State, leader, observe, process, resident_bytes
+from .observation import ENDED, OFF, UNFINISHED, MachineStatus, State, leader, observe, process, resident_bytes
 
 __all__ = [
     "MachineError",
@@ -34,10 +35,12 @@ __all__ = [
     "MachineStatus",
     "State",
     "boot_failure",
+    "halt",
     "leader",
     "logs",
     "observe",
     "resident_bytes",
+    "resume",
     "run",
     "shell",
     "start",
@@ -53,24 +56,48 @@ _LINK_SECONDS: Final = 10.0
 # Where systemd-nspawn keeps locks, which stay when it is killed. Each machine's has a private one.
 _RUNTIME: Final = Path("/run/systemd/nspawn")
 
-# A machine becomes visible when it has a process, so that nobody takes one that is being started for a dead one.
-_LAUNCH: Final = """
+# The keeper of a machine: it starts systemd-nspawn, waits for it and writes down how it ended, which says whether the
+# machine wants to be started again. A machine becomes visible when it has a keeper, so that nobody takes one that is
+# being started for a dead one. The keeper's end, in whatever way, is the machine's.
+_KEEPER: Final = f"""
 set -eu
 new=$1 home=$2 lower=$3 runtime=$4; shift 4
-cat /proc/$$/stat > "$new/process"
-mv --no-target-directory "$new" "$home"
-while [ "$1" != -- ]; do echo 0 > "$1/cgroup.procs"; shift; done
+cat /proc/$$/stat > "$new/process.new"
+mv "$new/process.new" "$new/process"
+[ "$new" = "$home" ] || mv --no-target-directory "$new" "$home"
+trap 'echo $? > "$home/{ENDED}"' EXIT
+rm -f "$home/{OFF}"
+groups=
+while [ "$1" != -- ]; do
+  mkdir -p "$1/keeper"
+  echo 0 > "$1/keeper/cgroup.procs"
+  groups="$groups $1"
+  shift
+done
 shift
 mount -t overlay overlay -o "lowerdir=$lower,upperdir=$home/upper,workdir=$home/work" "$home/root"
 mkdir -p "$runtime"
 mount -t tmpfs -o mode=700 tmpfs "$runtime"
-exec "$@"
+(
+  for group in $groups; do echo 0 > "$group/cgroup.procs"; done
+  exec setpriv --pdeathsig KILL "$@"
+) &
+nspawn=$!
+trap 'kill -TERM $nspawn 2> /dev/null || true' TERM
+status=0
+wait $nspawn || status=$?
+# A signal ends the wait, not what is waited for.
+while kill -0 $nspawn 2> /dev/null; do status=0; wait $nspawn || status=$?; done
+exit $status
 """
 
 
 @dataclass(frozen=True)
 class MachineSpec:
-    """What to start. `layers` are the image's directories, topmost first; `authority` is a PEM file to trust."""
+    """What to start. `layers` are the image's directories, topmost first; `authority` is a PEM file to trust.
+
+    `reboots` is how often the machine has been rebooted from outside.
+    """
 
     id: str
     tier: str
@@ -78,6 +105,7 @@ class MachineSpec:
     hostname: str
     layers: tuple[Path, ...]
     authority: Path | None = None
+    reboots: int = 0
 
 
 def start(spec: MachineSpec, machines: Path = paths.MACHINES) -> None:
@@ -90,42 +118,52 @@ def start(spec: MachineSpec, machines: Path = paths.MACHINES) -> None:
         raise MachineError(f"machine {spec.id} is already there: stop it first")
     machines.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=machines))
-    record = {"tier": spec.tier, "address": spec.address, "started_at": time.time()}
-    (new / "machine.json").write_text(json.dumps(record))
+    _record(spec, new)
     _prepare(spec, new)
-    groups = map(str, control_groups.create(spec.id))
-    places = [str(new), str(home), overlay_option(spec.layers), str(_RUNTIME)]
-    launch = ["sh", "-c", _LAUNCH, "machine", *places, *groups, "--"]
-    with (new / "console.log").open("wb") as console:
-        subprocess.run(
-            ["setsid", "--fork", "unshare", "--mount", "--propagation", "private", *launch, *_nspawn(spec, home)],
-            stdin=subprocess.DEVNULL,
-            stdout=console,
-            stderr=subprocess.STDOUT,
-            check=True,
-        )
-    _await_link(spec, home)
+    _launch(spec, new, home)
 
 
-def stop(machine: str, machines: Path = paths.MACHINES, grace: float = GRACE_SECONDS) -> None:
-    """Shut a machine down, kill it when that takes more than `grace` seconds, and remove all that is left of it.
+def resume(spec: MachineSpec, machines: Path = paths.MACHINES) -> None:
+    """Start a machine again on its own disk, and return as `start` does. Like a computer's, its memory is gone.
+
+    Raises MachineError when it runs or is not there, or when systemd-nspawn ends at once.
+    """
+    home = machines / spec.id
+    if not home.exists() or process(home) is not None:
+        raise MachineError(f"machine {spec.id} is not there, or not off")
+    # Until it has a keeper it is off, whenever this is killed.
+    (home / OFF).touch()
+    _clear(spec.id)
+    (home / ENDED).unlink(missing_ok=True)
+    # cloud-init removes its last boot's result, but not before it runs.
+    (home / "upper" / boot.RESULT).unlink(missing_ok=True)
+    _record(spec, home)
+    _launch(spec, home, home)
+
+
+def halt(machine: str, machines: Path = paths.MACHINES, grace: float = GRACE_SECONDS) -> None:
+    """Shut a machine down, kill it when that takes more than `grace` seconds, and keep its disk for `resume`.
 
     Does nothing for a machine that is not there.
     """
     home = machines / machine
+    if home.exists():
+        # Said before it is done: it does not end by itself.
+        (home / OFF).touch()
     pid = process(home)
     if pid is not None and grace > 0:
         _signal(pid, signal.SIGTERM)
         _await_end(home, grace)
     if (pid := process(home)) is not None:
         _signal(pid, signal.SIGKILL)
-    control_groups.remove(machine)
-    interface = addresses.interface(machine)
-    # The kernel removes it a moment after the last process; a machine started again must not find the old one.
-    if _has_interface(interface):
-        subprocess.run(["ip", "link", "delete", "dev", interface], check=False, capture_output=True)
+    _clear(machine)
+
+
+def stop(machine: str, machines: Path = paths.MACHINES, grace: float = GRACE_SECONDS) -> None:
+    """Shut a machine down as `halt` does, and remove all that is left of it."""
+    halt(machine, machines, grace)
     with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(home)
+        shutil.rmtree(machines / machine)
 
 
 def teardown_all(machines: Path = paths.MACHINES, grace: float = 0) -> None:
@@ -136,6 +174,38 @@ def teardown_all(machines: Path = paths.MACHINES, grace: float = 0) -> None:
     shutil.rmtree(machines, ignore_errors=True)
     with contextlib.suppress(OSError):  # not there, or in use by others
         _RUNTIME.rmdir()
+
+
+def _record(spec: MachineSpec, home: Path) -> None:
+    record = {"tier": spec.tier, "address": spec.address, "started_at": time.time(), "reboots": spec.reboots}
+    unfinished = home / "machine.json.new"
+    unfinished.write_text(json.dumps(record))
+    unfinished.rename(home / "machine.json")
+
+
+def _launch(spec: MachineSpec, new: Path, home: Path) -> None:
+    """Start the keeper of the machine whose directory is `new`, and becomes `home`."""
+    groups = map(str, control_groups.create(spec.id))
+    places = [str(new), str(home), overlay_option(spec.layers), str(_RUNTIME)]
+    keeper = ["sh", "-c", _KEEPER, "machine", *places, *groups, "--"]
+    with (new / "console.log").open("ab") as console:
+        subprocess.run(
+            ["setsid", "--fork", "unshare", "--mount", "--propagation", "private", *keeper, *_nspawn(spec, home)],
+            stdin=subprocess.DEVNULL,
+            stdout=console,
+            stderr=subprocess.STDOUT,
+            check=True,
+        )
+    _await_link(spec, home)
+
+
+def _clear(machine: str) -> None:
+    """Remove what a machine that has ended may have left running, and its link."""
+    control_groups.remove(machine)
+    interface = addresses.interface(machine)
+    # The kernel removes it a moment after the last process; a machine started again must not find the old one.
+    if _has_interface(interface):
+        subprocess.run(["ip", "link", "delete", "dev", interface], check=False, capture_output=True)
 
 
 def _nspawn(spec: MachineSpec, home: Path) -> list[str]:
@@ -188,8 +258,7 @@ def _write(root: Path, files: Iterable[guest.GuestFile]) -> None:
 def _await_link(spec: MachineSpec, home: Path) -> None:
     deadline = time.monotonic() + _LINK_SECONDS
     while not _has_interface(addresses.interface(spec.id)):
-        ended = home.exists() and process(home) is None
-        if ended or time.monotonic() > deadline:
+        if (home / ENDED).exists() or time.monotonic() > deadline:
             raise MachineError(f"machine {spec.id} did not start: {logs(spec.id, home.parent)}")
         time.sleep(0.01)
 

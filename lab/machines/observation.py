@@ -15,18 +15,38 @@ UNFINISHED: Final = ".starting-"
 """Begins the name of a directory that is to become a machine's when it has a process."""
 
 
+OFF: Final = "off"
+"""A file in a machine's directory: the lab wants it off, and keeps its disk."""
+
+ENDED: Final = "ended"
+"""A file in a machine's directory: the exit status of its systemd-nspawn, once that has ended."""
+
+REBOOT_STATUS: Final = "133"
+"""What systemd-nspawn ends with when the machine asked to be started again."""
+
+
 class State(StrEnum):
-    """What a machine is doing. `DEAD`: its directory is there and no process is (a crash, or a start cut short)."""
+    """What a machine is doing.
+
+    The last four have no process any more. `OFF`: turned off by the lab. `REBOOTING` and `SHUT_DOWN`: ended by itself,
+    to be started again or not. `DEAD`: ended in no order (a crash, or a start cut short).
+    """
 
     BOOTING = "booting"
     READY = "ready"
     FAILED = "failed"
+    OFF = "off"
+    REBOOTING = "rebooting"
+    SHUT_DOWN = "shut-down"
     DEAD = "dead"
 
 
 @dataclass(frozen=True)
 class MachineStatus:
-    """What is found. `boot_seconds` is from the start until cloud-init ended; `problems` are what it says failed."""
+    """What is found. `boot_seconds` is from the start until cloud-init ended; `problems` are what it says failed.
+
+    `reboots` is how often it had been rebooted from outside when it was last started.
+    """
 
     id: str
     tier: str
@@ -36,6 +56,7 @@ class MachineStatus:
     pid: int | None
     boot_seconds: float | None
     problems: tuple[str, ...]
+    reboots: int = 0
 
 
 def observe(machines: Path = paths.MACHINES) -> list[MachineStatus]:
@@ -46,13 +67,9 @@ def observe(machines: Path = paths.MACHINES) -> list[MachineStatus]:
 
 def leader(machine: str, machines: Path = paths.MACHINES) -> int | None:
     """The process id, on the host, of the machine's own PID 1; None when it does not run."""
-    pid = process(machines / machine)
-    if pid is None:
-        return None
-    with contextlib.suppress(OSError):
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return int(children[0]) if children else None
-    return None
+    keeper = process(machines / machine)
+    nspawn = None if keeper is None else _child(keeper)
+    return None if nspawn is None else _child(nspawn)
 
 
 def resident_bytes(machine: str) -> int:
@@ -61,7 +78,7 @@ def resident_bytes(machine: str) -> int:
 
 
 def process(home: Path) -> int | None:
-    """The machine's systemd-nspawn (or what becomes it); None when it is gone.
+    """The machine's keeper, whose child is its systemd-nspawn; None when it is gone.
 
     Known by its id and the time it began, which no later process has too. Not by its command line: that is empty for a
     moment while one program gives way to the next.
@@ -93,7 +110,7 @@ def _observe(home: Path) -> MachineStatus:
         finished = result.stat().st_mtime
     pid = process(home)
     if pid is None:
-        state = State.DEAD
+        state = _end(home)
     elif finished is None:
         state = State.BOOTING
     else:
@@ -108,7 +125,26 @@ def _observe(home: Path) -> MachineStatus:
         pid=pid,
         boot_seconds=None if finished is None else round(finished - started_at, 2),
         problems=problems,
+        reboots=int(record.get("reboots", 0)),
     )
+
+
+def _end(home: Path) -> State:
+    """How a machine without a process came to its end."""
+    if (home / OFF).exists():
+        return State.OFF
+    status = ""
+    with contextlib.suppress(OSError):
+        status = (home / ENDED).read_text().strip()
+    return {"0": State.SHUT_DOWN, REBOOT_STATUS: State.REBOOTING}.get(status, State.DEAD)
+
+
+def _child(pid: int) -> int | None:
+    """The first child of a process, if it has one."""
+    with contextlib.suppress(OSError):
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return int(children[0]) if children else None
+    return None
 
 
 def _proportional_set_size(pid: int) -> int:

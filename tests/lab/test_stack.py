@@ -228,6 +228,43 @@ def test_no_secret_is_in_user_data_arguments_logs_or_files_of_the_app_servers(st
             assert secret not in text, f"a secret is in the clear on {machine['id']}"
 
 
+def test_a_machine_that_reboots_is_the_same_one_and_takes_up_its_work_by_itself(stack: Stack) -> None:
+    edge, app = stack.machines("edge")[0], stack.machines("app")[0]
+    before = {machine["id"]: machine["address"] for machine in stack.status["machines"]}
+    booted = {}
+    for machine in (edge, app):
+        assert stack.shell(machine["id"], "sh", "-c", "echo kept > /root/kept").returncode == 0
+        booted[machine["id"]] = boot_id(stack, machine["id"])
+        assert booted[machine["id"]], "no boot has an id"
+    stack.shell(app["id"], "systemctl", "reboot")
+    aws()("ec2").reboot_instances(InstanceIds=[edge["id"]])
+
+    def rebooted(machine: str) -> bool:
+        return boot_id(stack, machine) not in ("", booted[machine])
+
+    for machine in booted:
+        assert eventually(lambda machine=machine: rebooted(machine)), f"{machine} does not come back"
+    both = {machine["id"] for machine in stack.machines("app")}
+    assert eventually(lambda: answering(stack) == both), "not every app server gets traffic through the edge again"
+    stack.await_machines(len(before))
+    assert {machine["id"]: machine["address"] for machine in stack.status["machines"]} == before, "others, or elsewhere"
+    for machine, units in ((edge, ("nginx", "expressway-reconciler")), (app, ("expressway-app",))):
+        assert stack.shell(machine["id"], "cat", "/root/kept").stdout == "kept\n", "its disk is another"
+        active = stack.shell(machine["id"], "systemctl", "is-active", *units)
+        assert active.returncode == 0, f"{machine['tier']}: {active.stdout}"
+        installed = ("grep", "--count", "expressway: the edge is at\\|expressway: the app is ready")
+        log = "/var/log/cloud-init-output.log"
+        assert stack.shell(machine["id"], *installed, log).stdout == "1\n", "user data ran again"
+    public = stack.url.removeprefix("http://")
+    (address,) = aws()("ec2").describe_addresses(PublicIps=[public])["Addresses"]
+    assert address["InstanceId"] == edge["id"], "the address has moved"
+
+
+def boot_id(stack: Stack, machine: str) -> str:
+    """Another at each boot; empty while the machine is down."""
+    return stack.shell(machine, "cat", "/proc/sys/kernel/random/boot_id").stdout
+
+
 def answering(stack: Stack) -> set[str]:
     """The app servers that answer through the edge."""
     try:

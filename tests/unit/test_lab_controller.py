@@ -1,5 +1,7 @@
 """The controller's plan: what the API says should be against what is found."""
 
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hypothesis import given
@@ -7,8 +9,11 @@ from hypothesis import strategies as st
 
 from lab.controller.plan import (
     Action,
+    Halt,
+    Reboot,
+    ReportInstance,
     ReportService,
-    ReportStopped,
+    Resume,
     Rotation,
     Service,
     SetPassword,
@@ -24,16 +29,18 @@ from lab.network.model import Network
 NOTHING = Network((), frozenset(), frozenset())
 
 
-def spec(identifier: str) -> MachineSpec:
-    return MachineSpec(identifier, "app", "10.20.0.4", "ip-10-20-0-4", (Path("/image"),))
+def spec(identifier: str, reboots: int = 0) -> MachineSpec:
+    return MachineSpec(identifier, "app", "10.20.0.4", "ip-10-20-0-4", (Path("/image"),), reboots=reboots)
 
 
-def status(identifier: str, state: State = State.READY) -> MachineStatus:
-    return MachineStatus(identifier, "app", "10.20.0.4", state, 0.0, 1, 1.0, ())
+def status(identifier: str, state: State = State.READY, reboots: int = 0) -> MachineStatus:
+    return MachineStatus(identifier, "app", "10.20.0.4", state, 0.0, 1, 1.0, (), reboots)
 
 
-def wanted(*machines: str, services: tuple[Service, ...] = ()) -> Wanted:
-    return Wanted(tuple(map(spec, machines)), NOTHING, "", services)
+def wanted(
+    *machines: str, services: tuple[Service, ...] = (), kept: Collection[str] = (), impaired: Collection[str] = ()
+) -> Wanted:
+    return Wanted(tuple(map(spec, machines)), NOTHING, "", services, frozenset(kept), frozenset(impaired))
 
 
 def database(api_status: str) -> Service:
@@ -52,14 +59,42 @@ def test_nothing_is_done_when_all_is_as_it_should_be() -> None:
     assert plan(wanted("i-1"), [status("i-1", State.BOOTING)]) == []
 
 
-def test_an_instance_that_died_is_removed_and_reported_so_that_auto_scaling_replaces_it() -> None:
-    assert plan(wanted("i-1"), [status("i-1", State.DEAD)]) == [Stop("i-1"), ReportStopped("i-1")]
+def test_a_machine_that_asks_to_be_started_again_is_and_the_api_hears_nothing() -> None:
+    assert plan(wanted("i-1"), [status("i-1", State.REBOOTING)]) == [Resume(spec("i-1"))]
 
 
-def test_the_machine_of_a_service_that_died_is_started_again_and_not_reported() -> None:
+def test_a_machine_that_shut_itself_down_is_reported_and_its_disk_stays() -> None:
+    assert plan(wanted("i-1"), [status("i-1", State.SHUT_DOWN)]) == [ReportInstance("i-1", "shut-down")]
+    assert plan(wanted(kept={"i-1"}), [status("i-1", State.SHUT_DOWN)]) == [Halt("i-1")], "what EC2 then says: stopped"
+    assert plan(wanted(kept={"i-1"}), [status("i-1", State.OFF)]) == [], "until somebody starts or terminates it"
+    assert plan(wanted("i-1"), [status("i-1", State.OFF)]) == [Resume(spec("i-1"))], "started"
+    assert plan(wanted(), [status("i-1", State.OFF)]) == [Stop("i-1")], "terminated"
+
+
+def test_an_instance_that_is_stopped_is_turned_off_and_keeps_its_disk() -> None:
+    assert plan(wanted(kept={"i-1"}), [status("i-1")]) == [Halt("i-1")]
+
+
+def test_an_instance_that_crashed_is_reported_once_and_waits() -> None:
+    assert plan(wanted("i-1"), [status("i-1", State.DEAD)]) == [ReportInstance("i-1", "impaired")]
+    assert plan(wanted("i-1", impaired={"i-1"}), [status("i-1", State.DEAD)]) == [], "Auto Scaling may replace it"
+
+
+def test_a_reboot_from_outside_happens_once_and_revives_a_crashed_instance() -> None:
+    should = Wanted((spec("i-1", reboots=2),), NOTHING, "", impaired=frozenset({"i-1"}))
+    assert plan(should, [status("i-1", State.DEAD, reboots=1)]) == [Resume(spec("i-1", reboots=2))]
+    healthy = Wanted((spec("i-1", reboots=2),), NOTHING, "")
+    for state in (State.READY, State.BOOTING, State.FAILED):
+        assert plan(healthy, [status("i-1", state, reboots=1)]) == [Reboot(spec("i-1", reboots=2))], state
+    assert plan(healthy, [status("i-1", State.BOOTING, reboots=2)]) == [], "it is done"
+    recovered = plan(should, [status("i-1", State.BOOTING, reboots=2)])
+    assert recovered == [ReportInstance("i-1", "ok")], "the status check passes again"
+
+
+def test_the_machine_of_a_service_is_started_again_on_its_disk_whatever_ended_it() -> None:
     should = wanted("db-main", services=(database("available"),))
-    assert plan(should, [status("db-main", State.DEAD)]) == [Stop("db-main")]
-    assert plan(should, []) == [Start(spec("db-main"))], "the next look starts it"
+    for state in (State.DEAD, State.SHUT_DOWN, State.REBOOTING, State.OFF):
+        assert plan(should, [status("db-main", state)]) == [Resume(spec("db-main"))], state
 
 
 def test_a_machine_with_an_action_under_way_gets_no_second_one() -> None:
@@ -89,30 +124,67 @@ def test_a_password_is_set_where_the_database_runs_and_the_database_is_not_avail
     assert plan(should, [status("db-main")], busy={"db-main"}) == [], "it is being set"
 
 
+RUNNING = (State.BOOTING, State.READY, State.FAILED)
 NAMES = st.sampled_from(["i-1", "i-2", "i-3", "i-4"])
 
 
-@given(should=st.sets(NAMES), there=st.dictionaries(NAMES, st.sampled_from(State)))
+@given(
+    should=st.sets(NAMES),
+    kept=st.sets(NAMES),
+    there=st.dictionaries(NAMES, st.sampled_from(State)),
+    asked=st.dictionaries(NAMES, st.integers(0, 2)),
+)
 def test_whatever_is_found_the_plan_leads_to_what_is_wanted_and_then_rests(
-    should: set[str], there: dict[str, State]
+    should: set[str], kept: set[str], there: dict[str, State], asked: dict[str, int]
 ) -> None:
-    found = dict(there)
-    for _ in range(3):
-        for action in plan(wanted(*sorted(should)), [status(name, state) for name, state in sorted(found.items())]):
-            carry_out(action, found, should)
-    assert set(found) == should, "the machines are not the wanted ones"
-    assert State.DEAD not in found.values()
-    assert plan(wanted(*sorted(should)), [status(name, state) for name, state in sorted(found.items())]) == []
+    world = World(should, kept - should, {name: (state, 0) for name, state in there.items()}, asked)
+    for _ in range(5):
+        for action in world.plan():
+            world.carry_out(action)
+    assert world.plan() == [], "it does not come to rest"
+    running = {name for name, (state, _) in world.found.items() if state in RUNNING}
+    crashed = {name for name, (state, _) in world.found.items() if state is State.DEAD}
+    assert running | crashed == world.should, "the machines are not the wanted ones"
+    assert crashed == world.impaired, "what crashed is known, and nothing else is"
+    assert set(world.found) <= world.should | world.kept, "what nobody wants is gone"
 
 
-def carry_out(action: Action, found: dict[str, State], should: set[str]) -> None:
-    match action:
-        case Start(one):
-            assert one.id not in found, "a machine is started twice"
-            found[one.id] = State.READY
-        case Stop(identifier):
-            del found[identifier]
-        case ReportStopped(instance):
-            should.discard(instance)  # Auto Scaling puts another in its place
-        case ReportService() | SetPassword():
-            raise AssertionError("there are no services here")
+@dataclass
+class World:
+    """The API and the host, as far as the plan acts on them: each machine's state, and reboots it has seen."""
+
+    should: set[str]
+    kept: set[str]
+    found: dict[str, tuple[State, int]]
+    asked: dict[str, int]
+    impaired: set[str] = field(default_factory=set[str])
+
+    def plan(self) -> list[Action]:
+        specs = tuple(spec(name, self.asked.get(name, 0)) for name in sorted(self.should))
+        should = Wanted(specs, NOTHING, "", (), frozenset(self.kept), frozenset(self.impaired))
+        return plan(should, [status(name, *how) for name, how in sorted(self.found.items())])
+
+    def carry_out(self, action: Action) -> None:
+        match action:
+            case Start(one):
+                assert one.id not in self.found, "a machine is started twice"
+                self.found[one.id] = (State.READY, one.reboots)
+            case Resume(one):
+                assert self.found[one.id][0] in (State.OFF, State.REBOOTING, State.DEAD), "it is not off"
+                self.found[one.id] = (State.READY, one.reboots)
+            case Reboot(one):
+                assert self.found[one.id][0] not in (State.OFF, State.DEAD), "nothing is there to shut down"
+                self.found[one.id] = (State.READY, one.reboots)
+            case Halt(identifier):
+                self.found[identifier] = (State.OFF, self.found[identifier][1])
+            case Stop(identifier):
+                del self.found[identifier]
+            case ReportInstance(instance, "shut-down"):
+                self.should.discard(instance)
+                self.kept.add(instance)
+            case ReportInstance(instance, "impaired"):
+                self.impaired.add(instance)
+            case ReportInstance(instance, _):
+                self.impaired.discard(instance)
+            case ReportService() | SetPassword():
+                raise AssertionError("there are no services here")
