@@ -18,6 +18,7 @@ class ApiState:
     reservations: list[Any]
     security_groups: list[Any]
     subnets: list[Any]
+    vpcs: list[Any]
     route_tables: list[Any]
     elastic_addresses: list[Any]
     nat_gateways: list[Any]
@@ -46,6 +47,7 @@ class Api:
             reservations=self.aws.pages("ec2", "describe_instances", "Reservations"),
             security_groups=self.aws.pages("ec2", "describe_security_groups", "SecurityGroups"),
             subnets=self.aws.pages("ec2", "describe_subnets", "Subnets"),
+            vpcs=self.aws.pages("ec2", "describe_vpcs", "Vpcs"),
             route_tables=self.aws.pages("ec2", "describe_route_tables", "RouteTables"),
             elastic_addresses=self.aws.pages("ec2", "describe_addresses", "Addresses"),
             nat_gateways=self.aws.pages("ec2", "describe_nat_gateways", "NatGateways"),

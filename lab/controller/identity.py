@@ -14,6 +14,7 @@ from lab.api import tls
 from lab.machines import describe, guest
 from lab.machines.instance import InstanceMetadata, Role
 from lab.machines.services import postgresql, redis
+from lab.network import names
 
 from .api import Api, ApiState
 from .wanted import cache_machine, database_machine
@@ -35,7 +36,8 @@ class Identities:
         self._lock = threading.Lock()
         self._instances: dict[str, Any] = {}
         self._services: dict[str, tuple[str, Any]] = {}
-        self._subnets: dict[str, str] = {}
+        self._subnets: dict[str, Any] = {}
+        self._vpcs: dict[str, Any] = {}
         self._user_data: dict[str, bytes | None] = {}
         self._roles: dict[tuple[str, str], Role | None] = {}
 
@@ -46,7 +48,8 @@ class Identities:
             self._instances = {one["PrivateIpAddress"]: one for one in instances if one.get("PrivateIpAddress")}
             self._services = {item["address"]: ("database", item) for item in state.databases}
             self._services |= {item["address"]: ("cache", item) for item in state.caches}
-            self._subnets = {subnet["SubnetId"]: subnet["CidrBlock"] for subnet in state.subnets}
+            self._subnets = {subnet["SubnetId"]: subnet for subnet in state.subnets}
+            self._vpcs = {vpc["VpcId"]: vpc for vpc in state.vpcs}
 
     def lookup(self, address: str) -> InstanceMetadata | None:
         """For the metadata service. None while the API does not know the address, or cannot say enough about it."""
@@ -69,7 +72,8 @@ class Identities:
             instance,
             user_data=self._user_data[identifier],
             role=self._role(identifier, instance.get("IamInstanceProfile", {}).get("Arn")),
-            subnet_cidr=self._subnets.get(instance["SubnetId"], ""),
+            subnet=self._subnets.get(instance["SubnetId"]),
+            vpc=self._vpcs.get(instance["VpcId"]),
         )
 
     def _role(self, instance: str, profile_arn: str | None) -> Role | None:
@@ -87,7 +91,7 @@ class Identities:
             instance_id=machine,
             image_id="ami-lab",
             instance_type=SERVICE_TYPE,
-            hostname=f"ip-{item['address'].replace('.', '-')}.ec2.internal",
+            hostname=names.internal(item["address"], self._region),
             private_ip=item["address"],
             mac=guest.mac_address(machine),
             zone=f"{self._region}a",

@@ -18,10 +18,14 @@ def instance_metadata(
     *,
     user_data: bytes | None = None,
     role: Role | None = None,
-    subnet_cidr: str = "",
-    vpc_cidr: str = "",
+    subnet: Mapping[str, Any] | None = None,
+    vpc: Mapping[str, Any] | None = None,
 ) -> InstanceMetadata:
-    """From an entry of `describe_instances`. The MAC address is that of the lab's machine, not the API's invention."""
+    """From an entry of `describe_instances`, and those of its subnet and VPC.
+
+    The MAC address is that of the lab's machine, not the API's invention.
+    """
+    subnet, vpc = subnet or {}, vpc or {}
     options = instance.get("MetadataOptions", {})
     tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", ())}
     interfaces = instance.get("NetworkInterfaces") or [{}]
@@ -33,21 +37,28 @@ def instance_metadata(
         private_ip=instance["PrivateIpAddress"],
         mac=mac_address(instance["InstanceId"]),
         zone=instance["Placement"]["AvailabilityZone"],
+        zone_id=subnet.get("AvailabilityZoneId", ""),
         account_id=interfaces[0].get("OwnerId", InstanceMetadata.account_id),
         architecture=instance.get("Architecture", InstanceMetadata.architecture),
         user_data=user_data,
         public_ip=instance.get("PublicIpAddress"),
         interface_id=interfaces[0].get("NetworkInterfaceId", InstanceMetadata.interface_id),
         subnet_id=instance.get("SubnetId", ""),
-        subnet_cidr=subnet_cidr,
+        subnet_cidr=subnet.get("CidrBlock", ""),
         vpc_id=instance.get("VpcId", ""),
-        vpc_cidr=vpc_cidr,
+        vpc_cidrs=_cidrs(vpc),
         security_groups={group["GroupId"]: group["GroupName"] for group in instance.get("SecurityGroups", ())},
         launched=instance["LaunchTime"],
         tokens_required=options.get("HttpTokens") == "required",
         role=role,
         tags=tags if options.get("InstanceMetadataTags") == "enabled" else None,
     )
+
+
+def _cidrs(vpc: Mapping[str, Any]) -> tuple[str, ...]:
+    """A VPC's own range, and those that were added to it."""
+    added = (each["CidrBlock"] for each in vpc.get("CidrBlockAssociationSet", ()))
+    return tuple(dict.fromkeys([vpc["CidrBlock"], *added])) if vpc else ()
 
 
 def user_data(attribute: Mapping[str, Any]) -> bytes | None:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from lab.network import names
+
 Leaf = str | bytes | Callable[[], str]
 """A value of the tree, or how to get it when it is asked for."""
 
@@ -41,7 +43,8 @@ class InstanceMetadata:
     """All that one machine may learn about itself.
 
     `security_groups` maps ids to names. `tokens_required` is EC2's `HttpTokens: required`. `tags` is None where the
-    instance does not allow tags in its metadata, which is EC2's default.
+    instance does not allow tags in its metadata, which is EC2's default. The first of `vpc_cidrs` is the VPC's own, the
+    others were added to it.
     """
 
     instance_id: str
@@ -51,6 +54,7 @@ class InstanceMetadata:
     private_ip: str
     mac: str
     zone: str
+    zone_id: str = ""
     account_id: str = "123456789012"
     architecture: str = "x86_64"
     user_data: bytes | None = field(default=None, repr=False)
@@ -60,7 +64,7 @@ class InstanceMetadata:
     subnet_id: str = ""
     subnet_cidr: str = ""
     vpc_id: str = ""
-    vpc_cidr: str = ""
+    vpc_cidrs: tuple[str, ...] = ()
     security_groups: Mapping[str, str] = field(default_factory=dict[str, str])
     launched: datetime = datetime(1970, 1, 1, tzinfo=UTC)
     tokens_required: bool = True
@@ -99,15 +103,19 @@ def _meta_data(machine: InstanceMetadata) -> Tree:
         "local-ipv4": machine.private_ip,
         "mac": machine.mac,
         "network": {"interfaces": {"macs": {machine.mac: _interface(machine)}}},
-        "placement": {"availability-zone": machine.zone, "region": machine.region},
+        "placement": {
+            "availability-zone": machine.zone,
+            "availability-zone-id": machine.zone_id,
+            "region": machine.region,
+        },
         "profile": "default-hvm",
         "reservation-id": machine.reservation_id,
         "security-groups": "\n".join(machine.security_groups.values()),
-        "services": {"domain": "amazonaws.com", "partition": "aws"},
+        "services": {"domain": names.domain(machine.region), "partition": names.partition(machine.region)},
     }
     if machine.public_ip:
         served["public-ipv4"] = machine.public_ip
-        served["public-hostname"] = _public_name(machine.public_ip)
+        served["public-hostname"] = names.public(machine.public_ip, machine.region)
     if machine.role:
         served["iam"] = _iam(machine.role, machine.launched)
     if machine.tags is not None:
@@ -128,12 +136,12 @@ def _interface(machine: InstanceMetadata) -> Tree:
         "subnet-id": machine.subnet_id,
         "subnet-ipv4-cidr-block": machine.subnet_cidr,
         "vpc-id": machine.vpc_id,
-        "vpc-ipv4-cidr-block": machine.vpc_cidr,
-        "vpc-ipv4-cidr-blocks": machine.vpc_cidr,
+        "vpc-ipv4-cidr-block": next(iter(machine.vpc_cidrs), ""),
+        "vpc-ipv4-cidr-blocks": "\n".join(machine.vpc_cidrs),
     }
     if machine.public_ip:
         served["public-ipv4s"] = machine.public_ip
-        served["public-hostname"] = _public_name(machine.public_ip)
+        served["public-hostname"] = names.public(machine.public_ip, machine.region)
     return served
 
 
@@ -182,7 +190,3 @@ def _document(**fields: str) -> str:
 
 def _stamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _public_name(address: str) -> str:
-    return f"ec2-{address.replace('.', '-')}.compute-1.amazonaws.com"

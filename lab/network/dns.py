@@ -14,10 +14,9 @@ from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from lab.network import addresses
+from lab.network import addresses, names
 from lab.network.model import Machine
 
-DEFAULT_REGION = "us-east-1"
 STOP_SECONDS = 5.0
 """How long it may take to stop before it is killed."""
 
@@ -46,23 +45,23 @@ class DnsError(Exception):
     """The resolver doesn't start; the message has its own."""
 
 
-def records(machines: Iterable[Machine], endpoints: Mapping[str, IPv4Address], region: str = DEFAULT_REGION) -> str:
+def records(
+    machines: Iterable[Machine], endpoints: Mapping[str, IPv4Address], region: str = names.OLDEST_REGION
+) -> str:
     """The names of machines and of service endpoints, in the format of /etc/hosts, ordered by address. Pure.
 
     A machine's first name is its internal one: the reverse lookup gives that. A public DNS name gives the private
     address, as it does inside a VPC.
     """
-    internal = "ec2.internal" if region == DEFAULT_REGION else f"{region}.compute.internal"
-    public = "compute-1.amazonaws.com" if region == DEFAULT_REGION else f"{region}.compute.amazonaws.com"
-    names: dict[IPv4Address, list[str]] = {}
+    found: dict[IPv4Address, list[str]] = {}
     for machine in machines:
-        own = names.setdefault(machine.address, [])
-        own.append(f"ip-{_dashed(machine.address)}.{internal}")
+        own = found.setdefault(machine.address, [])
+        own.append(names.internal(machine.address, region))
         if machine.public_address is not None:
-            own.append(f"ec2-{_dashed(machine.public_address)}.{public}")
+            own.append(names.public(machine.public_address, region))
     for name in sorted(endpoints):
-        names.setdefault(endpoints[name], []).append(name)
-    return "".join(f"{address} {' '.join(names[address])}\n" for address in sorted(names))
+        found.setdefault(endpoints[name], []).append(name)
+    return "".join(f"{address} {' '.join(found[address])}\n" for address in sorted(found))
 
 
 def ensure(
@@ -153,7 +152,3 @@ def _configuration(state: Path) -> str:
 
 def _directory(state: Path) -> Path:
     return state / "dns"
-
-
-def _dashed(address: IPv4Address) -> str:
-    return str(address).replace(".", "-")

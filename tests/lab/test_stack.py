@@ -212,6 +212,30 @@ def test_metadata_is_given_to_sessions_with_a_token_only(stack: Stack) -> None:
     assert code.stdout == "401", f"IMDSv1 answers {code.stdout}"
 
 
+def test_the_metadata_service_tells_where_in_which_network_a_machine_is(stack: Stack) -> None:
+    machine = stack.machines("app")[0]
+    instance = next(
+        instance
+        for reservation in aws().pages("ec2", "describe_instances", "Reservations", InstanceIds=[machine["id"]])
+        for instance in reservation["Instances"]
+    )
+    (vpc,) = aws()("ec2").describe_vpcs(VpcIds=[instance["VpcId"]])["Vpcs"]
+    (subnet,) = aws()("ec2").describe_subnets(SubnetIds=[instance["SubnetId"]])["Subnets"]
+    mac = 'network/interfaces/macs/$(curl -sH "$t" $m/mac)'
+    paths = (
+        f"{mac}/vpc-ipv4-cidr-blocks",
+        f"{mac}/subnet-ipv4-cidr-block",
+        "placement/availability-zone-id",
+        "local-hostname",
+    )
+    asked = "\n".join(f'curl -sH "$t" "$m/{path}"; echo' for path in paths)
+    put = "curl -sX PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' http://169.254.169.254/latest/api/token"
+    script = f't="X-aws-ec2-metadata-token: $({put})"\nm=http://169.254.169.254/latest/meta-data\n{asked}'
+    told = stack.shell(machine["id"], "bash", "-c", script).stdout.split()
+    name = f"ip-{machine['address'].replace('.', '-')}.ec2.internal"
+    assert told == [vpc["CidrBlock"], subnet["CidrBlock"], subnet["AvailabilityZoneId"], name]
+
+
 def test_no_secret_is_in_user_data_arguments_logs_or_files_of_the_app_servers(stack: Stack) -> None:
     secrets_manager = aws()("secretsmanager")
     secrets: list[str] = []

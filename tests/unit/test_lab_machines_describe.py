@@ -34,10 +34,15 @@ PROFILE: dict[str, Any] = {
 
 
 def test_an_instance_is_described_as_the_api_has_it_with_the_labs_own_mac_address() -> None:
-    made = describe.instance_metadata(INSTANCE, user_data=b"x", subnet_cidr="10.20.1.0/24")
+    subnet = {"CidrBlock": "10.20.1.0/24", "AvailabilityZoneId": "use1-az2"}
+    added = [{"CidrBlock": "10.20.0.0/16"}, {"CidrBlock": "10.30.0.0/16"}]
+    vpc = {"CidrBlock": "10.20.0.0/16", "CidrBlockAssociationSet": added}
+    made = describe.instance_metadata(INSTANCE, user_data=b"x", subnet=subnet, vpc=vpc)
     assert (made.instance_id, made.zone, made.architecture) == ("i-1", "us-east-1b", "arm64"), made
     assert (made.account_id, made.interface_id) == ("111122223333", "eni-1"), made
     assert made.security_groups == {"sg-1": "app"}, made
+    assert (made.subnet_cidr, made.zone_id) == ("10.20.1.0/24", "use1-az2"), made
+    assert made.vpc_cidrs == ("10.20.0.0/16", "10.30.0.0/16"), "the VPC's own first, and each once"
     assert made.mac == mac_address("i-1"), "the API's is a multicast address, which no interface can have"
     assert int(made.mac[:2], 16) & 3 == 2, "locally administered, unicast"
 

@@ -22,10 +22,13 @@ MACHINE = InstanceMetadata(
     private_ip="10.20.1.5",
     mac="02:00:00:00:00:05",
     zone="us-east-1a",
+    zone_id="use1-az6",
     user_data=b"#cloud-config\n\x00\xff",
     public_ip="198.51.100.7",
     subnet_id="subnet-1",
     subnet_cidr="10.20.1.0/24",
+    vpc_id="vpc-1",
+    vpc_cidrs=("10.20.0.0/16", "10.30.0.0/16"),
     security_groups={"sg-1": "app", "sg-2": "ssh"},
     launched=LAUNCHED,
     role=Role("web", "arn:aws:iam::123456789012:instance-profile/web", "AIPA1", lambda: CREDENTIALS),
@@ -48,6 +51,15 @@ def text(path: str, machine: InstanceMetadata = MACHINE) -> str | None:
         ("/latest/meta-data/security-groups", "app\nssh"),
         ("/latest/meta-data/network/interfaces/macs/02:00:00:00:00:05/security-group-ids", "sg-1\nsg-2"),
         ("/latest/meta-data/network/interfaces/macs/02:00:00:00:00:05/subnet-ipv4-cidr-block", "10.20.1.0/24"),
+        ("/latest/meta-data/network/interfaces/macs/02:00:00:00:00:05/vpc-ipv4-cidr-block", "10.20.0.0/16"),
+        (
+            "/latest/meta-data/network/interfaces/macs/02:00:00:00:00:05/vpc-ipv4-cidr-blocks",
+            "10.20.0.0/16\n10.30.0.0/16",
+        ),
+        ("/latest/meta-data/placement/availability-zone-id", "use1-az6"),
+        ("/latest/meta-data/services/domain", "amazonaws.com"),
+        ("/latest/meta-data/services/partition", "aws"),
+        ("/latest/meta-data/public-hostname", "ec2-198-51-100-7.compute-1.amazonaws.com"),
         ("/latest/meta-data/iam/security-credentials/", "web"),
         ("/latest/meta-data/network/interfaces/macs", "02:00:00:00:00:05/"),
         ("/latest", "dynamic/\nmeta-data/\nuser-data"),
@@ -75,6 +87,21 @@ def test_without_user_data_or_role_or_public_address_their_paths_do_not_exist() 
     assert text("/latest/meta-data/placement/region", bare) == "eu-west-1", "the zone without its letter"
     for path in ("meta-data/iam/info", "meta-data/public-ipv4", "meta-data/iam/security-credentials/", "user-data"):
         assert text(f"/latest/{path}", bare) is None, path
+
+
+@pytest.mark.parametrize(
+    ("zone", "partition", "domain", "public"),
+    [
+        ("eu-west-1b", "aws", "amazonaws.com", "ec2-198-51-100-7.eu-west-1.compute.amazonaws.com"),
+        ("cn-north-1a", "aws-cn", "amazonaws.com.cn", "ec2-198-51-100-7.cn-north-1.compute.amazonaws.com.cn"),
+        ("us-gov-west-1a", "aws-us-gov", "amazonaws.com", "ec2-198-51-100-7.us-gov-west-1.compute.amazonaws.com"),
+    ],
+)
+def test_names_are_the_regions_own(zone: str, partition: str, domain: str, public: str) -> None:
+    there = replace(MACHINE, zone=zone)
+    assert text("/latest/meta-data/services/partition", there) == partition
+    assert text("/latest/meta-data/services/domain", there) == domain
+    assert text("/latest/meta-data/public-hostname", there) == public
 
 
 def test_tags_are_served_only_where_the_instance_allows_it() -> None:
@@ -121,7 +148,7 @@ class Service:
 
     def ask(self, path: str, method: str = "GET", **headers: str) -> tuple[int, str]:
         host, port = self.server.server_address[:2]
-        connection = http.client.HTTPConnection(str(host), int(port), timeout=5)
+        connection = http.client.HTTPConnection(str(host), int(port), timeout=60)
         connection.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
         answer = connection.getresponse()
         body = answer.read().decode()
