@@ -19,6 +19,10 @@ def up(
     config: Annotated[
         list[str] | None, typer.Option("--config", "-c", help="A setting on top of Pulumi.lab.yaml, as key=value.")
     ] = None,
+    secret: Annotated[
+        list[str] | None,
+        typer.Option(help="A secret for app.secrets or edge.certificate to name, as name=file with its text."),
+    ] = None,
     plain: Annotated[bool, typer.Option(help="Boot plain Debian images instead of baked ones.")] = False,
     api_port: Annotated[int, typer.Option(help="Where the API listens on 127.0.0.1.", min=1, max=65535)] = 4566,
     engine: Annotated[
@@ -31,7 +35,7 @@ def up(
     from lab.up import Options, UpError, up
 
     try:
-        record, table = up(Options(app_dir, tuple(config or ()), plain, api_port, engine), err)
+        record, table = up(Options(app_dir, tuple(config or ()), plain, api_port, engine, tuple(secret or ())), err)
     except (UpError, BusyError) as error:
         fail(str(error))
     except KeyboardInterrupt:
@@ -42,7 +46,9 @@ def up(
     err.print(table)
     _print_status(json=False)
     out.print(f"\nfirst answer after {record.seconds['first_answer']:.1f} s: [bold]{record.url}[/bold]")
-    out.print(f"try: curl {record.url}/    stop: make down", markup=False)
+    # A certificate is for the site's names, and this is an address.
+    curl = "curl --insecure" if record.url.startswith("https:") else "curl"
+    out.print(f"try: {curl} {record.url}/    stop: make down", markup=False)
 
 
 @app.command()

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -15,12 +16,14 @@ from typing import Any, Final
 import requests
 from rich.console import Console
 from rich.table import Table
+from urllib3.exceptions import InsecureRequestWarning
 
 import artifact
 import settings
 from artifact import AppError, Artifact, BuildError, Runtime
 from artifact.cache import root as cache_root
-from lab import config, daemon, down, images, paths, preflight, status
+from lab import config, daemon, down, given_secrets, images, paths, preflight, status
+from lab.aws import Aws
 from lab.config import LabConfig
 from lab.engine import Engine, apply, pulumi_cli, stack_config
 from lab.lock import exclusive
@@ -55,6 +58,8 @@ class Options:
     """Boot plain Debian images, whose user data installs everything, instead of the baked ones."""
     api_port: int = API_PORT
     engine: Engine = Engine.AUTO
+    secrets: Sequence[str] = ()
+    """What Secrets Manager is to hold, as `NAME=FILE`."""
 
 
 def up(options: Options, console: Console) -> tuple[status.Record, Table]:
@@ -70,16 +75,17 @@ def up(options: Options, console: Console) -> tuple[status.Record, Table]:
             _check_changeable(running.url, engine)
         overrides = _overrides(options)
         settled = _settings(overrides)
+        secrets = _secrets(options)
         steps = Steps(console)
         with steps.live():
             if running and engine:
-                return _update(settled, overrides, engine, steps), steps.table()
+                return _update(settled, overrides, secrets, engine, steps), steps.table()
             # What is left over holds the very addresses and ports that are checked next.
             if os.geteuid() == 0 and down.present():
                 with steps.step("clear away what a former lab left"):
                     down.down()
             _check_host(options, settled, console)
-            record = _up(options, settled, overrides, engine, steps)
+            record = _up(options, settled, overrides, secrets, engine, steps)
         return record, steps.table()
 
 
@@ -121,8 +127,20 @@ def _settings(overrides: Sequence[str]) -> settings.Settings:
         raise UpError(str(error)) from error
 
 
+def _secrets(options: Options) -> dict[str, str]:
+    try:
+        return given_secrets.read(options.secrets)
+    except given_secrets.GivenSecretError as error:
+        raise UpError(str(error)) from error
+
+
 def _up(
-    options: Options, settled: settings.Settings, overrides: Sequence[str], engine: pulumi_cli.Cli | None, steps: Steps
+    options: Options,
+    settled: settings.Settings,
+    overrides: Sequence[str],
+    secrets: Mapping[str, str],
+    engine: pulumi_cli.Cli | None,
+    steps: Steps,
 ) -> status.Record:
     built, _, made = _build(settled, steps)
     paths.STATE.mkdir(parents=True, mode=0o755)
@@ -130,6 +148,7 @@ def _up(
     status.write(status.Record("starting", "", app, {}, {}, []))
     try:
         lab = _start(options, settled, made, steps)
+        given_secrets.put(Aws(lab.endpoint, lab.region)("secretsmanager"), secrets)
         record = _await(_apply(overrides, engine, lab, steps), app, steps)
     except BaseException:
         status.write(status.Record("failed", "", app, {}, {}, []))
@@ -139,7 +158,11 @@ def _up(
 
 
 def _update(
-    settled: settings.Settings, overrides: Sequence[str], engine: pulumi_cli.Cli, steps: Steps
+    settled: settings.Settings,
+    overrides: Sequence[str],
+    secrets: Mapping[str, str],
+    engine: pulumi_cli.Cli,
+    steps: Steps,
 ) -> status.Record:
     lab = config.read()
     if lab is None:
@@ -152,6 +175,7 @@ def _update(
             f"the app is another one than the lab runs (release {running.app.get('release')}, now {built.release_id}), "
             "and an update of the infrastructure moves no release. Take it down first: make down"
         )
+    given_secrets.put(Aws(lab.endpoint, lab.region)("secretsmanager"), secrets)
     record = _await(_apply(overrides, engine, lab, steps), _describe(settled, built), steps)
     status.write(record)
     return record
@@ -307,4 +331,8 @@ def _get(url: str, seconds: float) -> requests.Response:
     with requests.Session() as session:
         # A proxy of the environment is not for this host's own addresses.
         session.trust_env = False
-        return session.get(url, timeout=seconds)
+        with warnings.catch_warnings():
+            # A certificate is for the site's names, by an authority that needn't be this host's; here only the address
+            # is known, and whether anything answers there is all that is asked.
+            warnings.simplefilter("ignore", InsecureRequestWarning)
+            return session.get(url, timeout=seconds, verify=False)
