@@ -12,6 +12,7 @@ from components import (
     Cache,
     Database,
     LoadBalancer,
+    LoadBalancerArgs,
     Network,
     NetworkArgs,
     Release,
@@ -95,20 +96,7 @@ def build(settings: Settings) -> None:
         },
     )
     servers = _app_servers(settings, network, release, database, cache)
-    edge = LoadBalancer(
-        settings.name("edge"),
-        {
-            "vpc_id": network.vpc_id,
-            "subnet_ids": network.public_subnet_ids,
-            "bucket": release.bucket,
-            "bucket_arn": release.bucket_arn,
-            "targets": servers.targets,
-            "instance_type": settings.edge.instance_type,
-            "image": settings.edge.image,
-            "max_body_size": settings.edge.max_body_size,
-            "tags": {**settings.tags},
-        },
-    )
+    edge = _edge(settings, network, release, servers)
     outputs: Outputs = {
         "url": edge.url,
         "edgeAddress": edge.address,
@@ -193,6 +181,25 @@ def _release(settings: Settings) -> Release:
             "force_destroy": not settings.production,
         },
     )
+
+
+def _edge(settings: Settings, network: Network, release: Release, servers: AppServers) -> LoadBalancer:
+    wanted = settings.edge
+    args: LoadBalancerArgs = {
+        "vpc_id": network.vpc_id,
+        "subnet_ids": network.public_subnet_ids,
+        "bucket": release.bucket,
+        "bucket_arn": release.bucket_arn,
+        "targets": servers.targets,
+        "instance_type": wanted.instance_type,
+        "image": wanted.image,
+        "max_body_size": wanted.max_body_size,
+        "trusted_proxies": wanted.trusted_proxies,
+        "tags": {**settings.tags},
+    }
+    if wanted.certificate is not None:
+        args["certificate"] = wanted.certificate
+    return LoadBalancer(settings.name("edge"), args)
 
 
 def _app_servers(

@@ -16,16 +16,17 @@ def group(
     return aws.ec2.SecurityGroup(name, vpc_id=vpc_id, description=description, tags={"Name": name}, opts=child)
 
 
-def accept_http(name: str, target: pulumi.Input[str], child: pulumi.ResourceOptions) -> pulumi.Resource:
-    """Let everybody open HTTP connections to members of group `target`."""
+def accept(name: str, target: pulumi.Input[str], protocol: str, child: pulumi.ResourceOptions) -> pulumi.Resource:
+    """Let everybody open connections of `protocol` (`HTTP` or `HTTPS`) to members of group `target`."""
+    port = HTTPS if protocol == "HTTPS" else HTTP
     return aws.vpc.SecurityGroupIngressRule(
-        f"{name}-http-in",
+        f"{name}-{protocol.lower()}-in",
         security_group_id=target,
         cidr_ipv4=ANYWHERE,
         ip_protocol="tcp",
-        from_port=HTTP,
-        to_port=HTTP,
-        description="HTTP from anywhere",
+        from_port=port,
+        to_port=port,
+        description=f"{protocol} from anywhere",
         opts=child,
     )
 

@@ -1,13 +1,13 @@
 """The edge: Nginx on a Debian machine that heals, at an address that stays."""
 
 from collections.abc import Mapping
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict, cast
 
 import pulumi
 import pulumi_aws as aws
 
 from . import _bundle, _machines, _security, _user_data, planning
-from ._checks import Later, check_values, known_each, require
+from ._checks import Later, check_values, known, known_each, require
 from .access import TargetsArgs, fields
 from .planning import Finding
 
@@ -45,6 +45,10 @@ class LoadBalancerArgs(TypedDict):
     """Further security groups for the machine. Default: none."""
     role_name: NotRequired[pulumi.Input[str]]
     """An IAM role of yours that EC2 may assume; what the machine needs is added to it. Default: one is made."""
+    certificate: NotRequired[pulumi.Input[str]]
+    """Name or ARN of a secret with chain and key in PEM; with it, HTTP is redirected to HTTPS. Default: none."""
+    trusted_proxies: NotRequired[pulumi.Input[list[str]]]
+    """CIDRs of proxies in front (a CDN, an ALB): they alone say who asks, and over what protocol. Default: none."""
     tags: NotRequired[dict[str, pulumi.Input[str]]]
     """Tags for machines and their disks, which a provider's default tags don't reach. Default: none."""
 
@@ -68,6 +72,7 @@ class LoadBalancer(pulumi.ComponentResource):
         super().__init__("expressway:index:LoadBalancer", name, None, opts)
         instance_type = args.get("instance_type", "t3.small")
         require("LoadBalancer", name, _find_mistakes(args))
+        args = _checked_once_known(name, args)
         child = pulumi.ResourceOptions(parent=self)
         hooks = ["launch", "terminate"]  # AppServers' own
         targets = fields("targets", args["targets"], TargetsArgs, readiness_path="/readyz", lifecycle_hooks=hooks)
@@ -77,14 +82,18 @@ class LoadBalancer(pulumi.ComponentResource):
         bundle = _bundle.build("edge")
         stored = bundle.upload(name, args["bucket"], child)
         role = _machines.role(name, f"Edge of {name}", args.get("role_name"), self)
-        permissions = _machines.allow(f"{name}-boot", role, _permissions(args, targets, address), child)
+        certificate = self._find_certificate(args)
+        statements = _permissions(args, targets, address, certificate)
+        permissions = _machines.allow(f"{name}-boot", role, statements, child)
         tags = _machines.tags(name, "edge", args.get("tags", {}))
         template = _machines.launch_template(
             name,
             image=_machines.find_image(args.get("image", "debian-13"), instance_type, self),
             instance_type=instance_type,
             volume_size=args.get("volume_size", 10),
-            user_data=_user_data.encoded("edge", self._machine(name, args, targets, bundle, stored.key, address)),
+            user_data=_user_data.encoded(
+                "edge", self._machine(name, args, targets, bundle, stored.key, address, certificate)
+            ),
             role=role,
             security_group_ids=_machines.security_groups(group_id, args.get("security_group_ids")),
             tags=tags,
@@ -105,7 +114,7 @@ class LoadBalancer(pulumi.ComponentResource):
         )
 
         self.address = address.public_ip
-        self.url = pulumi.Output.concat("http://", address.public_ip)
+        self.url = pulumi.Output.concat("https://" if certificate else "http://", address.public_ip)
         self.group_name = group.name
         self.security_group_id = group_id
         self.register_outputs(
@@ -122,12 +131,20 @@ class LoadBalancer(pulumi.ComponentResource):
     ) -> tuple[pulumi.Output[str], list[pulumi.Resource]]:
         group = _security.group(f"{name}-group", args["vpc_id"], f"Edge {name}", child)
         return group.id, [
-            _security.accept_http(name, group.id, child),
+            _security.accept(name, group.id, "HTTP", child),
+            *([_security.accept(name, group.id, "HTTPS", child)] if "certificate" in args else []),
             *_security.reach_internet(name, group.id, child),
             *_security.connect(
                 f"{name}-app", group.id, targets["security_group_id"], targets["port"], f"{name} to its targets", child
             ),
         ]
+
+    def _find_certificate(self, args: LoadBalancerArgs) -> pulumi.Output[str] | None:
+        """The secret's ARN. One that doesn't exist stops the deployment here, not the machine at boot."""
+        if "certificate" not in args:
+            return None
+        opts = pulumi.InvokeOutputOptions(parent=self)
+        return aws.secretsmanager.get_secret_output(name=args["certificate"], opts=opts).arn
 
     def _machine(
         self,
@@ -137,6 +154,7 @@ class LoadBalancer(pulumi.ComponentResource):
         bundle: _bundle.Bundle,
         bundle_key: pulumi.Input[str],
         address: "aws.ec2.Eip",
+        certificate: pulumi.Output[str] | None,
     ) -> dict[str, Any]:
         """What a machine is told: /etc/expressway/machine.json."""
         return {
@@ -153,21 +171,46 @@ class LoadBalancer(pulumi.ComponentResource):
                 "lifecycle_hooks": targets["lifecycle_hooks"],
             },
             "max_body_size": args.get("max_body_size", "1m"),
+            "certificate": certificate,
+            "trusted_proxies": args.get("trusted_proxies", []),
         }
 
 
 def _find_mistakes(args: LoadBalancerArgs) -> list[Finding]:
     findings = check_values(args, _RULES) + check_values(args["targets"], _TARGET_RULES, "targets.")
+    if "certificate" in args:
+        findings += planning.check_secret_name("certificate", known(args["certificate"]))
+    findings += planning.check_trusted_proxies("trustedProxies", known(args.get("trusted_proxies", [])))
     return findings + planning.check_tags("tags", known_each(args.get("tags", {})))
 
 
-def _permissions(args: LoadBalancerArgs, targets: Mapping[str, Any], address: "aws.ec2.Eip") -> list[dict[str, Any]]:
+def _checked_once_known(name: str, args: LoadBalancerArgs) -> LoadBalancerArgs:
+    """The arguments, with what other resources give held to the same rules."""
+    later = Later("LoadBalancer", name)
+    held: dict[str, Any] = {**args}
+    for key, path, check in (
+        ("certificate", "certificate", planning.check_secret_name),
+        ("trusted_proxies", "trustedProxies", planning.check_trusted_proxies),
+    ):
+        if key in args:
+            held[key] = later.check(path, args[key], check)
+    return cast(LoadBalancerArgs, held)
+
+
+def _permissions(
+    args: LoadBalancerArgs,
+    targets: Mapping[str, Any],
+    address: "aws.ec2.Eip",
+    certificate: pulumi.Output[str] | None,
+) -> list[dict[str, Any]]:
     # arn:aws:ec2:<region>:<account>, which AWS gives with the address
     here = address.arn.apply(lambda arn: arn.rpartition(":")[0])
     hooks = [{"Action": "autoscaling:CompleteLifecycleAction", "Resource": targets["group_arn"]}]
     if targets["lifecycle_hooks"] == []:
         hooks = []
+    reads_certificate = [{"Action": "secretsmanager:GetSecretValue", "Resource": certificate}] if certificate else []
     return [
+        *reads_certificate,
         {"Action": "s3:GetObject", "Resource": pulumi.Output.concat(args["bucket_arn"], "/bundles/*")},
         *hooks,
         {

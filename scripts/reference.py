@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
 from pulumi.provider.experimental.analyzer import Analyzer
@@ -101,6 +102,8 @@ def _section(annotation: Any) -> type[Section] | None:
 
 def _kind(field: FieldInfo) -> str:
     annotation = field.annotation
+    if NoneType in get_args(annotation):
+        (annotation,) = set(get_args(annotation)) - {NoneType}
     if get_origin(annotation) is Literal:
         return ", ".join(map(str, get_args(annotation)))
     limits = "".join(f": {each.rule.range}" for each in field.metadata if isinstance(each, Ruled) and each.rule.range)
@@ -114,7 +117,7 @@ def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     value = field.get_default()
-    if value is None or value == {}:
+    if value is None or value in ({}, []):
         return "none"
     return f"`{json.dumps(str(value) if isinstance(value, Path) else value)}`".replace('"', "")
 

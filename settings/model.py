@@ -63,6 +63,10 @@ class EdgeSettings(Section):
     """Debian's own AMI, an AMI's id, or a name pattern of your own AMIs."""
     max_body_size: Annotated[str, Ruled(planning.BODY_SIZE)] = "1m"
     """Largest request body."""
+    certificate: str | None = None
+    """Name or ARN of a secret with the site's certificate, chain and key; with it, the site is served over HTTPS."""
+    trusted_proxies: list[str] = []
+    """CIDRs of the proxies in front, which alone say who a client is and how it asked."""
 
     @property
     def image_query(self) -> planning.ImageQuery:

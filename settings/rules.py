@@ -52,6 +52,7 @@ def check(document: Document, stack: str, region: str | None, sound: Sound) -> I
     yield from _network(document, region, sound)
     yield from _app_folder(document, sound)
     yield from _app(document, sound)
+    yield from _edge(document)
 
 
 def _stack_name(stack: str) -> Iterator[Problem]:
@@ -94,6 +95,15 @@ def _app_folder(document: Document, sound: Sound) -> Iterator[Problem]:
         for problem in error.problems:
             rule = problem.rule if problem.path == folder else f"{problem.path}: {problem.rule}"
             yield Problem("expressway:app.path", folder, rule, problem.remedy)
+
+
+def _edge(document: Document) -> Iterator[Problem]:
+    edge = document.edge
+    findings = planning.check_trusted_proxies("trustedProxies", edge.trusted_proxies)
+    if edge.certificate is not None:
+        # Whoever puts the key itself there must not see it in a message, so the field has no rule of its own.
+        findings += planning.check_secret_name("certificate", edge.certificate)
+    yield from (Problem.of(each, "expressway:edge.") for each in findings)
 
 
 def _app(document: Document, sound: Sound) -> Iterator[Problem]:

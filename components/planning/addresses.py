@@ -1,12 +1,13 @@
-"""The VPC: its address plan, its zones, and how it calls out."""
+"""The VPC: its address plan, its zones, and how it calls out; and the address ranges that are believed."""
 
 import contextlib
 import ipaddress
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import cast
 
-from .findings import Finding
+from .findings import UNKNOWN, Finding
 from .rule import choice, matching, number
 
 LARGEST_VPC, SMALLEST_VPC = 16, 24
@@ -34,6 +35,12 @@ _PARTITIONS = {
 ZONE = matching(
     r"[a-z]{2}(-[a-z]+)+-\d+[a-z]?(-[a-z]+-\d+[a-z])?", "it must be an availability zone", "Write it like us-east-1a."
 )
+
+LARGEST_PROXY_RANGE = 8
+"""Prefix length. More of the internet than that is nobody's proxies."""
+
+MOST_PROXY_RANGES = 100
+"""They are in the user data, for which EC2 has 16 KB. CloudFront has about fifty."""
 
 NAT = choice(("gateway", "none"))
 """How private subnets call out."""
@@ -110,6 +117,25 @@ def check_subnets(cidr: str | None, subnets: Sequence[Subnet]) -> list[Finding]:
                 if network.overlaps(range_)
             ]
             taken.append((path, network))
+    return findings
+
+
+def check_trusted_proxies(path: str, ranges: object) -> list[Finding]:
+    """What is wrong with the list of ranges whose machines say on whose behalf they ask."""
+    if ranges is UNKNOWN:
+        return []
+    if not isinstance(ranges, list):
+        return [Finding(path, ranges, "it must be a list", "Start each entry with a dash.")]
+    entries = cast(list[object], ranges)
+    findings: list[Finding] = []
+    if len(entries) > MOST_PROXY_RANGES:
+        rule = f"there must be at most {MOST_PROXY_RANGES} ranges"
+        findings.append(Finding(path, f"{len(entries)} entries", rule, "Join those that adjoin each other."))
+    for index, text in enumerate(entries):
+        findings += _check_cidr(f"{path}[{index}]", text, LARGEST_PROXY_RANGE, 32)[1]
+        if text in entries[:index]:
+            rule = f"each range must be given once, and {path}[{entries.index(text)}] is the same"
+            findings.append(Finding(f"{path}[{index}]", text, rule, "Remove one of them."))
     return findings
 
 

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
+import trustme
 
 from components import _render
 from lab import images
@@ -29,6 +30,8 @@ MACHINE: dict[str, Any] = {
     "region": "us-east-1",
     "upstream": {"auto_scaling_group": "shop-app", "port": 3000, "readiness_path": "/readyz", "lifecycle_hooks": []},
     "max_body_size": "1m",
+    "certificate": None,
+    "trusted_proxies": [],
 }
 NASTY = 'k"e\'y $HOME `x` \\ \\n # ü\nsecond = "line"; \t$(date)'
 
@@ -80,7 +83,7 @@ def test_cloud_inits_own_schema_takes_the_user_data(tier: str, host: MachineHost
 
 @pytest.mark.parametrize("module", ["expressway_app.install", "expressway_app.environment", "expressway_edge.install"])
 def test_debians_python_and_boto3_take_the_programs(module: str, host: MachineHost, debian: str) -> None:
-    python(host, f"import {module}, reconciler.__main__")
+    python(host, f"import {module}, reconciler.__main__, certificate.__main__")
     clients = "from expressway_machine.aws import Clients; c = Clients('us-east-1')"
     names = ("s3", "ssm", "secretsmanager", "autoscaling", "ec2")
     answer = python(host, f"{clients}; print([c.get(each).meta.region_name for each in {names}])")
@@ -95,7 +98,7 @@ def test_systemd_takes_the_units(host: MachineHost, debian: str) -> None:
     # The app's runtime isn't in this image.
     runtime = "/opt/expressway/runtime/current/bin"
     host.output(debian, "sh", "-ec", f"mkdir -p {runtime}; ln -sf /bin/true {runtime}/node")
-    for unit in ("expressway-app.service", "expressway-reconciler.service"):
+    for unit in ("expressway-app.service", "expressway-certificate.service", "expressway-reconciler.service"):
         said = host.output(debian, "sh", "-ec", f"systemd-analyze verify {BUNDLE}/units/{unit} 2>&1")
         assert unit not in said, said
 
@@ -257,6 +260,133 @@ def test_logs_are_rotated_and_written_on(host: MachineHost, app: str) -> None:
     host.output(app, "logrotate", "--force", "/etc/logrotate.d/nginx")
     curl(host, "http://127.0.0.1/after-rotation")
     logged(host, "/after-rotation")
+
+
+HTTPS = MACHINE | {"certificate": "shop/tls", "trusted_proxies": ["10.99.0.21/32"]}
+"""Behind a proxy, which is played by this machine's own address; 127.0.0.1 is nobody's proxy."""
+PUT = """
+import json, pathlib
+from datetime import UTC, datetime
+from certificate import pair, store
+pairs = [pair.parse(text, datetime.now(UTC)) for text in json.loads(pathlib.Path("/srv/pairs.json").read_text())]
+"""
+
+
+@pytest.fixture(scope="module")
+def https(host: MachineHost, app: str) -> str:
+    """The machine with its Nginx serving HTTPS behind a trusted proxy, and two certificates of one authority."""
+    authority = trustme.CA().create_child_ca()
+    assert authority.parent_cert
+    put(host, "/srv/ca.pem", authority.parent_cert.cert_pem.bytes())
+    leaves = [authority.issue_cert("shop.example") for _ in range(2)]
+    # Chain and key together, as the secret may hold them.
+    texts = [each.private_key_and_cert_chain_pem.bytes().decode() for each in leaves]
+    put(host, "/srv/pairs.json", json.dumps(texts).encode())
+    # What systemd does for the service.
+    host.output(app, "install", "--directory", "--mode=700", "--owner=www-data", "/var/lib/expressway-certificate")
+    as_www_data(host, f"{PUT}store.Store().put(pairs[0])")
+    put(host, "/etc/expressway/machine.json", json.dumps(HTTPS).encode())
+    python(host, START_NGINX)
+    return app
+
+
+def as_www_data(host: MachineHost, program: str) -> str:
+    """Run a program as the certificate's service is run."""
+    user = ("setpriv", "--reuid=www-data", "--regid=www-data", "--clear-groups")
+    return host.output("i-debian", *user, "env", f"PYTHONPATH={BUNDLE}", "python3", "-W", "error", "-c", program)
+
+
+def site(host: MachineHost, path: str, *arguments: str, address: str = "127.0.0.1") -> str:
+    """What the site answers over HTTPS, by its name."""
+    trust = ("--cacert", "/srv/ca.pem", "--resolve", f"shop.example:443:{address}")
+    return curl(host, *trust, *arguments, f"https://shop.example{path}")
+
+
+def test_https_is_served_with_http_2_and_the_whole_chain(host: MachineHost, https: str) -> None:
+    assert site(host, "/", "-o", "/dev/null", "-w", "%{http_code} %{http_version}") == "200 2"
+    answer = site(host, "/", "-i").lower()
+    assert "\nstrict-transport-security: max-age=86400" in answer, answer
+    assert json.loads(site(host, "/"))["x-forwarded-proto"] == "https"
+    client = "openssl s_client -connect 127.0.0.1:443 -servername shop.example -CAfile /srv/ca.pem -verify_return_error"
+    for version, taken in (("tls1_1", False), ("tls1_2", True), ("tls1_3", True)):
+        command = f"{client} -{version} -cipher DEFAULT@SECLEVEL=0 </dev/null"
+        done = machine.run(https, ["sh", "-c", command], host.machines)
+        assert (done.returncode == 0) is taken, f"{version}: {done.stdout}{done.stderr}"
+
+
+def test_plain_http_is_sent_to_https_on_the_same_path_with_the_same_method(host: MachineHost, https: str) -> None:
+    for method in ("GET", "POST"):
+        answer = curl(host, "-i", "-X", method, "-H", "Host: shop.example", "http://127.0.0.1/a/b?c=d%20e").lower()
+        assert answer.startswith("http/1.1 308 "), answer
+        assert "\nlocation: https://shop.example/a/b?c=d%20e\n" in answer, answer
+        assert "strict-transport-security" not in answer, "browsers must not believe it here"
+    assert "Active connections" in curl(host, "http://127.0.0.1:8082/nginx_status"), "monitoring stays where it is"
+
+
+FORGED = ("-H", "X-Forwarded-For: 6.6.6.6, 192.0.2.9", "-H", "X-Forwarded-Proto: https")
+
+
+def test_a_trusted_proxy_says_who_asks_and_how(host: MachineHost, https: str) -> None:
+    seen = json.loads(curl(host, *FORGED, "http://10.99.0.21/"))
+    assert seen["x-forwarded-for"] == "192.0.2.9", "what the proxy saw, not what its client claims to have been"
+    assert seen["x-real-ip"] == "192.0.2.9"
+    assert seen["x-forwarded-proto"] == "https", "and no redirect, which would never end"
+    assert json.loads(curl(host, "-H", "CloudFront-Forwarded-Proto: https", "http://10.99.0.21/"))
+    proxied_http = site(
+        host,
+        "/",
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{http_code}",
+        "-H",
+        FORGED[1],
+        "-H",
+        "X-Forwarded-Proto: http",
+        address="10.99.0.21",
+    )
+    assert proxied_http == "308", "its client asked in the clear"
+
+
+def test_nobody_else_is_believed(host: MachineHost, https: str) -> None:
+    assert status(host, *FORGED, "http://127.0.0.1/") == "308", "who asks in the clear is sent away"
+    assert status(host, "-H", "CloudFront-Forwarded-Proto: https", "http://127.0.0.1/") == "308"
+    seen = json.loads(site(host, "/", "-H", FORGED[1], "-H", "X-Forwarded-Proto: http"))
+    assert (seen["x-forwarded-for"], seen["x-forwarded-proto"]) == ("127.0.0.1", "https")
+
+
+REPLACE = """
+import itertools, socket, ssl, threading, time
+trust = ssl.create_default_context(cafile="/srv/ca.pem")
+end, seen, failed = time.monotonic() + 5, set(), []
+def client():
+    while time.monotonic() < end:
+        try:
+            with socket.create_connection(("127.0.0.1", 443), 5) as plain:
+                with trust.wrap_socket(plain, server_hostname="shop.example") as secure:
+                    seen.add(secure.getpeercert()["serialNumber"])
+        except OSError as error:
+            failed.append(str(error))
+clients = [threading.Thread(target=client) for _ in range(3)]
+for each in clients: each.start()
+for replaced, each in enumerate(itertools.cycle(reversed(pairs))):
+    if time.monotonic() > end: break
+    store.Store().put(each)
+    time.sleep(0.005)
+for each in clients: each.join()
+print(json.dumps([replaced, len(seen), failed]))
+"""
+
+
+def test_a_certificate_replaced_at_any_instant_breaks_no_handshake_and_needs_no_reload(
+    host: MachineHost, https: str
+) -> None:
+    workers = host.output(https, "pgrep", "--full", "nginx: worker process$")
+    replaced, seen, failed = json.loads(as_www_data(host, PUT + REPLACE))
+    assert replaced > 50, "it shows nothing"
+    assert seen == 2, "both certificates were served"
+    assert failed == []
+    assert host.output(https, "pgrep", "--full", "nginx: worker process$") == workers, "the same workers"
 
 
 def test_a_boot_that_fails_says_so_at_its_end(host: MachineHost) -> None:

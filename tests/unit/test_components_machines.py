@@ -122,6 +122,49 @@ def test_the_edge_reaches_its_targets_by_reference() -> None:
     }
 
 
+SHOP_TLS = "arn:aws:secretsmanager:us-east-1:123456789012:secret:shop/tls-AbCdEf"
+
+
+def test_with_a_certificate_the_edge_is_open_on_443_and_says_so() -> None:
+    urls: list[str] = []
+
+    def program() -> None:
+        edge = LoadBalancer("edge", {**example_args.load_balancer(), "certificate": "shop/tls"})
+        edge.url.apply(urls.append)
+
+    made = record(program)
+    open_to_all = {rule for rule in rules(made, INGRESS) if rule[1] == "0.0.0.0/0"}
+    assert open_to_all == {("edge-group-id", "0.0.0.0/0", 80), ("edge-group-id", "0.0.0.0/0", 443)}
+    assert "edge-https-in" in made.one(GROUP).depends_on, "else it answers where nobody gets through"
+    assert urls[0].startswith("https://")
+
+
+def test_the_edge_reads_its_certificates_secret_and_no_other() -> None:
+    (reads,) = [
+        each
+        for each in make_edge(certificate="shop/tls").statements("edge-boot")
+        if each["Action"] == "secretsmanager:GetSecretValue"
+    ]
+    assert reads["Resource"] == SHOP_TLS
+    assert make_edge(certificate="shop/tls").machine("edge")["certificate"] == SHOP_TLS, "its name, never its content"
+    assert "secretsmanager" not in json.dumps(make_edge().statements("edge-boot")), "without one there is none to read"
+
+
+def test_a_certificate_by_arn_is_looked_up_too() -> None:
+    (asked,) = make_edge(certificate=SHOP_TLS).called("aws:secretsmanager/getSecret:getSecret")
+    assert asked == {"name": SHOP_TLS}, "one that isn't there must stop the deployment, not the machine"
+
+
+def test_the_edge_is_told_whom_it_may_believe() -> None:
+    assert make_edge(trusted_proxies=["203.0.113.0/24"]).machine("edge")["trusted_proxies"] == ["203.0.113.0/24"]
+
+
+def test_more_ranges_than_user_data_has_room_for_are_refused() -> None:
+    with pytest.raises(pulumi.InputPropertiesError, match="there must be at most 100 ranges"):
+        make_edge(trusted_proxies=[f"10.0.{each}.0/24" for each in range(101)])
+    make_edge(trusted_proxies=[f"10.0.{each}.0/24" for each in range(100)])
+
+
 def test_every_launch_and_termination_waits_to_be_completed() -> None:
     hooks = make_app().one(GROUP).inputs["initialLifecycleHooks"]
     assert {each["lifecycleTransition"] for each in hooks} == {
@@ -212,6 +255,8 @@ def test_an_edge_machine_is_told_what_its_boot_needs() -> None:
             "lifecycle_hooks": ["launch", "terminate"],
         },
         "max_body_size": "1m",
+        "certificate": None,
+        "trusted_proxies": [],
     }
 
 

@@ -61,6 +61,8 @@ def edge_machine() -> dict[str, Any]:
             "lifecycle_hooks": ["launch", "terminate"],
         },
         "max_body_size": "1m",
+        "certificate": None,
+        "trusted_proxies": [],
     }
 
 

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jinja2
 import pytest
+from certificate import store
 from expressway_edge import nginx
 from expressway_machine import files
 
@@ -13,6 +15,8 @@ from tests.paths import ROOT
 
 TEMPLATES = ROOT / "user_data/edge/files/nginx"
 DEBIAN_13 = (1, 26, 3)
+HTTPS = {"certificate": "arn:aws:secretsmanager:us-east-1:123456789012:secret:shop/tls-AbCdEf"}
+PROXIED = {"trusted_proxies": ["203.0.113.0/24", "198.51.100.7/32"]}
 
 
 def directives(text: str) -> dict[str, list[str]]:
@@ -32,6 +36,12 @@ def test_the_configuration_is_what_was_agreed(edge_machine: dict[str, Any], gold
     text = nginx.render(TEMPLATES, edge_machine, DEBIAN_13)
     assert text == nginx.render(TEMPLATES, dict(reversed(edge_machine.items())), DEBIAN_13), "not the same bytes"
     golden("nginx.conf", text)
+
+
+def test_the_configuration_with_https_behind_proxies_is_what_was_agreed(
+    edge_machine: dict[str, Any], golden: Callable[[str, str], None]
+) -> None:
+    golden("nginx.https.conf", nginx.render(TEMPLATES, edge_machine | HTTPS | PROXIED, DEBIAN_13))
 
 
 def test_an_undefined_name_is_an_error() -> None:
@@ -105,3 +115,58 @@ def test_headers_are_added_in_one_place(edge_machine: dict[str, Any]) -> None:
     assert "add_header" not in directives(proxying), "put it into response-headers.conf"
     added = directives((TEMPLATES / "response-headers.conf").read_text())["add_header"]
     assert all(each.endswith(" always") for each in added), "errors need them too"
+
+
+def test_https_is_what_browsers_and_auditors_expect(edge_machine: dict[str, Any]) -> None:
+    found = directives(nginx.render(TEMPLATES, edge_machine | HTTPS, DEBIAN_13))
+    assert found["ssl_protocols"] == ["TLSv1.2 TLSv1.3"]
+    ciphers = found["ssl_ciphers"][0].split(":")
+    assert all(each.startswith("ECDHE-") for each in ciphers), "forward secrecy"
+    assert all("GCM" in each or "POLY1305" in each for each in ciphers), "authenticated encryption"
+    assert found["ssl_session_cache"], "tickets' keys are changed only where there is a shared cache"
+
+
+def test_http_2_is_written_as_each_version_wants_it(edge_machine: dict[str, Any]) -> None:
+    new, old = (directives(nginx.render(TEMPLATES, edge_machine | HTTPS, each)) for each in (DEBIAN_13, (1, 22, 1)))
+    assert new["http2"] == ["on"]
+    assert "443 ssl default_server backlog=4096" in new["listen"]
+    assert "http2" not in old
+    assert "443 ssl http2 default_server backlog=4096" in old["listen"]
+
+
+def test_nothing_of_https_or_of_proxies_is_there_where_none_is_set(edge_machine: dict[str, Any]) -> None:
+    text = nginx.render(TEMPLATES, edge_machine, DEBIAN_13)
+    for word in ("443", "ssl", "http2", "realip", "real_ip", "308", "client_scheme", "root "):
+        assert word not in text
+
+
+def test_a_client_is_sent_to_https_by_what_it_asked_with_and_not_by_what_its_proxy_did(
+    edge_machine: dict[str, Any],
+) -> None:
+    """Else a proxy that asks in the clear, for a client that did not, would be sent round in a circle."""
+    alone = nginx.render(TEMPLATES, edge_machine | HTTPS, DEBIAN_13)
+    behind = nginx.render(TEMPLATES, edge_machine | HTTPS | PROXIED, DEBIAN_13)
+    for text, variable in ((alone, "$scheme"), (behind, "$client_scheme")):
+        assert f"if ({variable} = http)" in text
+        assert f"proxy_set_header X-Forwarded-Proto {variable};" in text
+
+
+def test_only_the_named_proxies_are_believed(edge_machine: dict[str, Any]) -> None:
+    text = nginx.render(TEMPLATES, edge_machine | PROXIED, DEBIAN_13)
+    found = directives(text)
+    assert found["set_real_ip_from"] == PROXIED["trusted_proxies"]
+    assert found["real_ip_recursive"] == ["on"], "a client's own forged entries come before the proxy's"
+    geo = re.search(r"geo \$realip_remote_addr \$trusted \{(.*?)\}", text, re.DOTALL)
+    assert geo, "asked by who is connected; $remote_addr is what somebody says"
+    assert re.findall(r"(\S+) 1;", geo[1]) == PROXIED["trusted_proxies"]
+    assert "default 0;" in geo[1]
+
+
+def test_nothing_is_served_from_where_the_key_is(edge_machine: dict[str, Any]) -> None:
+    text = nginx.render(TEMPLATES, edge_machine | HTTPS, DEBIAN_13)
+    root = directives(text)["root"]
+    assert [Path(each).name for each in root] == [store.SITE], "an empty folder"
+    site = text[text.index("listen 443") : text.index("listen 127.0.0.1:8081")]
+    locations = re.findall(r"location [^{]*\{([^}]*)\}", site)
+    assert locations
+    assert all("proxy_pass" in each for each in locations), "one without would serve files"

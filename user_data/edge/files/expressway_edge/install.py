@@ -13,6 +13,7 @@ BUNDLE = Path(__file__).resolve().parent.parent
 SYSTEMD = Path("/etc/systemd/system")
 SYSCTL = "60-expressway.conf"
 RECONCILER = "expressway-reconciler.service"
+CERTIFICATE = "expressway-certificate.service"
 
 
 def main() -> int:
@@ -20,6 +21,8 @@ def main() -> int:
     try:
         machine = config.load()
         start_nginx(machine)
+        if machine["certificate"]:
+            start_certificate()
         start_reconciler()
         # Last: traffic comes with the address, and by now Nginx has its servers.
         ec2 = Clients(machine["region"], attempts=2, read_timeout=5).get("ec2")
@@ -46,6 +49,18 @@ def start_nginx(machine: config.Machine) -> None:
     # A restart, not a reload: the drop-in and the size of the listen queue need one. Nobody is connected yet.
     host.start("nginx.service", restart=changed)
     host.start("logrotate.timer", restart=changed)
+
+
+def start_certificate() -> None:
+    """The certificate's service, of this bundle; back once there is a certificate to serve.
+
+    Where there is none, the boot ends here. Plain HTTP in its place would carry what was meant to be encrypted, and a
+    redirect to an HTTPS that can't answer would help nobody.
+    """
+    if host.install_files(BUNDLE / "units", [CERTIFICATE], SYSTEMD):
+        host.run("systemctl", "daemon-reload")
+    host.run("systemctl", "enable", "--quiet", CERTIFICATE)
+    host.start(CERTIFICATE, restart=True)
 
 
 def start_reconciler() -> None:

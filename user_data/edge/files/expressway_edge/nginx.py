@@ -4,6 +4,7 @@ import re
 import subprocess
 from pathlib import Path
 
+from certificate import store
 from expressway_machine import config, files, host
 from reconciler import upstream
 
@@ -22,8 +23,13 @@ def version() -> tuple[int, ...]:
 
 def render(templates: Path, machine: config.Machine, nginx_version: tuple[int, ...]) -> str:
     """nginx.conf."""
+    certificate = store.ROOT / store.CURRENT / store.SITE if machine["certificate"] else None
     return files.render(
-        templates / "nginx.conf.j2", max_body_size=machine["max_body_size"], nginx_version=nginx_version
+        templates / "nginx.conf.j2",
+        max_body_size=machine["max_body_size"],
+        certificate=certificate,
+        trusted_proxies=machine["trusted_proxies"],
+        nginx_version=nginx_version,
     )
 
 

@@ -1,12 +1,10 @@
 """The reconciler's service: a pass about every two seconds, for as long as the machine runs."""
 
-import os
 import random
-import socket
 import time
 from pathlib import Path
 
-from expressway_machine import config
+from expressway_machine import config, systemd
 from expressway_machine.aws import Clients
 
 from . import observe, upstream
@@ -31,15 +29,8 @@ def main() -> None:
     reconciler = Reconciler(group, nginx, target["port"], target["readiness_path"], RUN / "reconciler.json")
     while True:
         reconciler.run_pass()
-        notify_systemd("READY=1\nWATCHDOG=1")
+        systemd.notify("READY=1\nWATCHDOG=1")
         time.sleep(INTERVAL * random.uniform(0.8, 1.2))  # noqa: S311, not for secrets
-
-
-def notify_systemd(message: str) -> None:
-    """Tell the service manager, if it wants to be told."""
-    if path := os.environ.get("NOTIFY_SOCKET"):
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-            sender.sendto(message.encode(), path.replace("@", "\0", 1))
 
 
 if __name__ == "__main__":
