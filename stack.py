@@ -211,7 +211,6 @@ def _app_servers(
         # Without NAT, only a public address gets a machine to the APIs that it needs; nobody gets in by it.
         "subnet_ids": network.public_subnet_ids if settings.network.nat == "none" else network.private_subnet_ids,
         "release": release.access,
-        "node_version": app.node_version,
         "instance_type": app.instance_type,
         "image": app.image,
         "min_size": app.min_size,

@@ -45,8 +45,6 @@ class AppServersArgs(TypedDict):
     """The subnets to spread machines over; they need a way to the internet."""
     release: pulumi.Input[AppReleaseArgs]
     """Where to fetch the app and its runtime."""
-    node_version: NotRequired[int]
-    """Node's major version, which the runtime has. Default: 24."""
     instance_type: NotRequired[str]
     """EC2 instance type; it decides the architecture (t3 is x86_64, t4g is arm64). Default: t3.small."""
     image: NotRequired[str]
@@ -62,7 +60,7 @@ class AppServersArgs(TypedDict):
     port: NotRequired[int]
     """The port that the app listens on. Default: 3000."""
     liveness_path: NotRequired[str]
-    """Answers while the process is up. Default: /healthz."""
+    """Answers below 500 once the process is up; it then has 90 s more to be ready. Default: /healthz."""
     readiness_path: NotRequired[str]
     """Answers below 500 while the app should get traffic. Default: /readyz."""
     environment: NotRequired[dict[str, pulumi.Input[str]]]
@@ -223,11 +221,7 @@ class AppServers(pulumi.ComponentResource):
             "region": aws.get_region_output(opts=pulumi.InvokeOutputOptions(parent=self)).region,
             "bucket": release["bucket"],
             "bundle": {"key": bundle_key, "sha256": bundle.sha256},
-            "runtime": {
-                "key": release["runtime_key"],
-                "sha256": release["runtime_sha256"],
-                "node": args.get("node_version", 24),
-            },
+            "runtime": {"key": release["runtime_key"], "sha256": release["runtime_sha256"]},
             "release_parameter": release["parameter_name"],
             "launch_hook": LAUNCH if _completes_itself(args) else None,
             "app": {
@@ -264,7 +258,7 @@ class AppServers(pulumi.ComponentResource):
             vpc_zone_identifiers=args["subnet_ids"],
             launch_template=_machines.latest(template),
             target_group_arns=args.get("target_group_arns"),
-            health_check_type="ELB" if "target_group_arns" in args else "EC2",
+            health_check_type="ELB" if _has_target_groups(args) else "EC2",
             health_check_grace_period=BOOT_SECONDS,
             default_instance_warmup=WARM_UP_SECONDS,
             # Hooks made with the group: made after it, they would miss its first machines.
@@ -341,8 +335,12 @@ def _find_mistakes(args: AppServersArgs) -> list[Finding]:
     ]
 
 
+def _has_target_groups(args: AppServersArgs) -> bool:
+    return args.get("target_group_arns") not in (None, [])
+
+
 def _completes_itself(args: AppServersArgs) -> bool:
-    default = "machine" if "target_group_arns" in args else "edge"
+    default = "machine" if _has_target_groups(args) else "edge"
     return args.get("launch_completed_by", default) == "machine"
 
 

@@ -67,8 +67,6 @@ class Database(pulumi.ComponentResource):
     """The Secrets Manager secret that RDS keeps: JSON with username and password."""
     security_group_id: pulumi.Output[str]
     """The group to let clients into."""
-    replica_hosts: pulumi.Output[list[str]]
-    """DNS names of its read replicas."""
     access: DatabaseAccessArgs
     """All of the above, which AppServers takes as `database`."""
 
@@ -131,14 +129,12 @@ class Database(pulumi.ComponentResource):
         self.name = instance.db_name
         self.secret_arn = instance.master_user_secrets.apply(lambda secrets: cast(str, secrets[0].secret_arn))
         self.security_group_id = group.id
-        self.replica_hosts = pulumi.Output.from_input([])
         self.access = {
             "host": self.host,
             "port": self.port,
             "name": self.name,
             "secret_arn": self.secret_arn,
             "security_group_id": self.security_group_id,
-            "replica_hosts": self.replica_hosts,
         }
         self.register_outputs(
             {
@@ -147,7 +143,6 @@ class Database(pulumi.ComponentResource):
                 "name": self.name,
                 "secret_arn": self.secret_arn,
                 "security_group_id": self.security_group_id,
-                "replica_hosts": self.replica_hosts,
                 "access": self.access,
             }
         )

@@ -82,7 +82,7 @@ class AppSettings(Section):
     port: Annotated[int, Ruled(planning.APP_PORT)] = 3000
     """The port that the app listens on; it isn't root."""
     liveness_path: HttpPath = "/healthz"
-    """Answers while the process is up."""
+    """Answers below 500 once the process is up; the app then has 90 s more to be ready."""
     readiness_path: HttpPath = "/readyz"
     """Answers below 500 while the app should get traffic."""
     node_version: NodeVersion = 24

@@ -213,7 +213,7 @@ def test_an_app_server_is_told_what_its_boot_needs() -> None:
         "region": "us-east-1",
         "bucket": "bucket",
         "bundle": make_app().machine("app")["bundle"],
-        "runtime": {"key": "runtime/node.tar.gz", "sha256": example_args.SHA, "node": 24},
+        "runtime": {"key": "runtime/node.tar.gz", "sha256": example_args.SHA},
         "release_parameter": "pointer",
         "launch_hook": None,
         "app": {

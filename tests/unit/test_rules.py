@@ -114,7 +114,6 @@ FREE = {
     *("parameterName", "parameterArn", "runtimeKey", "runtimeSha256"),
     *("targetGroupArns", "securityGroupIds", "roleName", "lifecycleHooks"),
     "name",  # a database's; a URL takes any, escaped
-    "nodeVersion",  # nothing reads it
 }
 """Properties without a rule."""
 

@@ -38,7 +38,11 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("app", "node"):
         (tmp_path / name).write_bytes(b"archive")
     monkeypatch.setattr(artifact, "find", lambda *_: Built(tmp_path / "app", "releases/app.tar.gz"))
-    monkeypatch.setattr(artifact, "find_runtime", lambda *_: Built(tmp_path / "node", "runtime/node.tar.gz"))
+    monkeypatch.setattr(
+        artifact,
+        "find_runtime",
+        lambda node, arch, _: Built(tmp_path / "node", f"runtime/node-{node}-{arch}.tar.gz"),
+    )
 
 
 def load(name: str) -> Settings:
@@ -180,7 +184,7 @@ def test_every_setting_reaches_a_resource() -> None:
     policy = made.one("aws:autoscaling/policy:Policy").inputs
     assert policy["targetTrackingConfiguration"]["targetValue"] == 77
     app, balancer = made.machine("dev-app"), made.machine("dev-edge")
-    assert app["runtime"]["node"] == 26
+    assert app["runtime"]["key"] == "runtime/node-26-arm64.tar.gz"
     assert app["app"]["port"] == balancer["upstream"]["port"] == 7777
     assert app["app"]["liveness_path"] == "/live77"
     assert app["app"]["readiness_path"] == balancer["upstream"]["readiness_path"] == "/ready77"

@@ -58,6 +58,7 @@ def unpack(body: bytes, target: Path) -> None:
 
 def prepare(machine: dict[str, Any], root: Path = ROOT, patience: float = PATIENCE) -> Path:
     """Make `<root>/bundle` point at the machine's bundle; the path of its install program."""
+    print(f"expressway: {machine['tier']} machine of {machine['name']}", flush=True)
     target = root / "bundles" / machine["bundle"]["sha256"]
     if not target.is_dir():
         unpack(download(machine, patience), target)

@@ -23,7 +23,7 @@ def app_machine() -> dict[str, Any]:
         "region": "us-east-1",
         "bucket": "shop-artifacts",
         "bundle": {"key": f"bundles/app-{SHA}.tar.gz", "sha256": SHA},
-        "runtime": {"key": f"runtime/node-24-x64-{SHA}.tar.gz", "sha256": SHA, "node": 24},
+        "runtime": {"key": f"runtime/node-24-x64-{SHA}.tar.gz", "sha256": SHA},
         "release_parameter": "/shop/release",
         "launch_hook": None,
         "app": {

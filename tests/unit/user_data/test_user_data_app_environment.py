@@ -1,9 +1,11 @@
 """The app's environment: addresses, secrets, and how systemd reads them."""
 
 import json
+import re
 import shlex
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -13,6 +15,8 @@ from expressway_app import environment
 from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
+
+from components import planning
 
 PASSWORD = "p@ss:w/o?r#d%&+ 'x' \"y\" $HOME `z` \\"
 TOKEN = "t0k/en+="
@@ -61,15 +65,29 @@ def test_without_database_and_cache_there_is_nothing_of_them(app_machine: dict[s
     assert not [name for name in variables if "DATABASE" in name or "REDIS" in name], variables
 
 
-def test_a_team_may_point_its_app_elsewhere_but_not_move_its_port(
+UNIT = Path(__file__).resolve().parents[3] / "user_data/app/files/units/expressway-app.service"
+
+
+def test_the_program_and_the_rule_agree_on_whose_value_counts(
     app_machine: dict[str, Any], secrets: dict[str, str]
 ) -> None:
-    mine = {"DATABASE_URL": "postgresql://elsewhere/db", "NODE_ENV": "staging", "PORT": "1", "RELEASE_ID": "x"}
-    machine = app_machine | {"app": app_machine["app"] | {"environment": mine}}
-    variables = environment.build(machine, "abc123", "i-1", secrets)
-    assert variables["DATABASE_URL"] == "postgresql://elsewhere/db"
-    assert variables["NODE_ENV"] == "staging"
-    assert (variables["PORT"], variables["RELEASE_ID"]) == ("3000", "abc123"), "the edge relies on these"
+    """One decision, in two rooms: components refuse a reserved name, and machines let any other name be the team's."""
+    bare = app_machine | {"app": app_machine["app"] | {"environment": {}, "secrets": {}}}
+    by_program = environment.build(bare, "abc123", "i-1", secrets)
+    by_unit = re.findall(r"^Environment=(\w+)=", UNIT.read_text(), re.MULTILINE)
+    assert {"PORT", "DATABASE_URL", "REDIS_URL", "NODE_ENV"} <= by_program.keys()
+    assert {"PATH", "PM2_HOME"} <= set(by_unit)
+    assert planning.RESERVED_VARIABLES.keys() <= {*by_program, *by_unit}, "nothing is reserved that no machine sets"
+    for name in by_program:
+        reserved = name in planning.RESERVED_VARIABLES
+        for app in ({"environment": {name: "team"}, "secrets": {}}, {"environment": {}, "secrets": {name: "mine"}}):
+            machine = app_machine | {"app": app_machine["app"] | app}
+            told = environment.build(machine, "abc123", "i-1", {**secrets, "mine": "team"})
+            assert (told[name] != "team") is reserved, f"the machine has another mind about {name}"
+            assert bool(planning.check_variables(**app)) is reserved, f"the rule has another mind about {name}"
+    # systemd lets the environment file, which has the team's values, win over these.
+    refused = {name for name in by_unit if planning.check_variables({name: "team"}, {})}
+    assert refused == {"HOME", "PATH", "PM2_HOME"}, "the service would break"
 
 
 @pytest.mark.parametrize(

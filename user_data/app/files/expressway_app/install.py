@@ -17,8 +17,8 @@ BUNDLE = Path(__file__).resolve().parent.parent
 SYSTEM_CA = Path("/etc/ssl/certs/ca-certificates.crt")
 UNIT = "expressway-app.service"
 FOLLOWER = "expressway-secrets.service"
-READY_WITHIN = 90
-"""Seconds from the start of the service to the first ready answer."""
+PATIENCE = 90
+"""Seconds from the start of the service until its process is up, and once more from then until the app is ready."""
 
 
 def main() -> int:
@@ -97,16 +97,22 @@ def start(*, restart: bool, follow: bool) -> None:
         host.run("systemctl", "restart", "--no-block", FOLLOWER)
 
 
-def wait_until_ready(app: config.Machine, patience: float = READY_WITHIN) -> None:
-    """Return once the app is ready. TimeoutError, with the end of its log printed, after `patience` seconds."""
+def wait_until_ready(app: config.Machine, patience: float = PATIENCE) -> None:
+    """Return once the app is ready. TimeoutError, with the end of its log printed, when that takes too long.
+
+    An app that warms up for long isn't one that doesn't start: once its process is up, by its liveness path, it has
+    `patience` seconds more.
+    """
+    port, liveness, path = app["port"], app["liveness_path"], app["readiness_path"]
     deadline = time.monotonic() + patience
-    answer = readiness.probe("127.0.0.1", app["port"], app["readiness_path"])
-    while not answer.ready:
+    state = f"the app isn't up (no good answer to {liveness})"
+    up = False
+    while not (answer := readiness.probe("127.0.0.1", port, path)).ready:
+        if not up and (alive := readiness.probe("127.0.0.1", port, liveness)).ready:
+            up, state = True, f"the app is up ({liveness}: {alive.detail})"
+            deadline = time.monotonic() + patience
         if time.monotonic() > deadline:
             host.print_log(UNIT)
-            raise TimeoutError(
-                f"no ready answer on port {app['port']}, {app['readiness_path']}, in {patience:.0f} s: {answer.detail}"
-            )
+            raise TimeoutError(f"{state}; no ready answer on port {port}, {path}, in {patience:.0f} s: {answer.detail}")
         time.sleep(0.1)
-        answer = readiness.probe("127.0.0.1", app["port"], app["readiness_path"])
     print(f"expressway: the app is ready ({answer.detail})", flush=True)
