@@ -1,9 +1,14 @@
 """Arguments for one of each component, for tests to start from."""
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from components import AppServersArgs, CacheArgs, DatabaseArgs, LoadBalancerArgs, ReleaseArgs
+
+MAPS = {"environment", "ingress", "policyArns", "secrets", "tags"}
+"""Arguments whose keys are their users' own."""
 
 SHA = "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8"
 
@@ -80,14 +85,46 @@ def load_balancer(value: Any = "given") -> LoadBalancerArgs:
     }
 
 
+def of(kind: str, folder: Path) -> dict[str, Any]:
+    """Good arguments, as a program in Python gives them."""
+    given: dict[str, Any] = {
+        "AppServers": app_servers(),
+        "Cache": cache(),
+        "Database": database(),
+        "LoadBalancer": load_balancer(),
+        "Network": {},
+        "Release": release(folder),
+    }
+    return given[kind]
+
+
+def placed(path: str, value: Any, into: dict[str, Any], spell: Callable[[str], str]) -> dict[str, Any]:
+    """`into` with `value` at `path`, whose parts are spelled as the reader has them."""
+    name, _, rest = path.partition(".")
+    if name.endswith("]"):
+        subnets = [
+            {"zone": "us-east-1a", "public": "10.20.0.0/24", "private": "10.20.1.0/24"},
+            {"zone": "us-east-1b", "public": "10.20.2.0/24", "private": "10.20.3.0/24"},
+        ]
+        return {**into, spell(name.partition("[")[0]): [{**subnets[0], rest: value}, subnets[1]]}
+    if not rest:
+        return {**into, spell(name): value}
+    inner = str if name in MAPS else spell
+    return {**into, spell(name): placed(rest, value, into.get(spell(name), {}), inner)}
+
+
+def snake(name: str) -> str:
+    """A property's name in Python."""
+    return re.sub(r"[A-Z]", lambda found: f"_{found[0].lower()}", name)
+
+
 def camel(value: Any) -> Any:
     """Arguments as they arrive from another language; keys of maps are the user's own."""
     if not isinstance(value, dict):
         return value
-    free = {"environment", "secrets", "tags"}
     return {
         "".join(part.title() if index else part for index, part in enumerate(key.split("_"))): (
-            each if key in free else camel(each)
+            each if key in MAPS else camel(each)
         )
         for key, each in value.items()
     }

@@ -1,6 +1,5 @@
 """One rule, one place: whoever gives a bad value, to whatever reads it, is told the same."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,6 @@ pytestmark = pytest.mark.usefixtures("user_data")
 
 ROOT = Path(__file__).resolve().parents[2]
 CLASSES: dict[str, Callable[..., pulumi.ComponentResource]] = {each.__name__: each for each in COMPONENTS}
-MAPS = {"environment", "ingress", "policyArns", "secrets", "tags"}
-"""Arguments whose keys are their users' own."""
-
 LONG = "x" * 257
 
 CASES: list[tuple[str, str, Any, str]] = [
@@ -118,39 +114,6 @@ FREE = {
 """Properties without a rule."""
 
 
-def base_arguments(kind: str, folder: Path) -> dict[str, Any]:
-    """Good arguments, as a program in Python gives them."""
-    given: dict[str, Any] = {
-        "AppServers": example_args.app_servers(),
-        "Cache": example_args.cache(),
-        "Database": example_args.database(),
-        "LoadBalancer": example_args.load_balancer(),
-        "Network": {},
-        "Release": example_args.release(folder),
-    }
-    return given[kind]
-
-
-def placed(path: str, value: Any, into: dict[str, Any], spell: Callable[[str], str]) -> dict[str, Any]:
-    """`into` with `value` at `path`, whose parts are spelled as the reader has them."""
-    name, _, rest = path.partition(".")
-    if name.endswith("]"):
-        subnets = [
-            {"zone": "us-east-1a", "public": "10.20.0.0/24", "private": "10.20.1.0/24"},
-            {"zone": "us-east-1b", "public": "10.20.2.0/24", "private": "10.20.3.0/24"},
-        ]
-        return {**into, spell(name.partition("[")[0]): [{**subnets[0], rest: value}, subnets[1]]}
-    if not rest:
-        return {**into, spell(name): value}
-    inner = (lambda key: key) if name in MAPS else spell
-    return {**into, spell(name): placed(rest, value, into.get(spell(name), {}), inner)}
-
-
-def snake(name: str) -> str:
-    """A property's name in Python."""
-    return re.sub(r"[A-Z]", lambda found: f"_{found[0].lower()}", name)
-
-
 def said_by(make: Callable[[], object]) -> dict[str, str]:
     """What is told of each property: value, rule and remedy."""
     with pytest.raises(pulumi.InputPropertiesError) as refusal:
@@ -173,7 +136,8 @@ def said_by_plugin(kind: str, arguments: dict[str, Any]) -> dict[str, str]:
 
 def said_by_settings(path: str, value: Any) -> dict[str, str]:
     section, _, rest = path.partition(".")
-    config: dict[str, object] = {"aws:region": "us-east-1", f"expressway:{section}": placed(rest, value, {}, str)}
+    given = example_args.placed(rest, value, {}, str)
+    config: dict[str, object] = {"aws:region": "us-east-1", f"expressway:{section}": given}
     with pytest.raises(settings.SettingsError) as refusal:
         settings.parse(config, stack="dev", base=ROOT, source="test")
     return {each.path: f"{each.value}: {each.rule}. {each.remedy}" for each in refusal.value.problems}
@@ -183,13 +147,13 @@ def said_by_settings(path: str, value: Any) -> dict[str, str]:
 def test_component_plugin_and_settings_say_the_same_of_a_bad_value(
     kind: str, path: str, value: Any, setting: str, tmp_path: Path
 ) -> None:
-    base = base_arguments(kind, tmp_path)
-    direct = said_by_component(kind, placed(path, value, base, snake))
+    base = example_args.of(kind, tmp_path)
+    direct = said_by_component(kind, example_args.placed(path, value, base, example_args.snake))
     entry = "[1]" if isinstance(value, list) else ""
     where = f"{path}{entry}"
     assert list(direct) == [where], "one mistake, one finding, under the property's own name"
     assert "hunter2" not in direct[where], "it may be a secret"
-    assert said_by_plugin(kind, placed(path, value, example_args.camel(base), str)) == direct
+    assert said_by_plugin(kind, example_args.placed(path, value, example_args.camel(base), str)) == direct
     if setting:
         assert said_by_settings(setting, value) == {f"expressway:{setting}{entry}": direct[where]}
 
@@ -234,10 +198,14 @@ def test_every_argument_has_a_rule_or_is_known_to_have_none() -> None:
 def test_a_bad_value_that_another_resource_gives_is_refused_once_it_is_known(
     kind: str, path: str, value: Any, tmp_path: Path
 ) -> None:
-    base = base_arguments(kind, tmp_path)
-    plain = said_by_component(kind, placed(path, value, base, snake))
-    given = said_by(lambda: CLASSES[kind]("mine", placed(path, pulumi.Output.from_input(value), base, snake)))
-    assert given == plain
+    base = example_args.of(kind, tmp_path)
+    plain = said_by_component(kind, example_args.placed(path, value, base, example_args.snake))
+
+    def program() -> None:
+        output = pulumi.Output.from_input(value)
+        CLASSES[kind]("mine", example_args.placed(path, output, base, example_args.snake))
+
+    assert said_by(program) == plain
 
 
 def test_all_that_is_wrong_is_told_at_once() -> None:
@@ -261,7 +229,7 @@ def test_a_value_of_another_type_is_refused_and_not_compared(value: Any) -> None
 def test_a_name_that_aws_keeps_for_itself_is_refused_of_components_and_stacks(
     kind: str, name: str, tmp_path: Path
 ) -> None:
-    said = said_by_component(kind, base_arguments(kind, tmp_path), name)
+    said = said_by_component(kind, example_args.of(kind, tmp_path), name)
     assert list(said) == ["name"]
     assert "it must not begin with" in said["name"]
     with pytest.raises(settings.SettingsError, match="must not begin with") as refusal:
@@ -273,4 +241,4 @@ def test_a_name_that_aws_keeps_for_itself_is_refused_of_components_and_stacks(
     ("kind", "name"), [("Release", "sg-shop"), ("Cache", "aws"), ("Network", "ssm"), ("Cache", "sgs")]
 )
 def test_a_name_that_none_of_its_own_resources_minds_is_taken(kind: str, name: str, tmp_path: Path) -> None:
-    record(lambda: CLASSES[kind](name, base_arguments(kind, tmp_path)))
+    record(lambda: CLASSES[kind](name, example_args.of(kind, tmp_path)))

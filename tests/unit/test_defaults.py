@@ -1,0 +1,134 @@
+"""Defaults that the components' descriptions state, held against what they do: each is tried, not looked for."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import example_args
+import pulumi
+import pytest
+from pulumi.provider.experimental.analyzer import Analyzer, PropertyDefinition, PropertyType
+from recording import record
+
+from components._plugin import COMPONENTS
+
+CLASSES: dict[str, Callable[..., pulumi.ComponentResource]] = {each.__name__: each for each in COMPONENTS}
+ABSENT = object()
+"""Stands for a default that can't be given, as it is to give nothing."""
+
+PROSE: dict[str, Any] = {
+    "12 digits of the app's SHA-256": "5e884898da28",
+    "computed from the file": None,
+    "the hash": None,
+    "sixteenths of `cidr`, placed by the zone's letter": [
+        {"zone": "us-east-1a", "public": "10.20.0.0/20", "private": "10.20.128.0/20"},
+        {"zone": "us-east-1b", "public": "10.20.16.0/20", "private": "10.20.144.0/20"},
+    ],
+}
+"""What a default in words comes to, for the example arguments. None: tests/unit/test_components_release.py has it."""
+
+OTHERS: dict[str, Any] = {
+    "cidr": "10.30.0.0/16",
+    "databaseName": "shop",
+    "engineVersion": {"Cache": "7.0", "Database": "16"},
+    "image": "shop-*",
+    "instanceClass": "db.m7g.large",
+    "instanceType": "m7i.large",
+    "livenessPath": "/alive",
+    "maxBodySize": "9m",
+    "nat": "none",
+    "nodeType": "cache.m7g.large",
+    "readinessPath": "/ready",
+    "replicaHosts": ["db-2.example"],
+}
+"""Values that aren't the default, where none follows from its type."""
+
+
+def optional(kind: str) -> Iterator[tuple[str, PropertyDefinition]]:
+    """A component's optional arguments, those within others too, by path."""
+    analyzed = Analyzer("expressway").analyze(list(COMPONENTS))
+
+    def within(properties: Mapping[str, PropertyDefinition], outer: str) -> Iterator[tuple[str, PropertyDefinition]]:
+        for name, each in properties.items():
+            if each.optional:
+                yield f"{outer}{name}", each
+            if each.ref:
+                yield from within(
+                    analyzed["type_definitions"][each.ref.rpartition(":")[2]].properties, f"{outer}{name}."
+                )
+
+    yield from within(analyzed["component_definitions"][kind].inputs, "")
+
+
+def stated(kind: str, path: str, each: PropertyDefinition) -> Any:
+    """The default that an argument's description states, as a value."""
+    found = re.search(r"Default: (.+?)\.?$", each.description or "", re.DOTALL)
+    assert found, f"{kind}.{path}: its description says no default"
+    text = found[1].replace("\n", " ")
+    if text in PROSE:
+        return ABSENT if PROSE[text] is None else PROSE[text]
+    if text == "none":
+        return {} if path in example_args.MAPS else [] if each.type is PropertyType.ARRAY else ABSENT
+    if each.type is PropertyType.INTEGER:
+        return int(text)
+    if each.type is PropertyType.BOOLEAN:
+        return {"true": True, "false": False}[text]
+    assert each.type is PropertyType.STRING, f"{kind}.{path}: say what {text!r} comes to, in PROSE"
+    return text
+
+
+def asked(kind: str, arguments: Any) -> tuple[dict[tuple[str, str], Any], list[Any]]:
+    """What AWS is asked for, and asked. An asset equals only itself: it is told by its path."""
+    made = record(lambda: CLASSES[kind]("mine", arguments))
+    resources = {
+        key: {name: getattr(value, "path", value) for name, value in each.inputs.items()}
+        for key, each in made.resources.items()
+        if key[0].startswith("aws:")
+    }
+    # Which zones there are is asked only where that isn't given.
+    calls = [each for each in made.calls if "getAvailabilityZones" not in each[0]]
+    return resources, sorted(calls, key=str)
+
+
+def without(path: str, arguments: Any) -> dict[str, Any]:
+    """The arguments less the one at `path`."""
+    name, _, rest = path.partition(".")
+    key = example_args.snake(name)
+    return (
+        {**arguments, key: without(rest, arguments[key])} if rest else {k: v for k, v in arguments.items() if k != key}
+    )
+
+
+@pytest.mark.usefixtures("user_data")
+@pytest.mark.parametrize("kind", CLASSES)
+def test_an_argument_left_out_is_as_good_as_its_stated_default(kind: str, tmp_path: Path) -> None:
+    base = example_args.of(kind, tmp_path)
+    for path, each in optional(kind):
+        default, bare = stated(kind, path, each), without(path, base)
+        if default is not ABSENT:
+            given = example_args.placed(path, default, bare, example_args.snake)
+            assert asked(kind, given) == asked(kind, bare), f"{kind}.{path} has another default than it states"
+
+
+@pytest.mark.usefixtures("user_data")
+@pytest.mark.parametrize("kind", CLASSES)
+def test_an_argument_that_is_not_its_default_changes_something(kind: str, tmp_path: Path) -> None:
+    base = example_args.of(kind, tmp_path)
+    for path, each in optional(kind):
+        other, bare = another(kind, path, stated(kind, path, each)), without(path, base)
+        if other is not None:
+            given = example_args.placed(path, other, bare, example_args.snake)
+            assert asked(kind, given) != asked(kind, bare), f"nothing reads {kind}.{path}"
+
+
+def another(kind: str, path: str, default: Any) -> Any:
+    """A good value that isn't the default; None where none is known."""
+    if isinstance(default, bool):
+        return not default
+    if isinstance(default, int):
+        return default + 1
+    if path in example_args.MAPS:
+        return {"TEAM": "web"}
+    other = OTHERS.get(path.rpartition(".")[2])
+    return other[kind] if isinstance(other, dict) else other
