@@ -9,7 +9,7 @@ import example_args
 import pulumi
 import pytest
 from pulumi.provider.experimental.analyzer import Analyzer, PropertyDefinition, PropertyType
-from recording import record
+from recording import Registered, record
 
 from components._plugin import COMPONENTS
 
@@ -20,13 +20,17 @@ ABSENT = object()
 PROSE: dict[str, Any] = {
     "12 digits of the app's SHA-256": "5e884898da28",
     "computed from the file": None,
+    "launch and terminate, as AppServers calls its own": ["launch", "terminate"],
+    "machine with target groups, else edge": "edge",
+    "one is made": None,
     "the hash": None,
+    "the type's own": None,
     "sixteenths of `cidr`, placed by the zone's letter": [
         {"zone": "us-east-1a", "public": "10.20.0.0/20", "private": "10.20.128.0/20"},
         {"zone": "us-east-1b", "public": "10.20.16.0/20", "private": "10.20.144.0/20"},
     ],
 }
-"""What a default in words comes to, for the example arguments. None: tests/unit/test_components_release.py has it."""
+"""What a default in words comes to, for the example arguments; None for what can only be left out."""
 
 OTHERS: dict[str, Any] = {
     "cidr": "10.30.0.0/16",
@@ -35,12 +39,19 @@ OTHERS: dict[str, Any] = {
     "image": "shop-*",
     "instanceClass": "db.m7g.large",
     "instanceType": "m7i.large",
+    "launchCompletedBy": "machine",
+    "lifecycleHooks": ["launch"],
     "livenessPath": "/alive",
     "maxBodySize": "9m",
     "nat": "none",
     "nodeType": "cache.m7g.large",
+    "outgoingPorts": [587],
+    "packages": ["ffmpeg"],
     "readinessPath": "/ready",
     "replicaHosts": ["db-2.example"],
+    "roleName": "theirs",
+    "securityGroupIds": ["sg-theirs"],
+    "targetGroupArns": ["arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/app/1"],
 }
 """Values that aren't the default, where none follows from its type."""
 
@@ -81,14 +92,20 @@ def stated(kind: str, path: str, each: PropertyDefinition) -> Any:
 def asked(kind: str, arguments: Any) -> tuple[dict[tuple[str, str], Any], list[Any]]:
     """What AWS is asked for, and asked. An asset equals only itself: it is told by its path."""
     made = record(lambda: CLASSES[kind]("mine", arguments))
-    resources = {
-        key: {name: getattr(value, "path", value) for name, value in each.inputs.items()}
-        for key, each in made.resources.items()
-        if key[0].startswith("aws:")
-    }
+    resources = {key: _plain(each) for key, each in made.resources.items() if key[0].startswith("aws:")}
     # Which zones there are is asked only where that isn't given.
     calls = [each for each in made.calls if "getAvailabilityZones" not in each[0]]
     return resources, sorted(calls, key=str)
+
+
+def _plain(made: Registered) -> dict[str, Any]:
+    """A resource's inputs, less those that are drawn anew in each run and count in the first alone."""
+    return {
+        name: getattr(value, "path", value)
+        for name, value in made.inputs.items()
+        # An empty list asks for as little as none.
+        if value != [] and not {name, example_args.snake(name)} & {*made.ignore_changes}
+    }
 
 
 def without(path: str, arguments: Any) -> dict[str, Any]:
@@ -129,6 +146,6 @@ def another(kind: str, path: str, default: Any) -> Any:
     if isinstance(default, int):
         return default + 1
     if path in example_args.MAPS:
-        return {"TEAM": "web"}
+        return {"team": "web"}
     other = OTHERS.get(path.rpartition(".")[2])
     return other[kind] if isinstance(other, dict) else other
