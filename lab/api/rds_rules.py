@@ -41,10 +41,12 @@ def check_class(instance_class: str, version: str) -> None:
 
 
 def check_names(database: str | None, user: str | None) -> None:
-    """Refuse what the engine has for itself."""
+    """Refuse what the engine has for itself, and an instance that nobody owns."""
+    if not user:
+        raise InvalidParameterValue("The parameter MasterUsername must be provided and must not be blank.")
     if database and database.lower() in RESERVED_NAMES:
         raise InvalidParameterValue(f"DBName {database} cannot be used. It is a reserved word for this engine")
-    if user and user.lower() in RESERVED_USERS:
+    if user.lower() in RESERVED_USERS:
         raise InvalidParameterValue(f"MasterUsername {user} cannot be used as it is a reserved word used by the engine")
 
 

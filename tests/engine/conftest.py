@@ -8,7 +8,7 @@ import pytest
 
 from lab.engine import pulumi_cli
 from lab.engine.pulumi_cli import Cli, NoCliError
-from tests.engine.engine_stack import ARCH, NODE, ROOT, EngineStack
+from tests.engine.engine_stack import ARCH, NODE, OTHER_NODE, ROOT, EngineStack
 from tests.plan.built_artifacts import fill
 from tests.plan.lab_api_server import ApiServer, running_api
 
@@ -41,7 +41,8 @@ def pulumi() -> Cli:
 def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A cache with small stand-ins for the app and its runtime, for every program run by the module."""
     cache = tmp_path_factory.mktemp("cache")
-    fill(cache, ROOT / "app", NODE, ARCH)
+    for node in (NODE, OTHER_NODE):
+        fill(cache, ROOT / "app", node, ARCH)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EXPRESSWAY_CACHE", str(cache))
         yield cache

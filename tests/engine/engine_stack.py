@@ -17,6 +17,8 @@ from tests.paths import ROOT
 
 NODE, ARCH = 24, "x64"
 """What the lab's settings ask for."""
+OTHER_NODE = 26
+"""What they could ask for."""
 
 
 class EngineStack:

@@ -38,6 +38,13 @@ CHANGES: dict[str, dict[str, set[str]]] = {
     "app.image=debian-13": {"update": APP},
     "app.environment.LOG_LEVEL=debug": {"update": APP},
     "app.livenessPath=/live": {"update": APP},
+    # The runtime's object is named after its content: another Node is another object.
+    "app.nodeVersion=26": {
+        "create-replacement": {"lab-release-runtime"},
+        "replace": {"lab-release-runtime"},
+        "delete-replaced": {"lab-release-runtime"},
+        "update": APP,
+    },
     "app.readinessPath=/ready": {"update": APP | EDGE},
     "app.port=8080": {"update": APP | EDGE | {"lab-edge-app-in", "lab-edge-app-out"}},
     "edge.instanceType=t3.medium": {"update": EDGE},

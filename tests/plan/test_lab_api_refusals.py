@@ -77,6 +77,7 @@ def cache(world: World, **changes: Any) -> dict[str, Any]:
         ({"DBInstanceClass": "db.t4g.metal"}, "InvalidParameterCombination", "does not support creating"),
         ({"DBInstanceClass": "t4g.micro"}, "InvalidParameterCombination", "does not support creating"),
         ({"DBName": "db"}, "InvalidParameterValue", "DBName db cannot be used"),
+        ({"MasterUsername": ""}, "InvalidParameterValue", "MasterUsername must be provided"),
         ({"MasterUsername": "admin"}, "InvalidParameterValue", "reserved word used by the engine"),
         ({"EngineVersion": "16"}, "InvalidParameterCombination", "use a Parameter Group with .* postgres16"),
     ],
