@@ -84,9 +84,15 @@ class Database(pulumi.ComponentResource):
         )
         major = postgres_major(version)
         parameters = self._create_parameters(name, major, child)
-        if running and postgres_major(running) != major and not at_once:
+        # Later runs draw another, and ignore it.
+        ignored = [] if stands and not stands.get(SNAPSHOT) else [SNAPSHOT]
+        asked = postgres_major(stands.get("engineVersion", "")) == major
+        if running and postgres_major(running) != major and (asked or not at_once):
             # Until the window, the old version runs with its own group, which RDS would refuse to delete.
             self._create_parameters(name, postgres_major(running), child)
+            if asked:
+                # RDS tells of the old group until then, and takes the new one only along with its version.
+                ignored.append("parameterGroupName")
         final_snapshot = args.get("final_snapshot", True)
         protection = args.get("deletion_protection", True)
         instance = aws.rds.Instance(
@@ -119,8 +125,7 @@ class Database(pulumi.ComponentResource):
                 parent=self,
                 # RDS would refuse to delete it only after Pulumi made its replacement; Pulumi refuses before.
                 protect=protection,
-                # Later runs draw another, and ignore it.
-                ignore_changes=[] if stands and not stands.get(SNAPSHOT) else [SNAPSHOT],
+                ignore_changes=ignored,
             ),
         )
 

@@ -90,6 +90,17 @@ def test_parameters_of_the_running_major_version_stay_until_its_upgrade(
     assert made.one(INSTANCE).inputs["applyImmediately"] is at_once
 
 
+@pytest.mark.parametrize("at_once", [False, True])
+def test_an_upgrade_that_waits_is_asked_for_once(monkeypatch: pytest.MonkeyPatch, at_once: bool) -> None:
+    standing(monkeypatch, engineVersion="17", engineVersionActual="16.9", finalSnapshotIdentifier="x")
+    made = make_database(engine_version="17", apply_immediately=at_once)
+    assert "parameterGroupName" in made.one(INSTANCE).ignore_changes, "RDS would refuse the new group by itself"
+    groups = {each.name for each in made.all("aws:rds/parameterGroup:ParameterGroup")}
+    assert groups == {"db-postgres16", "db-postgres17"}, "both have a member"
+    standing(monkeypatch, engineVersion="17", engineVersionActual="17.6", finalSnapshotIdentifier="x")
+    assert "parameterGroupName" not in make_database(engine_version="17").one(INSTANCE).ignore_changes
+
+
 def test_a_cheap_database_leaves_nothing_behind() -> None:
     instance = make_database(final_snapshot=False, deletion_protection=False, multi_az=False, backup_days=1)
     inputs = instance.one(INSTANCE).inputs
