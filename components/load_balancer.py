@@ -6,7 +6,7 @@ from typing import Any, NotRequired, TypedDict, cast
 import pulumi
 import pulumi_aws as aws
 
-from . import _bundle, _machines, _security, _user_data, planning
+from . import _bucket, _bundle, _machines, _security, _user_data, planning
 from ._checks import Later, check_values, known, known_each, require
 from .access import TargetsArgs, fields
 from .planning import Finding
@@ -17,6 +17,9 @@ _RULES = {
     "volume_size": planning.VOLUME_SIZE,
     "max_body_size": planning.BODY_SIZE,
 }
+OLD_VERSIONS_DAYS = 30
+"""Days to keep overwritten or deleted objects in a bucket of its own."""
+
 _TARGET_RULES = {"port": planning.PORT, "readiness_path": planning.HTTP_PATH}
 
 
@@ -27,10 +30,10 @@ class LoadBalancerArgs(TypedDict):
     """The VPC."""
     subnet_ids: pulumi.Input[list[str]]
     """Public subnets, whose machines get public addresses."""
-    bucket: pulumi.Input[str]
-    """The artifact bucket, to carry the edge's own files."""
-    bucket_arn: pulumi.Input[str]
-    """The artifact bucket's ARN."""
+    bucket: NotRequired[pulumi.Input[str]]
+    """The artifact bucket, or another of yours, to carry the edge's own files. Default: one is made."""
+    bucket_arn: NotRequired[pulumi.Input[str]]
+    """The bucket's ARN. Default: looked up by its name."""
     targets: pulumi.Input[TargetsArgs]
     """The machines to balance over."""
     instance_type: NotRequired[str]
@@ -80,10 +83,11 @@ class LoadBalancer(pulumi.ComponentResource):
         group_id, rules = self._create_firewall(name, args, targets, child)
         address = aws.ec2.Eip(f"{name}-address", domain="vpc", tags={"Name": name}, opts=child)
         bundle = _bundle.build("edge")
-        stored = bundle.upload(name, args["bucket"], child)
+        bucket = self._find_bucket(name, args)
+        stored = bundle.upload(name, bucket.name, child)
         role = _machines.role(name, f"Edge of {name}", args.get("role_name"), self)
         certificate = self._find_certificate(args)
-        statements = _permissions(args, targets, address, certificate)
+        statements = _permissions(bucket, targets, address, certificate)
         permissions = _machines.allow(f"{name}-boot", role, statements, child)
         tags = _machines.tags(name, "edge", args.get("tags", {}))
         template = _machines.launch_template(
@@ -92,7 +96,7 @@ class LoadBalancer(pulumi.ComponentResource):
             instance_type=instance_type,
             volume_size=args.get("volume_size", 10),
             user_data=_user_data.encoded(
-                "edge", self._machine(name, args, targets, bundle, stored.key, address, certificate)
+                "edge", self._machine(name, args, targets, bucket, bundle, stored.key, address, certificate)
             ),
             role=role,
             security_group_ids=_machines.security_groups(group_id, args.get("security_group_ids")),
@@ -126,6 +130,16 @@ class LoadBalancer(pulumi.ComponentResource):
             }
         )
 
+    def _find_bucket(self, name: str, args: LoadBalancerArgs) -> _bucket.ArchiveBucket:
+        if "bucket" not in args:
+            # Nothing but what this component puts there: it goes with it.
+            return _bucket.private(name, OLD_VERSIONS_DAYS, force_destroy=True, parent=self)
+        if "bucket_arn" not in args:
+            return _bucket.existing(args["bucket"], self)
+        return _bucket.ArchiveBucket(
+            pulumi.Output.from_input(args["bucket"]), pulumi.Output.from_input(args["bucket_arn"])
+        )
+
     def _create_firewall(
         self, name: str, args: LoadBalancerArgs, targets: Mapping[str, Any], child: pulumi.ResourceOptions
     ) -> tuple[pulumi.Output[str], list[pulumi.Resource]]:
@@ -151,6 +165,7 @@ class LoadBalancer(pulumi.ComponentResource):
         name: str,
         args: LoadBalancerArgs,
         targets: Mapping[str, Any],
+        bucket: _bucket.ArchiveBucket,
         bundle: _bundle.Bundle,
         bundle_key: pulumi.Input[str],
         address: "aws.ec2.Eip",
@@ -161,7 +176,7 @@ class LoadBalancer(pulumi.ComponentResource):
             "tier": "edge",
             "name": name,
             "region": aws.get_region_output(opts=pulumi.InvokeOutputOptions(parent=self)).region,
-            "bucket": args["bucket"],
+            "bucket": bucket.name,
             "bundle": {"key": bundle_key, "sha256": bundle.sha256},
             "eip_allocation_id": address.allocation_id,
             "upstream": {
@@ -198,7 +213,7 @@ def _checked_once_known(name: str, args: LoadBalancerArgs) -> LoadBalancerArgs:
 
 
 def _permissions(
-    args: LoadBalancerArgs,
+    bucket: _bucket.ArchiveBucket,
     targets: Mapping[str, Any],
     address: "aws.ec2.Eip",
     certificate: pulumi.Output[str] | None,
@@ -211,7 +226,7 @@ def _permissions(
     reads_certificate = [{"Action": "secretsmanager:GetSecretValue", "Resource": certificate}] if certificate else []
     return [
         *reads_certificate,
-        {"Action": "s3:GetObject", "Resource": pulumi.Output.concat(args["bucket_arn"], "/bundles/*")},
+        {"Action": "s3:GetObject", "Resource": pulumi.Output.concat(bucket.arn, "/bundles/*")},
         *hooks,
         {
             # AWS checks the address and the machine that gets it; which machine that is, only the machine knows.

@@ -9,7 +9,7 @@ from typing import NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
-from . import planning
+from . import _bucket, planning
 from ._checks import check_values, require
 from .access import AppReleaseArgs
 from .planning import Finding
@@ -42,14 +42,16 @@ class ReleaseArgs(TypedDict):
     """Node, npm and PM2 for the app servers' architecture."""
     release_id: NotRequired[str]
     """Short name of the release, as people and machines call it. Default: 12 digits of the app's SHA-256."""
+    bucket: NotRequired[pulumi.Input[str]]
+    """An S3 bucket of yours for the releases, which should be private and keep versions. Default: one is made."""
     old_versions_days: NotRequired[int]
-    """Days to keep overwritten or deleted objects. Default: 30."""
+    """Days to keep overwritten or deleted objects in the bucket that is made. Default: 30."""
     force_destroy: NotRequired[bool]
-    """Whether destroying the stack deletes a bucket that still holds releases. Default: false."""
+    """Whether destroying the stack deletes the bucket that is made while it still holds releases. Default: false."""
 
 
 class Release(pulumi.ComponentResource):
-    """A private, versioned bucket of releases, and the pointer that machines read at boot.
+    """A private, versioned bucket of releases, or one of yours, and the pointer that machines read at boot.
 
     The pointer is written once, with the first release. From then on deployments move it, and `pulumi up` lets it be.
     """
@@ -75,12 +77,9 @@ class Release(pulumi.ComponentResource):
         app_archive, runtime_archive = _Archive.of(args["app"], RELEASES), _Archive.of(args["runtime"], RUNTIMES)
         release_id = args.get("release_id", app_archive.sha256[:12])
         child = pulumi.ResourceOptions(parent=self)
-        bucket = aws.s3.Bucket(f"{name}-bucket", force_destroy=args.get("force_destroy", False), opts=child)
-        protections = _protect(name, bucket, args.get("old_versions_days", 30), child)
+        bucket = self._find_bucket(name, args)
         # Machines may still run, start from, or be rolled back to what the program has gone past.
-        kept = pulumi.ResourceOptions.merge(
-            child, pulumi.ResourceOptions(depends_on=protections, retain_on_delete=True)
-        )
+        kept = pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(retain_on_delete=True))
         runtime = _upload(f"{name}-runtime", bucket, runtime_archive, kept)
         app = _upload(f"{name}-app", bucket, app_archive, kept)
         pointer = aws.ssm.Parameter(
@@ -95,7 +94,7 @@ class Release(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(ignore_changes=["value"])),
         )
 
-        self.bucket = _once_protected(bucket, protections)
+        self.bucket = bucket.name
         self.bucket_arn = bucket.arn
         self.parameter_name = pointer.name
         self.parameter_arn = pointer.arn
@@ -120,6 +119,11 @@ class Release(pulumi.ComponentResource):
                 "access": self.access,
             }
         )
+
+    def _find_bucket(self, name: str, args: ReleaseArgs) -> _bucket.ArchiveBucket:
+        if "bucket" in args:
+            return _bucket.existing(args["bucket"], self)
+        return _bucket.private(name, args.get("old_versions_days", 30), args.get("force_destroy", False), self)
 
 
 @dataclass(frozen=True)
@@ -146,76 +150,12 @@ def _find_mistakes(args: ReleaseArgs) -> list[Finding]:
     return findings
 
 
-def _protect(
-    name: str, bucket: "aws.s3.Bucket", old_versions_days: int, child: pulumi.ResourceOptions
-) -> list[pulumi.CustomResource]:
-    """Nothing public, nothing unencrypted at rest or on the way, nothing overwritten for good."""
-    versioning = aws.s3.BucketVersioning(
-        f"{name}-versioning", bucket=bucket.bucket, versioning_configuration={"status": "Enabled"}, opts=child
-    )
-    encryption = aws.s3.BucketServerSideEncryptionConfiguration(
-        f"{name}-encryption",
-        bucket=bucket.bucket,
-        rules=[{"apply_server_side_encryption_by_default": {"sse_algorithm": "AES256"}}],
-        opts=child,
-    )
-    closed = aws.s3.BucketPublicAccessBlock(
-        f"{name}-private",
-        bucket=bucket.bucket,
-        block_public_acls=True,
-        block_public_policy=True,
-        ignore_public_acls=True,
-        restrict_public_buckets=True,
-        opts=child,
-    )
-    refuse_plain_http = {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Deny",
-                "Principal": "*",
-                "Action": "s3:*",
-                "Resource": [bucket.arn, pulumi.Output.concat(bucket.arn, "/*")],
-                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-            }
-        ],
-    }
-    policy = aws.s3.BucketPolicy(
-        f"{name}-tls-only",
-        bucket=bucket.bucket,
-        policy=pulumi.Output.json_dumps(refuse_plain_http),
-        # S3 refuses two changes of a bucket's access settings at once.
-        opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[closed])),
-    )
-    aws.s3.BucketLifecycleConfiguration(
-        f"{name}-lifecycle",
-        bucket=bucket.bucket,
-        rules=[
-            {
-                "id": "old-versions",
-                "status": "Enabled",
-                "filter": {},
-                "noncurrent_version_expiration": {"noncurrent_days": old_versions_days},
-                "abort_incomplete_multipart_upload": {"days_after_initiation": 7},
-            }
-        ],
-        opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[versioning])),
-    )
-    return [versioning, encryption, policy]
-
-
-def _once_protected(bucket: "aws.s3.Bucket", protections: "list[pulumi.CustomResource]") -> pulumi.Output[str]:
-    # An object that somebody stores earlier has no version, and would be overwritten for good.
-    ready = pulumi.Output.all(*[each.id for each in protections])
-    return pulumi.Output.all(bucket.bucket, ready).apply(lambda known: known[0])
-
-
 def _upload(
-    name: str, bucket: "aws.s3.Bucket", archive: _Archive, opts: pulumi.ResourceOptions
+    name: str, bucket: _bucket.ArchiveBucket, archive: _Archive, opts: pulumi.ResourceOptions
 ) -> "aws.s3.BucketObjectv2":
     return aws.s3.BucketObjectv2(
         name,
-        bucket=bucket.bucket,
+        bucket=bucket.name,
         key=archive.key,
         source=pulumi.FileAsset(archive.path),
         content_type="application/gzip",

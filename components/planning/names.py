@@ -8,23 +8,24 @@ NAME_LIMITS = {
     "AppServers": 64 - len("-role-1234567"),  # IAM role
     "Cache": 40 - len("-redis-1234567"),  # ElastiCache replication group
     "Database": 63 - len("-instance-1234567"),  # RDS identifier
-    "LoadBalancer": 64 - len("-role-1234567"),  # IAM role
+    "LoadBalancer": 63 - len("-bucket-1234567"),  # S3 bucket
     "Network": 128,  # only tags carry it
     "Release": 63 - len("-bucket-1234567"),  # S3 bucket
 }
 """Most characters in a component's name: AWS's limit for its tightest derived name, less role and random suffix."""
 
 _SECURITY_GROUP = ("sg-",)
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+_BUCKET = ("sthree-", "amzn-s3-demo-")
 RESERVED_PREFIXES: dict[str, tuple[str, ...]] = {
     # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html
     "AppServers": _SECURITY_GROUP,
     "Cache": _SECURITY_GROUP,
     "Database": _SECURITY_GROUP,
-    "LoadBalancer": _SECURITY_GROUP,
+    "LoadBalancer": (*_SECURITY_GROUP, *_BUCKET),
     "Network": (),
     # https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html
-    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
-    "Release": ("aws", "ssm", "sthree-", "amzn-s3-demo-"),
+    "Release": ("aws", "ssm", *_BUCKET),
 }
 """How the names that derive from a component's must not begin, as AWS keeps such names for itself."""
 

@@ -4,6 +4,12 @@ import * as pulumi from "@pulumi/pulumi";
 
 const archives = new pulumi.Config().require("archives");
 
+// What no argument is for: every role that a component makes gets the platform's permissions boundary.
+const withinBoundary: pulumi.ResourceTransform = ({ type, props, opts }) =>
+  type === "aws:iam/role:Role"
+    ? { props: { ...props, permissionsBoundary: "arn:aws:iam::aws:policy/PowerUserAccess" }, opts }
+    : undefined;
+
 const network = new expressway.Network("shop", { cidr: "10.60.0.0/16", natPerZone: false });
 const release = new expressway.Release("shop-release", {
   app: { path: `${archives}/app.tar.gz` },
@@ -22,7 +28,7 @@ const app = new expressway.AppServers("shop-app", {
   subnetIds: network.privateSubnetIds,
   release: release.access,
   database: database.access,
-});
+}, { transforms: [withinBoundary] });
 const edge = new expressway.LoadBalancer("shop-edge", {
   vpcId: network.vpcId,
   subnetIds: network.publicSubnetIds,

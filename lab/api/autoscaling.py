@@ -7,7 +7,7 @@ from moto.autoscaling import models, responses
 from moto.autoscaling.exceptions import AutoscalingClientError, ValidationError
 from moto.core.responses import ActionResult, EmptyResult
 
-from lab.api import groups, lifecycle
+from lab.api import groups, lifecycle, target_groups
 from lab.api.patching import add, around, instead
 
 Group = models.FakeAutoScalingGroup
@@ -24,6 +24,7 @@ def install() -> None:
     instead(
         Backend, "notify_terminate_instances", lambda _self, _instance_ids: None
     )  # the next step's health check sees it
+    instead(Backend, "update_attached_target_groups", target_groups.attach)
     around(Backend, "set_desired_capacity", _set_desired_capacity)
     around(Backend, "put_scaling_policy", _keep_policy)
     around(Response, "create_auto_scaling_group", _create_group)

@@ -12,7 +12,7 @@ from moto.autoscaling import models
 from moto.core.exceptions import ServiceException
 from moto.core.utils import utcnow
 
-from lab.api import instances, lifecycle
+from lab.api import instances, lifecycle, target_groups
 from lab.api.balance import Candidate, Place, first_to_go, place_next
 from lab.api.launch import launch
 
@@ -77,6 +77,7 @@ def start_terminating(group: Any, member: Member, cause: str, now: float) -> mod
         _finish(member.activity, "Cancelled")
     member.activity = record(group, f"Terminating EC2 instance: {member.instance_id}", cause)
     member.lifecycle_state = "Terminating"
+    target_groups.leave(group, member.instance_id)
     member.actions = _actions(group, lifecycle.TERMINATING, now)
     if member.actions:
         member.lifecycle_state = "Terminating:Wait"
@@ -114,7 +115,7 @@ def complete(group: Any, member: Member, action: lifecycle.Action, result: str, 
     elif member.lifecycle_state == "Terminating:Wait" and (result == lifecycle.ABANDON or not member.actions):
         terminate(group, member)
     elif not member.actions:
-        member.lifecycle_state = IN_SERVICE
+        _enter_service(group, member)
         if member.activity:
             _finish(member.activity, "Successful")
 
@@ -209,8 +210,13 @@ def _launch(group: Any, now: float) -> None:
         member.lifecycle_state = "Pending:Wait"
         activity.status_code = "MidLifecycleAction"
     else:
-        member.lifecycle_state = IN_SERVICE
+        _enter_service(group, member)
         _finish(activity, "Successful")
+
+
+def _enter_service(group: Any, member: Member) -> None:
+    target_groups.join(group, member.instance_id)
+    member.lifecycle_state = IN_SERVICE
 
 
 def _suspended(group: Any, process: str) -> bool:

@@ -131,3 +131,34 @@ def test_a_forced_deletion_waits_for_no_hook(fleet: Fleet) -> None:
     again = fleet.create(0, AutoScalingGroupName=group)
     hooks = fleet.autoscaling.describe_lifecycle_hooks(AutoScalingGroupName=again)["LifecycleHooks"]
     assert hooks == [], "the hooks go with the group"
+
+
+def test_a_machine_is_in_its_target_groups_from_in_service_on_until_it_leaves(fleet: Fleet, api: ApiServer) -> None:
+    elb = api.client("elbv2")
+    vpc = fleet.ec2.describe_subnets(SubnetIds=fleet.private)["Subnets"][0]["VpcId"]
+    made = elb.create_target_group(Name=f"t-{fleet.unique}", Protocol="HTTP", Port=3000, VpcId=vpc)
+    arn = made["TargetGroups"][0]["TargetGroupArn"]
+
+    def targets() -> set[tuple[str, int]]:
+        health = elb.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
+        return {(each["Target"]["Id"], each["Target"]["Port"]) for each in health}
+
+    group = fleet.create(1, hook(LAUNCHING), hook(TERMINATING, name="leave"), TargetGroupARNs=[arn])
+    instance = fleet.ids(group).pop()
+    assert targets() == set(), "one that still waits for its hook gets no requests"
+    fleet.complete(group, instance)
+    assert targets() == {(instance, 3000)}
+    fleet.autoscaling.terminate_instance_in_auto_scaling_group(InstanceId=instance, ShouldDecrementDesiredCapacity=True)
+    assert fleet.states(group) == ["Terminating:Wait"]
+    assert targets() == set(), "it drains before it goes"
+
+
+def test_machines_in_service_join_a_target_group_that_comes_later(fleet: Fleet, api: ApiServer) -> None:
+    elb = api.client("elbv2")
+    vpc = fleet.ec2.describe_subnets(SubnetIds=fleet.private)["Subnets"][0]["VpcId"]
+    made = elb.create_target_group(Name=f"l-{fleet.unique}", Protocol="HTTP", Port=3000, VpcId=vpc)
+    arn = made["TargetGroups"][0]["TargetGroupArn"]
+    group = fleet.create(2)
+    fleet.autoscaling.attach_load_balancer_target_groups(AutoScalingGroupName=group, TargetGroupARNs=[arn])
+    health = elb.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
+    assert {each["Target"]["Id"] for each in health} == fleet.ids(group)

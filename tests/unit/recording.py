@@ -232,6 +232,7 @@ _CALLS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     },
     "aws:index/getRegion:getRegion": lambda _: {"region": REGION},
     "aws:ec2/getAmi:getAmi": lambda _: {"id": "ami-0123456789abcdef0", "rootDeviceName": "/dev/xvda"},
+    "aws:s3/getBucket:getBucket": lambda args: {"bucket": args["bucket"], "arn": f"arn:aws:s3:::{args['bucket']}"},
     "aws:iam/getRole:getRole": lambda args: {
         "name": args["name"],
         "arn": f"arn:aws:iam::{ACCOUNT}:role/{args['name']}",

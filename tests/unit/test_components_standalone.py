@@ -1,6 +1,7 @@
 """App servers and a load balancer in stacks that have neither the other nor anything else of these components."""
 
 import base64
+from pathlib import Path
 from typing import Any, cast
 
 import example_args
@@ -8,7 +9,7 @@ import pulumi
 import pytest
 from recording import Recording, record
 
-from components import AppServers, LoadBalancer
+from components import AppServers, LoadBalancer, Release
 
 GROUP = "aws:autoscaling/group:Group"
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
@@ -173,3 +174,40 @@ def test_targets_tell_the_edge_which_hooks_are_its() -> None:
 def test_before_a_group_without_hooks_the_edge_may_complete_none() -> None:
     assert "autoscaling:CompleteLifecycleAction" in actions(edge())
     assert "autoscaling:CompleteLifecycleAction" not in actions(edge(lifecycle_hooks=[]))
+
+
+def test_a_load_balancer_by_itself_keeps_its_files_in_a_bucket_of_its_own() -> None:
+    args = cast(Any, example_args.load_balancer())
+    del args["bucket"], args["bucket_arn"]
+    made = record(lambda: LoadBalancer("edge", args))
+    bucket = made.one("aws:s3/bucket:Bucket")
+    assert bucket.inputs["forceDestroy"] is True, "nothing but the component's own is in it"
+    closed = made.one("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock").inputs
+    assert closed["blockPublicPolicy"] is True
+    uploaded = made.one("aws:s3/bucketObjectv2:BucketObjectv2", "edge-bundle")
+    assert {"edge-versioning", "edge-tls-only"} <= uploaded.depends_on, "stored earlier, it would have no version"
+    assert made.machine("edge")["bucket"] == "edge-bucket"
+    (read,) = [each for each in made.statements("edge-boot") if each["Action"] == "s3:GetObject"]
+    assert read["Resource"] == "arn:aws:s3:us-east-1:123456789012:edge-bucket/bundles/*"
+
+
+def test_a_load_balancer_looks_up_the_arn_of_a_bucket_that_is_there() -> None:
+    args = cast(Any, example_args.load_balancer())
+    del args["bucket_arn"]
+    made = record(lambda: LoadBalancer("edge", args))
+    assert not made.all("aws:s3/bucket:Bucket")
+    (read,) = [each for each in made.statements("edge-boot") if each["Action"] == "s3:GetObject"]
+    assert read["Resource"] == "arn:aws:s3:::bucket/bundles/*"
+
+
+def test_releases_may_go_into_a_bucket_that_is_there(tmp_path: Path) -> None:
+    def program() -> None:
+        release = Release("release", {**example_args.release(tmp_path), "bucket": "theirs"})
+        AppServers("app", {**example_args.app_servers(), "release": release.access})
+
+    made = record(program)
+    assert not [key for key in made.resources if key[0].startswith("aws:s3/bucket") and "Object" not in key[0]]
+    stored = {each.name: each.inputs["bucket"] for each in made.all("aws:s3/bucketObjectv2:BucketObjectv2")}
+    assert stored == dict.fromkeys(("release-app", "release-runtime", "app-bundle"), "theirs")
+    (read,) = [each for each in made.statements("app-boot") if each["Action"] == "s3:GetObject"]
+    assert read["Resource"][0] == "arn:aws:s3:::theirs/bundles/*"

@@ -28,4 +28,10 @@ ALL_RESOURCES: tuple[type[Resource], ...] = (
     *security_groups.RESOURCES,
     *ssm.RESOURCES,
 )
-ALL_INVOKES: tuple[Invoke, ...] = (*ec2.INVOKES, *iam.INVOKES, *network.INVOKES, *secretsmanager.INVOKES)
+ALL_INVOKES: tuple[Invoke, ...] = (
+    *ec2.INVOKES,
+    *iam.INVOKES,
+    *network.INVOKES,
+    *s3.INVOKES,
+    *secretsmanager.INVOKES,
+)

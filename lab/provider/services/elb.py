@@ -50,8 +50,7 @@ class LoadBalancer(Resource):
             Name=inputs["name"],
             Type=inputs.get("loadBalancerType", KIND),
             Scheme="internal" if inputs.get("internal") else "internet-facing",
-            Tags=aws_tags(inputs["tagsAll"]),
-            **present(SecurityGroups=inputs.get("securityGroups"), Subnets=inputs.get("subnets")),
+            **present(SecurityGroups=inputs.get("securityGroups"), Subnets=inputs.get("subnets"), Tags=_tags(inputs)),
         )["LoadBalancers"][0]
         return Created(made["LoadBalancerArn"], _balancer_outputs(made))
 
@@ -97,8 +96,12 @@ class TargetGroup(Resource):
         made = aws("elbv2").create_target_group(
             Name=inputs["name"],
             TargetType=inputs.get("targetType", TARGET_KIND),
-            Tags=aws_tags(inputs["tagsAll"]),
-            **present(Port=inputs.get("port"), Protocol=inputs.get("protocol"), VpcId=inputs.get("vpcId")),
+            **present(
+                Port=inputs.get("port"),
+                Protocol=inputs.get("protocol"),
+                VpcId=inputs.get("vpcId"),
+                Tags=_tags(inputs),
+            ),
             **translate(inputs.get("healthCheck", {}), HEALTH_CHECK, "healthCheck"),
         )["TargetGroups"][0]
         _set_delay(aws, made["TargetGroupArn"], inputs)
@@ -148,7 +151,7 @@ class Listener(Resource):
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
         made = aws("elbv2").create_listener(
-            LoadBalancerArn=inputs["loadBalancerArn"], Tags=aws_tags(inputs["tagsAll"]), **_listener(inputs)
+            LoadBalancerArn=inputs["loadBalancerArn"], **present(Tags=_tags(inputs)), **_listener(inputs)
         )["Listeners"][0]
         return Created(made["ListenerArn"], {"arn": made["ListenerArn"]})
 
@@ -174,6 +177,11 @@ class Listener(Resource):
     @override
     def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
         aws("elbv2").delete_listener(ListenerArn=identifier)
+
+
+def _tags(inputs: Properties) -> list[dict[str, str]] | None:
+    """None for none: this service refuses an empty list."""
+    return aws_tags(inputs["tagsAll"]) or None
 
 
 def _balancer_outputs(balancer: Properties) -> Properties:

@@ -21,7 +21,7 @@ class Role(Resource):
 
     pulumi_type = "aws:iam/role:Role"
     required = ("assumeRolePolicy",)
-    optional = ("description", "path")
+    optional = ("description", "path", "permissionsBoundary")
     autoname = Autoname(longest=64)
     tagged = True
     replaces_on = {"name": ROLE, "path": ROLE}
@@ -33,7 +33,11 @@ class Role(Resource):
             RoleName=inputs["name"],
             AssumeRolePolicyDocument=_text(inputs["assumeRolePolicy"]),
             Tags=aws_tags(inputs["tagsAll"]),
-            **present(Description=inputs.get("description"), Path=inputs.get("path")),
+            **present(
+                Description=inputs.get("description"),
+                Path=inputs.get("path"),
+                PermissionsBoundary=inputs.get("permissionsBoundary"),
+            ),
         )["Role"]
         return Created(inputs["name"], _role_outputs(role))
 
@@ -45,6 +49,7 @@ class Role(Resource):
             "name": identifier,
             "assumeRolePolicy": _document(role["AssumeRolePolicyDocument"], state.get("assumeRolePolicy")),
             "description": role.get("Description") or None,
+            "permissionsBoundary": role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn"),
             "path": unless_default(role["Path"], "/", state.get("path")),
             "tags": tags.as_map(role.get("Tags", [])),
         }
@@ -57,6 +62,8 @@ class Role(Resource):
             aws("iam").update_assume_role_policy(RoleName=identifier, PolicyDocument=_text(new["assumeRolePolicy"]))
         if old.get("description") != new.get("description"):
             aws("iam").update_role_description(RoleName=identifier, Description=new.get("description", ""))
+        if old.get("permissionsBoundary") != new.get("permissionsBoundary"):
+            _set_boundary(aws, identifier, new.get("permissionsBoundary"))
         tags.set_iam_role(aws, identifier, old["tagsAll"], new["tagsAll"])
         return _role_outputs(aws("iam").get_role(RoleName=identifier)["Role"])
 
@@ -183,6 +190,13 @@ class InstanceProfile(Resource):
         """Take the role out, then delete it: IAM deletes only empty ones."""
         _take_roles_out(aws, identifier)
         aws("iam").delete_instance_profile(InstanceProfileName=identifier)
+
+
+def _set_boundary(aws: Aws, role: str, policy_arn: str | None) -> None:
+    if policy_arn is None:
+        aws("iam").delete_role_permissions_boundary(RoleName=role)
+    else:
+        aws("iam").put_role_permissions_boundary(RoleName=role, PermissionsBoundary=policy_arn)
 
 
 def _role_outputs(role: Properties) -> Properties:

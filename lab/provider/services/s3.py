@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from lab.aws import Aws, says_missing
 from lab.provider.errors import InputError, ProviderError
-from lab.provider.resource import Autoname, Created, Found, Properties, Resource
+from lab.provider.resource import Autoname, Created, Found, Invoke, Properties, Resource
 from lab.provider.tags import as_map
 from lab.provider.values import UNKNOWN, Spec, aws_tags, batches, present, translate, unless_default, untranslate
 
@@ -425,6 +425,12 @@ def _body(inputs: Properties) -> bytes:
     return inputs.get("content", "").encode()
 
 
+def _get_bucket(aws: Aws, inputs: Properties) -> Properties:
+    name = inputs["bucket"]
+    aws("s3").head_bucket(Bucket=name)
+    return {"id": name, "bucket": name, **_bucket_outputs(aws, name)}
+
+
 RESOURCES: tuple[type[Resource], ...] = (
     Bucket,
     BucketPublicAccessBlock,
@@ -434,3 +440,4 @@ RESOURCES: tuple[type[Resource], ...] = (
     BucketPolicy,
     BucketObjectv2,
 )
+INVOKES = (Invoke("aws:s3/getBucket:getBucket", ("bucket",), _get_bucket),)

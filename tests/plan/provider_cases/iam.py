@@ -22,9 +22,11 @@ CASES = (
             "assumeRolePolicy": _trust("ec2.amazonaws.com"),
             "description": "what it is",
             "path": "/machines/",
+            "permissionsBoundary": "arn:aws:iam::aws:policy/PowerUserAccess",
         },
         changes={
             "name": "another-name",
+            "permissionsBoundary": None,
             "assumeRolePolicy": _trust("ecs.amazonaws.com"),
             "description": None,
             "path": None,
