@@ -20,6 +20,7 @@ ABSENT = object()
 PROSE: dict[str, Any] = {
     "12 digits of the app's SHA-256": "5e884898da28",
     "computed from the file": None,
+    "looked up by its name": None,
     "launch and terminate, as AppServers calls its own": ["launch", "terminate"],
     "machine with target groups, else edge": "edge",
     "one is made": None,
