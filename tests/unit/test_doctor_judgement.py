@@ -138,6 +138,7 @@ NEED = Need("vCPUs", STANDARD, "expressway:app.instanceType", now=6, most=10, ro
         (0, 0, Status.FAILED),
         (30, 10, Status.OK),
         (30, 11, Status.WARNING),
+        (15, 8, Status.FAILED),
         (10, 40, Status.FAILED),
     ],
 )
