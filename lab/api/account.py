@@ -33,8 +33,6 @@ class Account:
     """Zones that lack a type (t3.small, db.t4g.micro, cache.t4g.micro); everywhere, when the list is empty."""
     expired_keys: list[str] = field(default_factory=list[str])
     """Access keys whose session is over."""
-    denied: list[str] = field(default_factory=list[str])
-    """Actions that nobody may do, such as `iam:SimulatePrincipalPolicy`."""
 
 
 facts = Account()

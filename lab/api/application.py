@@ -16,7 +16,6 @@ from lab.api import tls
 from lab.api.authorization.gate import Gate
 from lab.api.changes import Changes
 from lab.api.control import PREFIX, Control
-from lab.api.refusals import refuse
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +52,6 @@ class Application:
             return self._aws(environ, start_response, machines_side)
 
     def _aws(self, environ: dict[str, Any], start_response: Any, machines_side: bool) -> Iterable[bytes]:
-        if refusal := refuse(environ.get("HTTP_AUTHORIZATION", ""), _action(environ)):
-            return _error(environ, *refusal)(environ, start_response)
         reading = _reads(environ)
         started = time.monotonic()
         try:
@@ -103,15 +100,10 @@ def _reads(environ: dict[str, Any]) -> bool:
 
 
 def _failure(environ: dict[str, Any], error: Exception) -> Response:
-    """What moto failed at, as an error of AWS."""
+    """The error as the caller's SDK reads it: JSON for JSON protocols, XML in both of AWS's shapes for the others."""
     unsupported = isinstance(error, NotImplementedError)
     code, status = ("NotImplemented", 501) if unsupported else ("InternalFailure", 500)
     message = f"The lab's API does not support this: {error}" if unsupported else f"{type(error).__name__}: {error}"
-    return _error(environ, code, message, status)
-
-
-def _error(environ: dict[str, Any], code: str, message: str, status: int) -> Response:
-    """An error as the caller's SDK reads it: JSON for JSON protocols, XML in both of AWS's shapes for the others."""
     if "json" in environ.get("CONTENT_TYPE", ""):
         body = json.dumps({"__type": code, "message": message})
         return Response(body, status=status, content_type="application/x-amz-json-1.1")

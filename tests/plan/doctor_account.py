@@ -82,6 +82,17 @@ class Site:
         finally:
             iam.attach_user_policy(UserName=USER, PolicyArn=arn)
 
+    @contextmanager
+    def denying(self, action: str) -> Generator[None]:
+        """The user with a policy that denies one action."""
+        iam, statement = self.api.client("iam"), {"Effect": "Deny", "Action": action, "Resource": "*"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        iam.put_user_policy(UserName=USER, PolicyName="denying", PolicyDocument=document)
+        try:
+            yield
+        finally:
+            iam.delete_user_policy(UserName=USER, PolicyName="denying")
+
     def plant(self, **facts: Any) -> None:
         """Change what AWS has decided about the account."""
         self.api.control("account", "PUT", facts)

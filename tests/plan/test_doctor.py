@@ -306,10 +306,18 @@ def test_a_service_role_is_there_or_can_be_made(site: Site) -> None:
         iam.create_service_linked_role(AWSServiceName=ROLES[name])
 
 
-@pytest.mark.parametrize("action", ["servicequotas:GetServiceQuota", "iam:SimulatePrincipalPolicy", "ec2:DescribeVpcs"])
+@pytest.mark.parametrize(
+    "action",
+    [
+        "servicequotas:GetServiceQuota",
+        "iam:SimulatePrincipalPolicy",
+        "ec2:DescribeInstances",
+        "ec2:GetEbsDefaultKmsKeyId",
+    ],
+)
 def test_what_the_caller_may_not_ask_is_not_taken_for_well(site: Site, action: str) -> None:
-    site.plant(denied=[action])
-    report = site.look()
+    with site.denying(action):
+        report = site.look()
     assert faults(report)
     for finding in faults(report):
         assert finding.status == Status.UNCHECKED

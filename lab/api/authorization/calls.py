@@ -11,8 +11,8 @@ from moto.core.routing import get_service_router
 from moto.core.utils import get_service_model
 from werkzeug.exceptions import NotFound
 
-PREFIXES: Final = {"monitoring": "cloudwatch"}
-"""IAM's names of services, where they are not what requests are signed for."""
+PREFIXES: Final = {"monitoring": "cloudwatch", "servicequotas": "servicequotas"}
+"""IAM's names of services that requests are signed for by a name that the SDK doesn't know them by."""
 
 S3_ACTIONS: Final = {
     "CompleteMultipartUpload": "PutObject",

@@ -50,7 +50,7 @@ def hold(conditions: Mapping[str, Mapping[str, Any]], context: Mapping[str, str]
 
 def _holds(operator: str, key: str, wanted: list[Any], context: Mapping[str, str]) -> bool:
     # A key's name is the same in any case; so is `IfExists` to keys that always have a value.
-    name = next((known for known in KNOWN if known.lower() == key.lower()), None)
+    name = next((known for known in {*KNOWN, *context} if known.lower() == key.lower()), None)
     test = _OPERATORS.get(operator.removesuffix("IfExists"))
     if name is None or test is None:
         raise NotImplementedError(f"the condition {operator} {key} in a policy")

@@ -10,8 +10,9 @@ from moto.core.request import Request
 from moto.utilities.utils import get_partition
 from werkzeug.wrappers import Response
 
+from lab.api.account import facts
 from lab.api.authorization import calls, principals, refusals
-from lab.api.authorization.calls import Call
+from lab.api.authorization.calls import Call, Signer
 from lab.api.authorization.ledger import Ledger
 from lab.api.authorization.policy import decide
 from lab.api.authorization.principals import Principal
@@ -57,6 +58,8 @@ class Gate:
         if signed_by is None:
             return Verdict(_unsigned(request)) if machines_side else Verdict()
         spoken = calls.protocol(signed_by.service, request)
+        if planted := _planted(signed_by, spoken):
+            return Verdict(planted)
         place = get_partition(signed_by.region), signed_by.region, DEFAULT_ACCOUNT_ID
         principal = principals.find(signed_by.access_key, signed_by.token, place[0], place[2])
         if principal is None:
@@ -79,6 +82,16 @@ class Gate:
             )
         self._ledger.record(principal.owner, decision.uses)
         return Verdict(instead_of_missing=_hides_missing(principal, call, place, context))
+
+
+def _planted(signed_by: Signer, spoken: str) -> Response | None:
+    """What the account's facts say of the key and the region: a region that is off knows no key."""
+    words = refusals.words(spoken)
+    if signed_by.access_key in facts.expired_keys:
+        return refusals.answer(spoken, *words.expired)
+    if signed_by.region in facts.disabled_regions:
+        return refusals.answer(spoken, *words.unknown)
+    return None
 
 
 def _unsigned(request: Request) -> Response:

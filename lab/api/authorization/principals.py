@@ -30,26 +30,26 @@ def find(access_key: str, token: str | None, partition: str, account: str) -> Pr
                 return None
             name = session.role_arn.rpartition("/")[2]
             role = next((each for each in _roles(account, partition) if each.name == name), None)
-            applying = tuple(_statements(role)) if role else ()
+            applying = tuple(held_by(role)) if role else ()
             return Principal(session.arn, f"role/{name}", applying, expired=utcnow() >= session.expiration)
     for user in iam_backends[account][partition].users.values():
         if any(key.access_key_id == access_key and key.status == "Active" for key in user.access_keys):
             groups = iam_backends[account][partition].get_groups_for_user(user.name)
-            applying = (each for holder in (user, *groups) for each in _statements(holder))
+            applying = (each for holder in (user, *groups) for each in held_by(holder))
             return Principal(user.arn, f"user/{user.name}", tuple(applying))
     return None
 
 
 def roles(partition: str, account: str) -> dict[str, list[Statement]]:
     """Every role's statements, by `role/name`."""
-    return {f"role/{role.name}": list(_statements(role)) for role in _roles(account, partition)}
+    return {f"role/{role.name}": list(held_by(role)) for role in _roles(account, partition)}
 
 
 def _roles(account: str, partition: str) -> list[Any]:
     return list(iam_backends[account][partition].roles.values())
 
 
-def _statements(holder: Any) -> Iterator[Statement]:
+def held_by(holder: Any) -> Iterator[Statement]:
     """Of the policies of a role, a user or a group: those written into it, and those attached."""
     for name, document in holder.policies.items():
         yield from statements(name, _parsed(document))
