@@ -1,6 +1,7 @@
 """The provider's resource types by themselves: what they take, and what they call things. No API."""
 
 import inspect
+import json
 import string
 from typing import Any
 
@@ -12,6 +13,7 @@ from lab.provider import registry
 from lab.provider.errors import InputError, UnknownTypeError
 from lab.provider.resource import Resource, random_suffix
 from lab.provider.values import has_secret, plain, secret, translate
+from tests.paths import ROOT
 
 VPC = registry.resource("aws:ec2/vpc:Vpc")
 BUCKET = registry.resource("aws:s3/bucket:Bucket")
@@ -40,6 +42,16 @@ def test_a_type_takes_only_inputs_that_the_sdk_has(resource: Resource) -> None:
     assert known, "the SDK's class has properties"
     assert set(resource.inputs) <= known, f"the SDK knows no {set(resource.inputs) - known}"
     assert set(resource.secret_outputs) <= known
+
+
+@pytest.mark.parametrize("resource", registry.resources().values(), ids=lambda each: each.pulumi_type)
+def test_what_aws_fills_in_is_what_its_provider_says(resource: Resource) -> None:
+    """By the schema of hashicorp/aws 5.100.0: inputs that are optional and computed, in Pulumi's words."""
+    schema = json.loads((ROOT / "tests/fixtures/provider/optional_and_computed.json").read_text())
+    expected = set(schema.get(resource.pulumi_type, ())) & set(resource.optional)
+    assert set(resource.computed) == expected
+    assert not set(resource.computed) & set(resource.defaults), "absent, it means one thing"
+    assert set(resource.defaults) <= set(resource.inputs)
 
 
 def test_an_unknown_type_or_function_is_an_error_that_names_it() -> None:

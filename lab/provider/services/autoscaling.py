@@ -66,7 +66,7 @@ class Group(Resource):
     autoname = Autoname()
     replaces_on = {"name": GROUP, "initialLifecycleHooks": HOOKS}
     volatile = {"desiredCapacity": ("minSize", "maxSize"), "availabilityZones": ("vpcZoneIdentifiers",)}
-    computed = ("desiredCapacity", "healthCheckType")
+    computed = ("desiredCapacity", "healthCheckType", "targetGroupArns")
     defaults = {
         "forceDelete": False,
         "healthCheckGracePeriod": GRACE_SECONDS,

@@ -42,6 +42,8 @@ class LoadBalancer(Resource):
     optional = ("loadBalancerType", "internal", "securityGroups", "subnets")
     autoname = Autoname(longest=32)
     tagged = True
+    computed = ("internal", "securityGroups", "subnets")
+    defaults = {"loadBalancerType": KIND}
     replaces_on = {"name": LOAD_BALANCER, "loadBalancerType": LOAD_BALANCER, "internal": LOAD_BALANCER}
 
     @override
@@ -60,7 +62,7 @@ class LoadBalancer(Resource):
         inputs = {
             "name": found["LoadBalancerName"],
             "loadBalancerType": unless_default(found["Type"], KIND, state.get("loadBalancerType")),
-            "internal": unless_default(found["Scheme"] == "internal", False, state.get("internal")),
+            "internal": found["Scheme"] == "internal",
             "securityGroups": found.get("SecurityGroups") or None,
             "subnets": [zone["SubnetId"] for zone in found["AvailabilityZones"]],
             "tags": tags.of_elb(aws, identifier),
@@ -89,6 +91,7 @@ class TargetGroup(Resource):
     optional = ("port", "protocol", "vpcId", "targetType", "healthCheck", "deregistrationDelay")
     autoname = Autoname(longest=32)
     tagged = True
+    defaults = {"targetType": TARGET_KIND}
     replaces_on = dict.fromkeys(("name", "port", "protocol", "vpcId", "targetType"), TARGET_GROUP)
 
     @override
@@ -147,6 +150,7 @@ class Listener(Resource):
     optional = ("port", "protocol")
     tagged = True
     replaces_on = {"loadBalancerArn": LISTENER}
+    computed = ("protocol",)
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
