@@ -52,6 +52,10 @@ class _Engine(engine_pb2_grpc.EngineServicer, resource_pb2_grpc.ResourceMonitorS
         return resource_pb2.SupportsFeatureResponse(hasSupport=supported.hasSupport)
 
     def Invoke(self, request: Any, context: Any) -> Any:  # noqa: N802
+        if request.tok == "pulumi:pulumi:readStackResourceOutputs":  # the engine's own function: nothing stands yet
+            answer = provider_pb2.InvokeResponse()
+            getattr(answer, "return").update({"outputs": {}})
+            return answer
         return self.monitor.Invoke(request)
 
     def RegisterResource(self, request: Any, context: Any) -> Any:  # noqa: N802
