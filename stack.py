@@ -53,6 +53,12 @@ class Outputs(TypedDict):
     """Private subnets, one for each zone."""
 
 
+class SessionArgs(TypedDict, total=False):
+    """An argument of both tiers."""
+
+    session_manager_key: str
+
+
 class NotBuiltError(pulumi.RunError):
     """The app's artifact or its runtime isn't in this machine's cache yet."""
 
@@ -163,6 +169,12 @@ def _network(settings: Settings) -> Network:
     return Network(settings.name("network"), args)
 
 
+def _sessions(settings: Settings) -> SessionArgs:
+    """What each tier of machines is told of Session Manager: nothing, where it is off."""
+    key = settings.session_manager_key
+    return {"session_manager_key": key} if key else {}
+
+
 def _release(settings: Settings) -> Release:
     app, node, cache = settings.app, settings.app.node_version, artifact_cache.root()
     built = artifact.find(app.path, node, app.arch, cache)
@@ -194,6 +206,7 @@ def _edge(settings: Settings, network: Network, release: Release, servers: AppSe
         "instance_type": wanted.instance_type,
         "image": wanted.image,
         "max_body_size": wanted.max_body_size,
+        **_sessions(settings),
         "trusted_proxies": wanted.trusted_proxies,
         "tags": {**settings.tags},
     }
@@ -224,6 +237,7 @@ def _app_servers(
         "outgoing_ports": app.outgoing_ports,
         "environment": {**app.environment},
         "secrets": {**app.secrets},
+        **_sessions(settings),
         "database": database.access,
         "cache": cache.access,
         "tags": {**settings.tags},

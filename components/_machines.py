@@ -70,6 +70,19 @@ def attach(
     ]
 
 
+def allow_sessions(name: str, to: MachineRole, key: str | None, child: pulumi.ResourceOptions) -> list[pulumi.Resource]:
+    """Let machines with AWS's SSM agent be reached through Session Manager, and do nothing else with Systems Manager.
+
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-create-iam-instance-profile.html
+    """
+    if key is None:
+        return []
+    channels = [f"ssmmessages:{verb}{kind}Channel" for verb in ("Create", "Open") for kind in ("Control", "Data")]
+    # AWS can't restrict these to resources.
+    statement = {"Action": ["ssm:UpdateInstanceInformation", *channels], "Resource": "*"}
+    return [allow(f"{name}-sessions", to, [statement], child)]
+
+
 def launch_template(
     name: str,
     *,

@@ -22,6 +22,7 @@ _RULES = {
     "port": planning.APP_PORT,
     "liveness_path": planning.HTTP_PATH,
     "readiness_path": planning.HTTP_PATH,
+    "session_manager_key": planning.SESSION_MANAGER_KEY,
 }
 _CACHE_RULES = {"host": planning.HOST, "port": planning.PORT}
 _DATABASE_RULES = {**_CACHE_RULES, "replica_hosts": planning.HOSTS}
@@ -92,6 +93,9 @@ class AppServersArgs(TypedDict):
     """CPU load each minute instead of every five, at a price, so that scaling acts sooner. Default: false."""
     cpu_credits: NotRequired[str]
     """For burstable types: `standard`, slow without credits, or `unlimited`, at a price. Default: the type's own."""
+    session_manager_key: NotRequired[str]
+    """AWS's public key for its SSM agent, as text. With it, machines install the agent when that key has signed it, and
+    whom IAM permits gets a shell through Session Manager. Default: none."""
     tags: NotRequired[dict[str, pulumi.Input[str]]]
     """Tags for machines and their disks, which a provider's default tags don't reach. Default: none."""
 
@@ -132,6 +136,7 @@ class AppServers(pulumi.ComponentResource):
         role = _machines.role(name, f"App servers of {name}", args.get("role_name"), self)
         permissions = [
             _machines.allow(f"{name}-boot", role, _boot_permissions(given, secrets), child),
+            *_machines.allow_sessions(name, role, args.get("session_manager_key"), child),
             *_machines.attach(name, role, args.get("policy_arns", {}), child),
         ]
         tags = _machines.tags(name, "app", args.get("tags", {}))
@@ -221,6 +226,7 @@ class AppServers(pulumi.ComponentResource):
             "region": aws.get_region_output(opts=pulumi.InvokeOutputOptions(parent=self)).region,
             "bucket": release["bucket"],
             "bundle": {"key": bundle_key, "sha256": bundle.sha256},
+            "session_manager": args.get("session_manager_key"),
             "runtime": {"key": release["runtime_key"], "sha256": release["runtime_sha256"]},
             "release_parameter": release["parameter_name"],
             "launch_hook": LAUNCH if _completes_itself(args) else None,

@@ -16,6 +16,7 @@ _RULES = {
     "image": planning.IMAGE,
     "volume_size": planning.VOLUME_SIZE,
     "max_body_size": planning.BODY_SIZE,
+    "session_manager_key": planning.SESSION_MANAGER_KEY,
 }
 OLD_VERSIONS_DAYS = 30
 """Days to keep overwritten or deleted objects in a bucket of its own."""
@@ -52,6 +53,9 @@ class LoadBalancerArgs(TypedDict):
     """Name or ARN of a secret with chain and key in PEM; with it, HTTP is redirected to HTTPS. Default: none."""
     trusted_proxies: NotRequired[pulumi.Input[list[str]]]
     """CIDRs of proxies in front (a CDN, an ALB): they alone say who asks, and over what protocol. Default: none."""
+    session_manager_key: NotRequired[str]
+    """AWS's public key for its SSM agent, as text. With it, machines install the agent when that key has signed it, and
+    whom IAM permits gets a shell through Session Manager. Default: none."""
     tags: NotRequired[dict[str, pulumi.Input[str]]]
     """Tags for machines and their disks, which a provider's default tags don't reach. Default: none."""
 
@@ -89,6 +93,7 @@ class LoadBalancer(pulumi.ComponentResource):
         certificate = self._find_certificate(args)
         statements = _permissions(bucket, targets, address, certificate)
         permissions = _machines.allow(f"{name}-boot", role, statements, child)
+        sessions = _machines.allow_sessions(name, role, args.get("session_manager_key"), child)
         tags = _machines.tags(name, "edge", args.get("tags", {}))
         template = _machines.launch_template(
             name,
@@ -114,7 +119,7 @@ class LoadBalancer(pulumi.ComponentResource):
             launch_template=_machines.latest(template),
             health_check_type="EC2",
             tags=_machines.group_tags(tags),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[permissions, *rules]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[permissions, *sessions, *rules]),
         )
 
         self.address = address.public_ip
@@ -178,6 +183,7 @@ class LoadBalancer(pulumi.ComponentResource):
             "region": aws.get_region_output(opts=pulumi.InvokeOutputOptions(parent=self)).region,
             "bucket": bucket.name,
             "bundle": {"key": bundle_key, "sha256": bundle.sha256},
+            "session_manager": args.get("session_manager_key"),
             "eip_allocation_id": address.allocation_id,
             "upstream": {
                 "auto_scaling_group": targets["group_name"],

@@ -158,6 +158,13 @@ class DatabaseSettings(Section):
     """The database made in it."""
 
 
+class SessionManagerSettings(Section):
+    """A shell on the machines through AWS Systems Manager, for whom IAM permits."""
+
+    agent_key: Folder | None = None
+    """The file with AWS's public key for its agent, relative to this configuration's folder; off without it."""
+
+
 class Document(Section):
     """Everything under `expressway:`."""
 
@@ -173,6 +180,8 @@ class Document(Section):
     """Redis on ElastiCache."""
     database: DatabaseSettings = DatabaseSettings()
     """PostgreSQL on RDS."""
+    session_manager: SessionManagerSettings = SessionManagerSettings()
+    """A shell on the machines."""
 
 
 class Settings(Document):
@@ -184,6 +193,12 @@ class Settings(Document):
     """AWS region (`aws:region`)."""
     tags: dict[str, str]
     """The provider's default tags (`aws:defaultTags`)."""
+
+    @property
+    def session_manager_key(self) -> str | None:
+        """The text of AWS's public key, once the rules have seen it."""
+        path = self.session_manager.agent_key
+        return path.read_text(encoding="ascii") if path else None
 
     @property
     def production(self) -> bool:

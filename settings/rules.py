@@ -53,6 +53,7 @@ def check(document: Document, stack: str, region: str | None, sound: Sound) -> I
     yield from _app_folder(document, sound)
     yield from _app(document, sound)
     yield from _edge(document)
+    yield from _session_manager(document, sound)
 
 
 def _stack_name(stack: str) -> Iterator[Problem]:
@@ -116,3 +117,16 @@ def _app(document: Document, sound: Sound) -> Iterator[Problem]:
     if sound("app.cpuCredits") and sound("app.instanceType"):
         findings += planning.check_cpu_credits("cpuCredits", app.cpu_credits, app.instance_type)
     yield from (Problem.of(each, "expressway:app.") for each in findings)
+
+
+def _session_manager(document: Document, sound: Sound) -> Iterator[Problem]:
+    path = document.session_manager.agent_key
+    if path is None or not sound("sessionManager.agentKey"):
+        return
+    try:
+        text = path.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError):
+        text = ""
+    for finding in planning.SESSION_MANAGER_KEY.check("", text):
+        rule = "it must be a file with a PGP public key, as text"
+        yield Problem("expressway:sessionManager.agentKey", f'"{path}"', rule, finding.remedy)

@@ -68,3 +68,14 @@ def check_tags(path: str, tags: Mapping[str, object]) -> list[Finding]:
 def _is_tag(key: str, value: object) -> bool:
     fits = value is UNKNOWN or (isinstance(value, str) and len(value) <= 256)
     return fits and 0 < len(key) <= 128 and not key.lower().startswith("aws:")
+
+
+AGENT_KEY_PAGE = "https://docs.aws.amazon.com/systems-manager/latest/userguide/verify-agent-signature.html"
+"""Where AWS publishes the key that signs its SSM agent, and a new one every year and a half."""
+
+SESSION_MANAGER_KEY = matching(
+    r"\s*-----BEGIN PGP PUBLIC KEY BLOCK-----\r?\n(.+\n)*\s*\n"
+    r"([A-Za-z0-9+/=]+\r?\n)+-----END PGP PUBLIC KEY BLOCK-----\s*",
+    "it must be a PGP public key, as text",
+    f"Take the one on {AGENT_KEY_PAGE}.",
+)

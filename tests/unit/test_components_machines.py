@@ -1,6 +1,7 @@
 """App servers and load balancer: what their machines are, may do, may reach and are told."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,6 +12,7 @@ from recording import Recording, record
 
 from components import AppServers, LoadBalancer
 
+ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 GROUP = "aws:autoscaling/group:Group"
 INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
@@ -91,6 +93,24 @@ def test_roles_may_do_no_more_than_named(either: Recording) -> None:
             if statement["Resource"] == "*":
                 others = [action for action in actions if not action.partition(":")[2].startswith("Describe")]
                 assert not others, f"{policy.name} allows {others} on everything"
+
+
+@pytest.mark.parametrize("make", [make_app, make_edge], ids=["app", "edge"])
+def test_session_manager_opens_channels_and_nothing_else(make: Callable[..., Recording]) -> None:
+    key = (ROOT / "tests/fixtures/session_manager/signer.asc").read_text()
+    made, name = make(session_manager_key=key), "app" if make is make_app else "edge"
+    (statement,) = made.statements(f"{name}-sessions")
+    assert sorted(statement["Action"]) == [
+        "ssm:UpdateInstanceInformation",
+        "ssmmessages:CreateControlChannel",
+        "ssmmessages:CreateDataChannel",
+        "ssmmessages:OpenControlChannel",
+        "ssmmessages:OpenDataChannel",
+    ], "AWS's own policy for it would let a machine read every parameter of the account"
+    assert made.machine(name)["session_manager"] == key
+    off = make()
+    assert off.machine(name)["session_manager"] is None
+    assert f"{name}-sessions" not in {each.name for each in off.all("aws:iam/rolePolicy:RolePolicy")}
 
 
 def test_app_servers_reach_database_and_cache_by_reference_and_nobody_else_inside() -> None:
@@ -213,6 +233,7 @@ def test_an_app_server_is_told_what_its_boot_needs() -> None:
         "region": "us-east-1",
         "bucket": "bucket",
         "bundle": make_app().machine("app")["bundle"],
+        "session_manager": None,
         "runtime": {"key": "runtime/node.tar.gz", "sha256": example_args.SHA},
         "release_parameter": "pointer",
         "launch_hook": None,
@@ -247,6 +268,7 @@ def test_an_edge_machine_is_told_what_its_boot_needs() -> None:
         "name": "edge",
         "region": "us-east-1",
         "bucket": "bucket",
+        "session_manager": None,
         "eip_allocation_id": "eipalloc-edge-address",
         "upstream": {
             "auto_scaling_group": "app-group",

@@ -14,6 +14,8 @@ from settings.rules import COMPONENTS
 
 LONGEST_STACK_NAME = min(NAME_LIMITS[kind] - len(f"-{role}") for role, kind in COMPONENTS.items())
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
@@ -225,6 +227,18 @@ def test_a_subnet_that_lacks_something_is_told_what(base: Path) -> None:
     (first, second) = subnets()
     del first["private"]
     assert list(problems(base, network={"subnets": [first, second]})) == ["expressway:network.subnets[0].private"]
+
+
+def test_the_agents_key_is_a_file_with_a_public_key(base: Path) -> None:
+    key = (ROOT / "tests/fixtures/session_manager/signer.asc").read_text()
+    (base / "agent.gpg").write_text(key)
+    assert parse(base, sessionManager={"agentKey": "./agent.gpg"}).session_manager_key == key
+    assert parse(base).session_manager_key is None
+    (base / "agent.gpg").write_text("<html>")
+    for name in ("agent.gpg", "missing.gpg", "."):
+        (problem,) = problems(base, sessionManager={"agentKey": name}).values()
+        assert problem.path == "expressway:sessionManager.agentKey"
+        assert "verify-agent-signature" in problem.remedy
 
 
 def test_more_zones_than_the_region_has_are_refused(base: Path) -> None:

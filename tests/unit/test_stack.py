@@ -145,6 +145,7 @@ def test_every_setting_reaches_a_resource() -> None:
             "environment": {"LOG_LEVEL": "level77"},
             "secrets": {"STRIPE_KEY": "secret77"},
         },
+        "expressway:sessionManager": {"agentKey": "tests/fixtures/session_manager/signer.asc"},
         "expressway:cache": {"engineVersion": "7.0", "nodeType": "cache.r77.large", "replicas": 3},
         "expressway:database": {
             "engineVersion": "15.7",
@@ -185,6 +186,7 @@ def test_every_setting_reaches_a_resource() -> None:
     assert policy["targetTrackingConfiguration"]["targetValue"] == 77
     app, balancer = made.machine("dev-app"), made.machine("dev-edge")
     assert app["runtime"]["key"] == "runtime/node-26-arm64.tar.gz"
+    assert app["session_manager"] == balancer["session_manager"] == settled.session_manager_key
     assert app["app"]["port"] == balancer["upstream"]["port"] == 7777
     assert app["app"]["liveness_path"] == "/live77"
     assert app["app"]["readiness_path"] == balancer["upstream"]["readiness_path"] == "/ready77"

@@ -23,6 +23,7 @@ def app_machine() -> dict[str, Any]:
         "region": "us-east-1",
         "bucket": "shop-artifacts",
         "bundle": {"key": f"bundles/app-{SHA}.tar.gz", "sha256": SHA},
+        "session_manager": None,
         "runtime": {"key": f"runtime/node-24-x64-{SHA}.tar.gz", "sha256": SHA},
         "release_parameter": "/shop/release",
         "launch_hook": None,
@@ -53,6 +54,7 @@ def edge_machine() -> dict[str, Any]:
         "region": "us-east-1",
         "bucket": "shop-artifacts",
         "bundle": {"key": f"bundles/edge-{SHA}.tar.gz", "sha256": SHA},
+        "session_manager": None,
         "eip_allocation_id": "eipalloc-0123456789abcdef0",
         "upstream": {
             "auto_scaling_group": "shop-app",

@@ -8,7 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from expressway_machine import config, files, host, metadata, readiness
+from expressway_machine import config, files, host, metadata, readiness, session_manager
 from expressway_machine.aws import Clients
 
 from . import artifact, environment, launch, paths, pm2, trust
@@ -26,6 +26,7 @@ def main() -> int:
     try:
         machine = config.load()
         changed = prepare(machine)
+        session_manager.configure(machine, BUNDLE)
         start(restart=changed, follow=bool(environment.wanted_secrets(machine)))
         wait_until_ready(machine["app"])
         if hook := machine["launch_hook"]:

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from expressway_machine import config, host, metadata
+from expressway_machine import config, host, metadata, session_manager
 from expressway_machine.aws import Clients
 
 from . import address, nginx
@@ -20,6 +20,7 @@ def main() -> int:
     """Configure and start everything; 0 once the public address is here, 1 with the reason otherwise."""
     try:
         machine = config.load()
+        session_manager.configure(machine, BUNDLE)
         start_nginx(machine)
         if machine["certificate"]:
             start_certificate()
