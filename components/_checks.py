@@ -1,12 +1,13 @@
 """How a component refuses its arguments: every finding at once, before it asks AWS for anything."""
 
+import difflib
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, cast, get_args, is_typeddict
 
 import pulumi
 
-from .planning import UNKNOWN, Each, Finding, Rule, check_name
+from .planning import NOTHING, UNKNOWN, Each, Finding, Rule, check_name
 
 Checked = Rule | Each
 """What a value is held to."""
@@ -24,10 +25,44 @@ def require(component: str, name: str, findings: list[Finding]) -> None:
     if not wrong:
         return
     details: list[pulumi.InputPropertyErrorDetails] = [
-        {"property_path": each.path, "reason": f"{each.shown}: {each.rule}. {each.remedy}"} for each in wrong
+        {"property_path": each.path, "reason": f"{each.shown}: {each.rule}. {each.remedy}".removeprefix(": ")}
+        for each in wrong
     ]
     lines = [f"{detail['property_path']}: {detail['reason']}" for detail in details]
     raise pulumi.InputPropertiesError("\n".join([f"{component} {name!r} can't be made:", *lines]), details)
+
+
+def check_names(args: Mapping[str, Any], kind: type, path: str = "") -> list[Finding]:
+    """Arguments that `kind` doesn't have, and those of it that are missing: Python itself takes any name, silently.
+
+    What a plugin gets was held to the schema before; this is for programs in Python that no type checker has read.
+    """
+    there_are: dict[str, Any] = kind.__annotations__
+    findings: list[Finding] = []
+    for name, value in args.items():
+        if name not in there_are:
+            near = difflib.get_close_matches(name, there_are, 1)
+            remedy = f"Did you mean {near[0]}?" if near else f"There are {', '.join(sorted(there_are))}."
+            findings.append(Finding(f"{path}{name}", NOTHING, "there is no such argument", remedy))
+        elif inner := _typed_dict(there_are[name]):
+            for place, entry in _entries(value):
+                findings += check_names(entry, inner, f"{path}{name}{place}.")
+    required = cast(frozenset[str], cast(Any, kind).__required_keys__)
+    missing = [name for name in sorted(required) if args.get(name) is None]
+    return findings + [Finding(f"{path}{name}", NOTHING, "it is missing", "There is no default.") for name in missing]
+
+
+def _typed_dict(annotation: Any) -> type | None:
+    """The TypedDict in an annotation like `NotRequired[Input[AccessArgs]]`."""
+    if is_typeddict(annotation):
+        return annotation
+    return next((found for each in get_args(annotation) if (found := _typed_dict(each))), None)
+
+
+def _entries(value: Any) -> list[tuple[str, Mapping[str, Any]]]:
+    """The mappings that a value is or lists, each with its place; none while another resource has yet to give it."""
+    given = enumerate(cast(list[Any], value)) if isinstance(value, list) else [(-1, value)]
+    return [("" if index < 0 else f"[{index}]", each) for index, each in given if isinstance(each, Mapping)]
 
 
 def check_values(args: object, rules: Mapping[str, Checked], path: str = "") -> list[Finding]:

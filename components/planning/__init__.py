@@ -32,7 +32,7 @@ from .data import (
     REPLICAS,
     STORAGE_GB,
 )
-from .findings import HIDDEN, UNKNOWN, Finding, looks_secret, show
+from .findings import HIDDEN, NOTHING, UNKNOWN, Finding, looks_secret, show
 from .images import ImageQuery, image_query
 from .machines import (
     FLEET_SIZE,
@@ -90,6 +90,7 @@ __all__ = [
     "NAME_LIMITS",
     "NAT",
     "NODE_TYPE",
+    "NOTHING",
     "OLD_VERSIONS_DAYS",
     "OUTGOING_PORT",
     "PACKAGE",

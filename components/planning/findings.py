@@ -25,6 +25,9 @@ class _Mark:
 HIDDEN: Final = _Mark("(not shown)")
 """Stands for a value that may be a secret."""
 
+NOTHING: Final = _Mark("")
+"""Stands for a value that there is no use in showing."""
+
 UNKNOWN: Final = _Mark("(not known yet)")
 """Stands for a value that another resource will give. It breaks no rule until it is known."""
 

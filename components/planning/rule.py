@@ -61,7 +61,7 @@ def number(least: int, most: int | None = None, remedy: str = "") -> Rule:
         return Rule(
             int, lambda value: value >= least, f"it must be at least {least}", remedy or "Raise it.", f"{least} or more"
         )
-    told = f"{least} to {most}"
+    told = f"{least} {'or' if most == least + 1 else 'to'} {most}"
     remedy = remedy or "Choose a number in that range."
     return Rule(int, lambda value: least <= value <= most, f"it must be {told}", remedy, told)
 

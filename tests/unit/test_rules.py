@@ -244,3 +244,45 @@ def test_a_name_that_aws_keeps_for_itself_is_refused_of_components_and_stacks(
 )
 def test_a_name_that_none_of_its_own_resources_minds_is_taken(kind: str, name: str, tmp_path: Path) -> None:
     record(lambda: CLASSES[kind](name, example_args.of(kind, tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "words"),
+    [
+        ("AppServers", "min_sizes", "Did you mean min_size?"),
+        ("AppServers", "minSize", "Did you mean min_size?"),
+        ("AppServers", "node_version", "There are cache, "),
+        ("AppServers", "database.hosts", "Did you mean host?"),
+        ("LoadBalancer", "targets.readiness", "Did you mean readiness_path?"),
+        ("Release", "app.hash", "There are key, path, sha256."),
+        ("Network", "subnets[0].cidr", "There are private, public, zone."),
+    ],
+)
+def test_python_too_is_told_of_an_argument_that_there_is_not(kind: str, path: str, words: str, tmp_path: Path) -> None:
+    arguments = example_args.placed(path, "hunter2", example_args.of(kind, tmp_path), str)
+    said = said_by_component(kind, arguments)
+    assert list(said) == [path]
+    assert said[path].startswith("there is no such argument. ")
+    assert words in said[path]
+    assert "hunter2" not in said[path]
+
+
+def test_python_too_is_told_of_an_argument_that_is_missing(tmp_path: Path) -> None:
+    arguments = example_args.of("LoadBalancer", tmp_path)
+    del arguments["vpc_id"]
+    del arguments["targets"]["port"]
+    assert said_by_component("LoadBalancer", arguments) == {
+        "targets.port": "it is missing. There is no default.",
+        "vpc_id": "it is missing. There is no default.",
+    }
+
+
+def test_targets_that_are_one_output_are_held_to_the_same_rules(tmp_path: Path) -> None:
+    arguments = example_args.of("LoadBalancer", tmp_path)
+    targets = {**arguments["targets"], "port": 0}
+    plain = said_by_component("LoadBalancer", {**arguments, "targets": targets})
+
+    def program() -> None:
+        CLASSES["LoadBalancer"]("mine", {**arguments, "targets": pulumi.Output.from_input(targets)})
+
+    assert said_by(program) == plain

@@ -124,8 +124,8 @@ def test_other_packages_configuration_is_none_of_our_business(base: Path) -> Non
         ({"network": {"cidr": "10.20.0.0"}}, "network.cidr", '"10.20.0.0"', "must be an IPv4 CIDR"),
         ({"network": {"cidr": "10.20.3.0/16"}}, "network.cidr", '"10.20.3.0/16"', "Did you mean 10.20.0.0/16?"),
         ({"network": {"cidr": "10.20.0.0/28"}}, "network.cidr", '"10.20.0.0/28"', "/24 (smallest)"),
-        ({"network": {"zones": 1}}, "network.zones", "1", "2 to 3"),
-        ({"network": {"zones": 4}}, "network.zones", "4", "2 to 3"),
+        ({"network": {"zones": 1}}, "network.zones", "1", "2 or 3"),
+        ({"network": {"zones": 4}}, "network.zones", "4", "2 or 3"),
         ({"network": {"nat": "instance"}}, "network.nat", '"instance"', "gateway or none"),
     ],
 )
