@@ -30,7 +30,7 @@ def wanted(settings: Settings, folder: Path) -> Wanted:
         named_zones=named,
         nat=network.nat == "gateway",
         nat_per_zone=settings.production,
-        secrets={f"expressway:app.secrets.{name}": secret for name, secret in settings.app.secrets.items()},
+        secrets=_secrets(settings),
         tags=settings.tags,
         backend=_backend(project),
     )
@@ -49,6 +49,14 @@ def _machines(settings: Settings, role: str, tier: AppSettings | EdgeSettings, f
         fewest=fewest,
         most=most,
     )
+
+
+def _secrets(settings: Settings) -> dict[str, str]:
+    """What machines of either tier read."""
+    found = {f"expressway:app.secrets.{name}": secret for name, secret in settings.app.secrets.items()}
+    if settings.edge.certificate is not None:
+        found["expressway:edge.certificate"] = settings.edge.certificate
+    return found
 
 
 def _project(folder: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ REFERENCE = "us-east-1"
 
 NOT_COUNTED = (
     "requests, traffic (also through NAT gateways and between zones), backups beyond the database's own size, "
-    "CPU credits, logs, taxes, discounts"
+    "CPU credits, metrics (detailed monitoring too), logs, taxes, discounts"
 )
 
 

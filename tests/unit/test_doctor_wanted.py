@@ -66,6 +66,17 @@ def test_what_the_stack_has_already_is_known_by_its_tags() -> None:
             assert stack.owns({**each.inputs["tags"], **stack.tags}), f"{kind} {each.name}"
 
 
+def test_the_secrets_of_both_tiers_are_looked_for() -> None:
+    dev = load("dev")
+    app = dev.app.model_copy(update={"secrets": {"STRIPE_KEY": "shop/stripe"}})
+    edge = dev.edge.model_copy(update={"certificate": "shop/certificate"})
+    assert wanted(dev, ROOT).secrets == {}
+    assert wanted(dev.model_copy(update={"app": app, "edge": edge}), ROOT).secrets == {
+        "expressway:app.secrets.STRIPE_KEY": "shop/stripe",
+        "expressway:edge.certificate": "shop/certificate",
+    }
+
+
 def test_the_backend_is_the_environments_or_the_projects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PULUMI_BACKEND_URL", raising=False)
     assert wanted(load("dev"), tmp_path).backend is None, "no Pulumi.yaml"
