@@ -7,7 +7,7 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from lab.api import account, elasticache, instances, rds, rds_rotation, rds_window
+from lab.api import account, elasticache, elasticache_failover, instances, rds, rds_rotation, rds_window
 from lab.api.authorization.gate import Gate
 from lab.api.changes import Changes
 
@@ -55,6 +55,17 @@ class Control:
                 return _answer({"token": token}) if token else _error(404, f"no auth token for {identifier}")
             case "PUT", ["account"]:
                 return _plant(request)
+            case "GET", ["replication-groups", identifier, "tokens"]:
+                tokens = elasticache_failover.tokens(identifier)
+                return _answer(tokens) if tokens else _error(404, f"there is no {identifier}")
+            case "PUT", ["replication-groups", identifier, "tokens", version]:
+                return self._done(
+                    elasticache_failover.finish_tokens(identifier, version), f"{identifier} waits for no {version}"
+                )
+            case "PUT", ["replication-groups", identifier, "primary", node]:
+                return self._done(
+                    elasticache_failover.finish_failover(identifier, node), f"{identifier} waits for no {node}"
+                )
             case method, _:
                 return _error(404, f"no such control call: {method} {request.path}")
 

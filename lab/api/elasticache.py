@@ -60,6 +60,11 @@ class CacheMachine:
     auth_token: bool
     nodes: tuple[Node, ...]
     parameters: dict[str, str]
+    next_primary: str | None = None
+    """The node that a failover under way makes the primary."""
+    tokens_version: int = 1
+    tokens_known: int = 1
+    """The version of the tokens that the nodes take; smaller while they have to be told."""
 
 
 def install() -> None:
@@ -97,6 +102,11 @@ def auth_token(identifier: str) -> str | None:
         if identifier in backend.replication_groups:
             return backend.replication_groups[identifier].auth_token
     return None
+
+
+def groups() -> list[Any]:
+    """Every replication group of every account and region, as moto has them."""
+    return [group for backend in _backends() for group in backend.replication_groups.values()]
 
 
 def _backends() -> list[Any]:
@@ -159,20 +169,24 @@ def _machine(backend: Any, group: Any) -> CacheMachine:
         for member, interface in zip(shard["node_group_members"], group.interfaces, strict=True)
     )  # fmt: skip
     parameters = parameter_groups(backend).get(group.cache_parameter_group_name)
+    primary = next(node for node in nodes if node.role == "primary")
     return CacheMachine(
         id=group.replication_group_id,
         status=group.status,
         engine_version=group.engine_version,
         endpoint=shard["primary_endpoint_address"],
         reader_endpoint=shard["reader_endpoint_address"],
-        address=nodes[0].address,
+        address=primary.address,
         port=int(group.port),
-        subnet=nodes[0].subnet,
+        subnet=primary.subnet,
         security_groups=tuple(group.security_group_ids or ()),
         transit_encryption=bool(group.transit_encryption_enabled),
         auth_token=bool(group.auth_token),
         nodes=nodes,
         parameters=parameters["values"] if parameters else {},
+        next_primary=group.next_primary,
+        tokens_version=group.tokens_version,
+        tokens_known=group.tokens_known,
     )
 
 

@@ -3,6 +3,7 @@
 Source: https://docs.aws.amazon.com/AmazonElastiCache/latest/APIReference/API_ModifyReplicationGroup.html
 """
 
+import itertools
 from typing import Any
 
 from moto.core.exceptions import ServiceException
@@ -87,8 +88,9 @@ def _increase(response: Any) -> Any:
         raise InvalidParameterValueException("The new replica count must be greater than the current one.")
     shard = group.node_groups[0]
     domain = shard["primary_endpoint_address"].removeprefix("master.")
-    for number in range(len(group.member_clusters) + 1, members + 1):
-        name = f"{group.replication_group_id}-{number:03}"
+    for _ in range(members - len(group.member_clusters)):
+        names = (f"{group.replication_group_id}-{number:03}" for number in itertools.count(1))
+        name = next(each for each in names if each not in group.member_clusters)
         shard["node_group_members"].append(
             {
                 "cache_cluster_id": name,
@@ -103,7 +105,7 @@ def _increase(response: Any) -> Any:
 
 
 def _decrease(response: Any) -> Any:
-    """The last members go; the primary is the first, and stays."""
+    """The last replicas go."""
     group, members = _group(response), response._get_int_param("NewReplicaCount") + 1
     if not 0 < members < len(group.member_clusters):
         raise InvalidParameterValueException("The new replica count must be less than the current one.")
@@ -112,9 +114,11 @@ def _decrease(response: Any) -> Any:
             "Must have at least 1 replica when cluster mode is disabled with auto failover enabled."
         )
     for _ in range(len(group.member_clusters) - members):
-        group.member_clusters.pop()
-        group.node_groups[0]["node_group_members"].pop()
-        group.interfaces.pop().delete()
+        nodes = group.node_groups[0]["node_group_members"]
+        last = max(index for index, node in enumerate(nodes) if node["current_role"] == "replica")
+        nodes.pop(last)
+        group.member_clusters.pop(last)
+        group.interfaces.pop(last).delete()
     return ActionResult({"ReplicationGroup": group})
 
 

@@ -25,6 +25,7 @@ CHANGES = (
     "ec2",
     "elasticache",
     "elasticache_changes",
+    "elasticache_failover",
     "iam",
     "instances",
     "launch_templates",

@@ -47,7 +47,11 @@ class Identities:
         with self._lock:
             self._instances = {one["PrivateIpAddress"]: one for one in instances if one.get("PrivateIpAddress")}
             self._services = {item["address"]: ("database", item) for item in state.databases}
-            self._services |= {item["address"]: ("cache", item) for item in state.caches}
+            self._services |= {
+                node["address"]: ("cache", {**cache, **node, "cache": cache})
+                for cache in state.caches
+                for node in cache["nodes"]
+            }
             self._subnets = {subnet["SubnetId"]: subnet for subnet in state.subnets}
             self._vpcs = {vpc["VpcId"]: vpc for vpc in state.vpcs}
 
@@ -98,31 +102,44 @@ class Identities:
             user_data=self._service_user_data(machine, kind, item),
         )
 
-    def _service_user_data(self, machine: str, kind: str, item: Mapping[str, Any]) -> bytes | None:
-        # A machine that is started anew, empty, gets the password that counts by then.
-        known = f"{machine} {item.get('secret_version', '')}"
+    def _service_user_data(self, machine: str, kind: str, item: Mapping[str, Any]) -> bytes:
+        # A machine that is started anew, empty, gets what counts by then.
+        state = item["secret_version"] if kind == "database" else (item["cache"]["tokens_version"], item["role"])
+        known = f"{machine} {state}"
         if known not in self._user_data:
-            names = [item["endpoint"]]
-            if kind == "cache":
-                names += [item["reader_endpoint"], *(node["endpoint"] for node in item["nodes"])]
-            certificate, key = (path.read_text() for path in tls.issue(self._certificates, names))
-            if kind == "database":
-                secret = self._api.aws("secretsmanager").get_secret_value(SecretId=item["secret_arn"])
-                username, password = (json.loads(secret["SecretString"])[name] for name in MASTER)
-                self._user_data[known] = postgresql.user_data(
-                    postgresql.PostgresqlServer(
-                        certificate=certificate,
-                        key=key,
-                        username=username,
-                        password=password,
-                        database=item["name"],
-                        port=int(item["port"]),
-                        force_ssl=item["parameters"].get("rds.force_ssl", "1") == "1",
-                    )
-                )
-            else:
-                token = self._api.get(f"replication-groups/{item['id']}/auth-token")["token"]
-                self._user_data[known] = redis.user_data(
-                    redis.RedisServer(certificate=certificate, key=key, token=token, port=int(item["port"]))
-                )
-        return self._user_data[known]
+            make = self._database_user_data if kind == "database" else self._cache_user_data
+            self._user_data[known] = make(item)
+        return self._user_data[known] or b""
+
+    def _database_user_data(self, item: Mapping[str, Any]) -> bytes:
+        certificate, key = (path.read_text() for path in tls.issue(self._certificates, [item["endpoint"]]))
+        secret = self._api.aws("secretsmanager").get_secret_value(SecretId=item["secret_arn"])
+        username, password = (json.loads(secret["SecretString"])[name] for name in MASTER)
+        return postgresql.user_data(
+            postgresql.PostgresqlServer(
+                certificate=certificate,
+                key=key,
+                username=username,
+                password=password,
+                database=item["name"],
+                port=int(item["port"]),
+                force_ssl=item["parameters"].get("rds.force_ssl", "1") == "1",
+            )
+        )
+
+    def _cache_user_data(self, item: Mapping[str, Any]) -> bytes:
+        cache = item["cache"]
+        # Any node may become the primary, so each has the names of all.
+        names = [cache["endpoint"], cache["reader_endpoint"], *(node["endpoint"] for node in cache["nodes"])]
+        certificate, key = (path.read_text() for path in tls.issue(self._certificates, names))
+        known = self._api.get(f"replication-groups/{cache['id']}/tokens")
+        return redis.user_data(
+            redis.RedisServer(
+                certificate=certificate,
+                key=key,
+                tokens=tuple(known["tokens"]),
+                replication=known["replication"],
+                port=int(cache["port"]),
+                primary=cache["address"] if item["role"] == "replica" else None,
+            )
+        )

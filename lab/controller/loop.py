@@ -15,21 +15,21 @@ from lab.machines.metadata import MetadataServer
 from lab.network import addresses, dns, links, nft, security_groups
 
 from .api import Api, ApiState
+from .changes import carry_out
 from .identity import Identities
 from .plan import (
     Action,
+    CarryOut,
     Halt,
     Reboot,
     ReportInstance,
     ReportService,
     Resume,
-    SetPassword,
     Start,
     Stop,
     Wanted,
     plan,
 )
-from .rotation import set_password
 from .wanted import wanted
 
 PERIOD_SECONDS: Final = 0.5
@@ -119,10 +119,10 @@ class Controller:
                 self._background(identifier, lambda: self._halt(identifier))
             case Stop(identifier):
                 self._background(identifier, lambda: self._stop(identifier))
-            case SetPassword(database, identifier, rotation):
-                log.info("changing the password of %s", database)
+            case CarryOut(service, identifier, change):
+                log.info("%s: %s", service, type(change).__name__)
                 homes = self._state / "machines"
-                self._background(identifier, lambda: set_password(self._api, database, identifier, rotation, homes))
+                self._background(identifier, lambda: carry_out(self._api, service, identifier, change, homes))
             case ReportInstance(instance, status):
                 log.info("%s is %s", instance, status)
                 self._api.report("instances", instance, status)

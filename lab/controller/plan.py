@@ -1,6 +1,7 @@
 """What to do, given what the API says should be and what is found on this host. Pure."""
 
 from collections.abc import Collection
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from lab.machines.machine import MachineSpec
@@ -18,14 +19,36 @@ class Rotation:
 
 
 @dataclass(frozen=True)
+class Failover:
+    """A change of a cache's primary that has begun: `node` becomes it. `machines` are all nodes' by their addresses."""
+
+    node: str
+    address: str
+    port: int
+    machines: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class TokenChange:
+    """A change of a cache's tokens that has begun, up to `version`, on all of `machines`."""
+
+    version: int
+    machines: tuple[str, ...]
+
+
+Change = Rotation | Failover | TokenChange
+"""What the API has begun, and what has to be done where the service runs."""
+
+
+@dataclass(frozen=True)
 class Service:
-    """A database or a cache of the API, and the machine that runs it. `status` is the API's."""
+    """A database or a cache of the API, and the machines that run it. `status` is the API's."""
 
     kind: str
     id: str
-    machine: str
+    machines: tuple[str, ...]
     status: str
-    rotation: Rotation | None = None
+    change: Change | None = None
 
 
 @dataclass(frozen=True)
@@ -96,24 +119,25 @@ class ReportService:
 
 
 @dataclass(frozen=True)
-class SetPassword:
-    """Give a database the password that the API says it will have, and tell the API."""
+class CarryOut:
+    """Do where a service runs what the API has begun, and tell the API."""
 
-    database: str
+    service: str
     machine: str
-    rotation: Rotation
+    change: Change
 
 
-Action = Start | Resume | Reboot | Halt | Stop | ReportInstance | ReportService | SetPassword
+Action = Start | Resume | Reboot | Halt | Stop | ReportInstance | ReportService | CarryOut
 
 SERVICE_FAILED = {"database": "failed", "cache": "create-failed"}
 
 
-def plan(wanted: Wanted, found: Collection[MachineStatus], busy: Collection[str] = ()) -> list[Action]:
+def plan(wanted: Wanted, found: Collection[MachineStatus], busy: AbstractSet[str] = frozenset()) -> list[Action]:
     """Actions in the order in which to begin them; machines in `busy` have one under way and get none."""
     specs = {spec.id: spec for spec in wanted.machines}
     there = {status.id for status in found}
-    services = {service.machine: service for service in wanted.services}
+    states = {status.id: status.state for status in found}
+    services = {machine: service for service in wanted.services for machine in service.machines}
     actions: list[Action] = []
     for status in found:
         if status.id in busy:
@@ -124,6 +148,9 @@ def plan(wanted: Wanted, found: Collection[MachineStatus], busy: Collection[str]
             actions += _behind_service(service, specs[status.id], status)
         else:
             actions += _instance(specs[status.id], status, impaired=status.id in wanted.impaired)
+    for service in wanted.services:
+        if busy.isdisjoint(service.machines):
+            actions += _report(service, [states.get(machine) for machine in service.machines])
     actions += [Start(spec) for spec in wanted.machines if spec.id not in there and spec.id not in busy]
     return actions
 
@@ -152,16 +179,19 @@ def _instance(spec: MachineSpec, status: MachineStatus, *, impaired: bool) -> li
 
 
 def _behind_service(service: Service, spec: MachineSpec, status: MachineStatus) -> list[Action]:
-    """The lab's own: whatever ended it, it is started again on its disk."""
-    match status.state:
-        case State.READY if service.rotation:
-            return [SetPassword(service.id, service.machine, service.rotation)]
-        case State.READY:
-            now = "available"
-        case State.FAILED:
-            now = SERVICE_FAILED[service.kind]
-        case State.BOOTING:
-            return []
-        case _:
-            return [Resume(spec)]
+    """The lab's own, whatever ended it: a database is started again on its disk, a cache's node anew and empty."""
+    if status.state in (State.READY, State.FAILED, State.BOOTING):
+        return []
+    return [Stop(status.id)] if service.kind == "cache" else [Resume(spec)]
+
+
+def _report(service: Service, states: list[State | None]) -> list[Action]:
+    if all(state is State.READY for state in states):
+        if service.change:
+            return [CarryOut(service.id, service.machines[0], service.change)]
+        now = "available"
+    elif State.FAILED in states:
+        now = SERVICE_FAILED[service.kind]
+    else:
+        return []
     return [] if service.status == now else [ReportService(service.kind, service.id, now)]

@@ -1,5 +1,6 @@
 """From what the API says to the machines, the network and the names that should be. Pure."""
 
+import dataclasses
 from collections.abc import Collection, Iterable, Mapping
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -10,7 +11,7 @@ from lab.machines.machine import MachineSpec
 from lab.network import dns, model
 
 from .api import ApiState
-from .plan import Rotation, Service, Wanted
+from .plan import Failover, Rotation, Service, TokenChange, Wanted
 
 RUNNING = ("pending", "running")
 STOPPED = ("stopping", "stopped")
@@ -21,6 +22,7 @@ def wanted(api: ApiState, config: LabConfig, authority: Path) -> Wanted:
     """What should be. `authority` is the certificate (PEM) that all machines trust."""
     # A stopped instance keeps its addresses, but nothing is there that could send or answer.
     reservations = [{"Instances": _in_state(RUNNING, api.reservations)}]
+    nodes = [node for cache in api.caches for node in _nodes(cache)]
     network = model.from_api(
         reservations=reservations,
         security_groups=api.security_groups,
@@ -30,9 +32,12 @@ def wanted(api: ApiState, config: LabConfig, authority: Path) -> Wanted:
         nat_gateways=api.nat_gateways,
         services=[
             *(_placed(database_machine(item["id"]), item) for item in api.databases),
-            *(_placed(cache_machine(item["id"]), item) for item in api.caches),
+            *(_placed(cache_machine(node["id"]), node) for node in nodes),
         ],
     )
+    # ElastiCache's nodes reach each other beside the security groups that its users see.
+    rules = {rule for cache in api.caches for rule in _among_nodes(_group(cache))}
+    network = dataclasses.replace(network, rules=network.rules | rules)
     reboots = {item["id"]: item["reboots"] for item in api.instances}
     machines = [
         _instance(instance, reboots.get(instance["InstanceId"], 0), config, authority)
@@ -43,7 +48,7 @@ def wanted(api: ApiState, config: LabConfig, authority: Path) -> Wanted:
         for item in api.databases
     ]
     machines += [
-        _service_machine(cache_machine(item["id"]), "cache", "redis", item, config, authority) for item in api.caches
+        _service_machine(cache_machine(node["id"]), "cache", "redis", node, config, authority) for node in nodes
     ]
     return Wanted(
         machines=tuple(machines),
@@ -51,10 +56,13 @@ def wanted(api: ApiState, config: LabConfig, authority: Path) -> Wanted:
         records=dns.records(network.machines, _endpoints(api), config.region),
         services=(
             *(
-                Service("database", item["id"], database_machine(item["id"]), item["status"], _rotation(item))
+                Service("database", item["id"], (database_machine(item["id"]),), item["status"], _rotation(item))
                 for item in api.databases
             ),
-            *(Service("cache", item["id"], cache_machine(item["id"]), item["status"]) for item in api.caches),
+            *(
+                Service("cache", item["id"], _machines(item), item["status"], _failover(item) or _token_change(item))
+                for item in api.caches
+            ),
         ),
         kept=frozenset(instance["InstanceId"] for instance in _in_state(STOPPED, api.reservations)),
         impaired=frozenset(item["id"] for item in api.instances if item["status"] == "impaired"),
@@ -66,9 +74,9 @@ def database_machine(identifier: str) -> str:
     return f"db-{identifier}"
 
 
-def cache_machine(identifier: str) -> str:
-    """The id of the machine behind a replication group."""
-    return f"cache-{identifier}"
+def cache_machine(node: str) -> str:
+    """The id of the machine behind a node of a replication group."""
+    return f"cache-{node}"
 
 
 def _in_state(states: Collection[str], reservations: Iterable[Mapping[str, Any]]) -> list[Any]:
@@ -107,6 +115,38 @@ def _rotation(database: Mapping[str, Any]) -> Rotation | None:
     return Rotation(database["secret_arn"], version, int(database["port"])) if version else None
 
 
+def _nodes(cache: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A cache's nodes, each as a service of its own."""
+    groups = [*cache["security_groups"], _group(cache)]
+    return [{**node, "security_groups": groups} for node in cache["nodes"]]
+
+
+def _machines(cache: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(cache_machine(node["id"]) for node in cache["nodes"])
+
+
+def _failover(cache: Mapping[str, Any]) -> Failover | None:
+    for node in cache["nodes"]:
+        if node["id"] == cache["next_primary"]:
+            machines = tuple((each["address"], cache_machine(each["id"])) for each in cache["nodes"])
+            return Failover(node["id"], node["address"], int(cache["port"]), machines)
+    return None
+
+
+def _token_change(cache: Mapping[str, Any]) -> TokenChange | None:
+    version = cache["tokens_version"]
+    return TokenChange(version, _machines(cache)) if version != cache["tokens_known"] else None
+
+
+def _group(cache: Mapping[str, Any]) -> str:
+    return f"lab-nodes-{cache['id']}"
+
+
+def _among_nodes(group: str) -> Iterable[model.Rule]:
+    for direction in model.Direction:
+        yield model.Rule(group, direction, "tcp", None, None, model.Group(group))
+
+
 def _placed(machine: str, item: Mapping[str, Any]) -> model.ServiceMachine:
     return model.ServiceMachine(
         id=machine,
@@ -119,8 +159,8 @@ def _placed(machine: str, item: Mapping[str, Any]) -> model.ServiceMachine:
 def _endpoints(api: ApiState) -> dict[str, IPv4Address]:
     names = {item["endpoint"]: IPv4Address(item["address"]) for item in (*api.databases, *api.caches)}
     for cache in api.caches:
-        # One machine serves the whole group in the lab: reading from a replica is reading from the primary.
-        names[cache["reader_endpoint"]] = IPv4Address(cache["address"])
+        replicas = [node for node in cache["nodes"] if node["role"] == "replica"]
+        names[cache["reader_endpoint"]] = IPv4Address((replicas or cache["nodes"])[0]["address"])
         for node in cache["nodes"]:
-            names[node["endpoint"]] = IPv4Address(cache["address"])
+            names[node["endpoint"]] = IPv4Address(node["address"])
     return names

@@ -261,31 +261,56 @@ def test_the_database_speaks_tls_only_and_its_master_user_is_no_superuser(host: 
     host.stop("i-database")
 
 
-def test_the_cache_speaks_tls_only_and_wants_its_token(host: MachineHost) -> None:
+def test_the_cache_speaks_tls_only_wants_its_token_and_fails_over(host: MachineHost) -> None:
     certificate, key = host.certificate("cache.lab.test")
-    token = "a-token!of#sixteen$"
-    server = redis.RedisServer(certificate, key, token)
-    host.start("i-cache", "10.99.0.31", "redis", redis.user_data(server))
+    token, later = "a-token!of#sixteen$", "another-of-sixteen"
+    primary = redis.RedisServer(certificate, key, (token,), "the-nodes-own-password")
+    nodes = {"i-cache": "10.99.0.31", "i-replica": "10.99.0.33"}
+    host.start("i-cache", nodes["i-cache"], "redis", redis.user_data(primary))
+    replica = dataclasses.replace(primary, primary=nodes["i-cache"])
+    host.start("i-replica", nodes["i-replica"], "redis", redis.user_data(replica))
     host.start("i-client", "10.99.0.32")
-    for name in ("i-cache", "i-client"):
+    for name in (*nodes, "i-client"):
         assert host.booted(name).state is machine.State.READY, machine.boot_failure(name, host.machines)
 
-    def ask(*commands: str, tls: bool = True) -> list[str]:
+    def ask(*commands: str, tls: bool = True, node: str = "i-cache") -> list[str]:
         script = (
-            "import json, socket, ssl, sys\n"
-            "s = socket.create_connection(('10.99.0.31', 6379), 5)\n"
+            "import socket, ssl, sys, time\n"
+            f"s = socket.create_connection(('{nodes[node]}', 6379), 5)\n"
             + ("s = ssl.create_default_context().wrap_socket(s, server_hostname='cache.lab.test')\n" if tls else "")
             + "f = s.makefile('rw', newline='\\r\\n')\n"
             "for command in sys.argv[1:]: print(command, file=f, flush=True); print(f.readline().strip())\n"
         )
         return machine.run("i-client", ["python3", "-c", script, *commands], host.machines).stdout.splitlines()
 
+    def tell(node: str, commands: str) -> None:
+        done = machine.run(node, redis.command(), host.machines, stdin=commands)
+        assert done.returncode == 0, done
+
     assert ask("PING") == ["-NOAUTH Authentication required."], "without the token"
     assert ask(f"AUTH {token}", "SET a 1", "INCR a") == ["+OK", "+OK", ":2"], "with it"
     assert ask(f"AUTH {token}", "CONFIG GET dir")[1].startswith("-ERR unknown command"), "what ElastiCache withholds"
+    assert ask(f"AUTH {token}", "REPLICAOF NO ONE")[1].startswith("-NOPERM"), "no client makes a primary"
     assert ask("PING", tls=False) != ["-NOAUTH Authentication required."], "there is no plain port"
-    host.stop("i-client")
-    host.stop("i-cache")
+
+    deadline = time.monotonic() + 20
+    while ask(f"AUTH {token}", "GET a", node="i-replica")[1] != "$1" and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert ask(f"AUTH {token}", "GET a", "SET b 1", node="i-replica")[1] == "$1", "a replica has what the primary has"
+
+    tell("i-replica", redis.become(None, 6379))
+    tell("i-cache", redis.become(nodes["i-replica"], 6379))
+    assert ask(f"AUTH {token}", "SET a 5", node="i-replica") == ["+OK", "+OK"]
+    assert ask(f"AUTH {token}", "SET a 6")[1].startswith("-READONLY"), "the old primary is a replica now"
+
+    tell("i-replica", redis.take((token, later)))
+    for good in (token, later):
+        assert ask(f"AUTH {good}", "PING", node="i-replica") == ["+OK", "+PONG"], "both, until all clients have the new"
+    tell("i-replica", redis.take((later,)))
+    assert ask(f"AUTH {token}", node="i-replica")[0].startswith("-WRONGPASS")
+    assert machine.run("i-cache", redis.command(), host.machines, stdin="NONSENSE\n").returncode != 0, "a refusal shows"
+    for name in ("i-client", *nodes):
+        host.stop(name)
 
 
 def test_teardown_leaves_nothing_even_of_starts_that_were_cut_short(host: MachineHost, pair: tuple[str, str]) -> None:

@@ -9,6 +9,8 @@ import pytest
 import requests
 
 from lab.aws import Aws
+from lab.bench import rotation
+from lab.bench.load import Plan
 from lab.config import read
 from tests.lab.stack import Stack, expressway, up
 
@@ -34,6 +36,12 @@ def aws() -> Aws:
     lab = read()
     assert lab, "the lab has no configuration"
     return Aws(lab.endpoint, lab.region)
+
+
+def redis_command(command: str) -> list[str]:
+    """How to ask a node of the cache with all rights, from inside."""
+    script = f'REDISCLI_AUTH="$(cat /etc/redis/lab-password)" redis-cli -s /run/redis/lab.sock --user lab {command}'
+    return ["sh", "-c", script]
 
 
 def test_every_tier_has_its_own_machine_that_booted_by_cloud_init(stack: Stack) -> None:
@@ -250,6 +258,56 @@ def test_no_secret_is_in_user_data_arguments_logs_or_files_of_the_app_servers(st
         assert "expressway" in text, "the places that were searched are empty"
         for secret in secrets:
             assert secret not in text, f"a secret is in the clear on {machine['id']}"
+
+
+def test_a_password_that_rds_rotates_under_load_fails_no_request(stack: Stack) -> None:
+    result = rotation.measure(stack.url, Plan(rate=100), changes=1)
+    assert result.outcome.reads + result.outcome.writes > 1000, "there was a load"
+    assert not result.outcome.failed_reads, dict(result.outcome.failed_reads)
+    assert not result.outcome.failed_writes, dict(result.outcome.failed_writes)
+    assert result.lost == 0, "an acknowledged write is not in the database"
+    assert set(result.noticed) == {machine["id"] for machine in stack.machines("app")}, "every worker has it"
+    for machine in stack.machines("app"):
+        said = stack.shell(machine["id"], "journalctl", "--unit=expressway-secrets", "--no-pager").stdout
+        assert "new for the app: DATABASE_URL" in said, said
+
+
+def test_the_app_follows_a_cache_that_fails_over(stack: Stack) -> None:
+    elasticache = aws()("elasticache")
+    name = elasticache.describe_replication_groups()["ReplicationGroups"][0]["ReplicationGroupId"]
+
+    def group() -> Any:
+        return elasticache.describe_replication_groups(ReplicationGroupId=name)["ReplicationGroups"][0]
+
+    elasticache.increase_replica_count(ReplicationGroupId=name, NewReplicaCount=1, ApplyImmediately=True)
+    elasticache.modify_replication_group(ReplicationGroupId=name, AutomaticFailoverEnabled=True, ApplyImmediately=True)
+
+    def two_nodes() -> bool:
+        stack.refresh()
+        return [machine["state"] for machine in stack.machines("cache")] == ["ready", "ready"]
+
+    assert eventually(two_nodes, 60), stack.status["machines"]
+    items = [stack.request("POST", "/items", json={"name": f"item {number}"}).json()["id"] for number in range(20)]
+    assert eventually(lambda: stack.get(f"/items/{items[0]}").headers["X-Cache"] == "hit"), "the cache is in use"
+
+    elasticache.test_failover(ReplicationGroupId=name, NodeGroupId="0001")
+    seen: list[tuple[int, str]] = []
+    for number in range(8):
+        for item in items:
+            changed = stack.request("PUT", f"/items/{item}", json={"name": f"round {number}"})
+            read = stack.get(f"/items/{item}")
+            seen += [(changed.status_code, f"round {number}"), (read.status_code, read.json().get("name", ""))]
+            assert seen[-1] == seen[-2] == (200, f"round {number}"), "an error, or a value that was overwritten"
+
+    assert eventually(lambda: group()["Status"] == "available"), "the failover did not end"
+    assert [member["CurrentRole"] for member in group()["NodeGroups"][0]["NodeGroupMembers"]] == ["replica", "primary"]
+    assert eventually(lambda: stack.get(f"/items/{items[0]}").headers["X-Cache"] == "hit"), "the cache is left alone"
+    old, new = (machine["id"] for machine in stack.machines("cache"))
+    roles = {
+        node: stack.shell(node, *redis_command("INFO replication")).stdout.split("role:")[1].split()[0]
+        for node in (old, new)
+    }
+    assert roles == {old: "slave", new: "master"}, "a real demotion"
 
 
 def test_a_machine_that_reboots_is_the_same_one_and_takes_up_its_work_by_itself(stack: Stack) -> None:

@@ -1,5 +1,6 @@
 """The controller's plan: what the API says should be against what is found."""
 
+import dataclasses
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 
 from lab.controller.plan import (
     Action,
+    CarryOut,
+    Failover,
     Halt,
     Reboot,
     ReportInstance,
@@ -16,7 +19,6 @@ from lab.controller.plan import (
     Resume,
     Rotation,
     Service,
-    SetPassword,
     Start,
     Stop,
     Wanted,
@@ -44,7 +46,7 @@ def wanted(
 
 
 def database(api_status: str) -> Service:
-    return Service("database", "main", "db-main", api_status)
+    return Service("database", "main", ("db-main",), api_status)
 
 
 def test_a_machine_that_is_missing_is_started() -> None:
@@ -110,18 +112,37 @@ def test_a_database_is_available_once_its_machine_is_ready() -> None:
 
 
 def test_a_service_whose_machine_fails_to_boot_has_failed_in_the_words_of_its_api() -> None:
-    cache = Service("cache", "main", "cache-main", "creating")
+    cache = Service("cache", "main", ("cache-main",), "creating")
     failed = plan(wanted("cache-main", services=(cache,)), [status("cache-main", State.FAILED)])
     assert failed == [ReportService("cache", "main", "create-failed")]
 
 
 def test_a_password_is_set_where_the_database_runs_and_the_database_is_not_available_before() -> None:
     rotation = Rotation("arn:aws:secretsmanager:us-east-1:1:secret:rds!db-1", "v2", 5432)
-    service = Service("database", "main", "db-main", "resetting-master-credentials", rotation)
+    service = Service("database", "main", ("db-main",), "resetting-master-credentials", rotation)
     should = wanted("db-main", services=(service,))
-    assert plan(should, [status("db-main")]) == [SetPassword("main", "db-main", rotation)]
+    assert plan(should, [status("db-main")]) == [CarryOut("main", "db-main", rotation)]
     assert plan(should, [status("db-main", State.BOOTING)]) == [], "nobody is there to take it yet"
     assert plan(should, [status("db-main")], busy={"db-main"}) == [], "it is being set"
+
+
+def test_a_cache_is_available_once_all_its_nodes_are_ready_and_fails_over_then() -> None:
+    cache = Service("cache", "main", ("cache-1", "cache-2"), "creating")
+    should = wanted("cache-1", "cache-2", services=(cache,))
+    both = [status("cache-1"), status("cache-2")]
+    assert plan(should, [status("cache-1"), status("cache-2", State.BOOTING)]) == [], "one is not all"
+    assert plan(should, both) == [ReportService("cache", "main", "available")]
+    failover = Failover("main-002", "10.0.0.2", 6379, (("10.0.0.1", "cache-1"), ("10.0.0.2", "cache-2")))
+    changing = wanted("cache-1", "cache-2", services=(dataclasses.replace(cache, change=failover),))
+    assert plan(changing, both) == [CarryOut("main", "cache-1", failover)]
+    assert plan(changing, both, busy={"cache-2"}) == [], "a node that is being started takes part in nothing"
+
+
+def test_a_node_of_a_cache_that_ended_is_made_anew_with_the_role_that_it_has_by_now() -> None:
+    should = wanted("cache-1", services=(Service("cache", "main", ("cache-1",), "available"),))
+    for state in (State.DEAD, State.OFF, State.SHUT_DOWN, State.REBOOTING):
+        assert plan(should, [status("cache-1", state)]) == [Stop("cache-1")], state
+    assert plan(should, []) == [Start(spec("cache-1"))], "the next look starts it"
 
 
 RUNNING = (State.BOOTING, State.READY, State.FAILED)
@@ -186,5 +207,5 @@ class World:
                 self.impaired.add(instance)
             case ReportInstance(instance, _):
                 self.impaired.discard(instance)
-            case ReportService() | SetPassword():
+            case ReportService() | CarryOut():
                 raise AssertionError("there are no services here")

@@ -1,5 +1,6 @@
 """User data of the machines behind RDS and ElastiCache."""
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from lab.machines.services.postgresql import PostgresqlServer
 from lab.machines.services.redis import RedisServer
 
 DATABASE = PostgresqlServer("CERT", "KEY", username='od"d', password="it's", database="app", port=5433)
-CACHE = RedisServer("CERT", "KEY", "a-token!of#sixteen$")
+CACHE = RedisServer("CERT", "KEY", ("a-token!of#sixteen$",), "nodes-own")
 
 
 def config(user_data: bytes) -> dict[str, Any]:
@@ -25,7 +26,7 @@ def files(user_data: bytes) -> dict[str, dict[str, str]]:
 @pytest.mark.parametrize("user_data", [postgresql.user_data(DATABASE), redis.user_data(CACHE)])
 def test_only_owners_read_what_is_secret(user_data: bytes) -> None:
     for path, file in files(user_data).items():
-        secret = any(word in file["content"] for word in ("KEY", "it''s", "sixteen"))
+        secret = any(word in file["content"] for word in ("KEY", "it''s", "sixteen", "nodes-own"))
         assert not secret or file["permissions"] == "0600", path
 
 
@@ -58,7 +59,20 @@ def test_the_cache_has_no_port_without_tls() -> None:
     lines = redis.configuration(CACHE).splitlines()
     assert "port 0" in lines, lines
     assert "tls-port 6379" in lines, lines
-    assert 'requirepass "a-token!of#sixteen$"' in lines, lines
+    assert not [line for line in lines if line.startswith("user default") and "nopass" in line], lines
+
+
+def test_a_cache_takes_its_latest_two_tokens_and_withholds_what_elasticache_does() -> None:
+    server = dataclasses.replace(CACHE, tokens=("the-old-token-of-16", "the-new-token-of-16"))
+    (default,) = [line for line in redis.configuration(server).splitlines() if line.startswith("user default")]
+    assert '">the-old-token-of-16" ">the-new-token-of-16"' in default
+    assert {"-replicaof", "-psync", "-acl|setuser"} <= set(default.split()), "a client could make itself the primary"
+
+
+def test_a_replica_follows_the_primary_and_the_primary_nobody() -> None:
+    replica = redis.configuration(dataclasses.replace(CACHE, primary="10.0.0.9"))
+    assert "replicaof 10.0.0.9 6379" in replica.splitlines()
+    assert not [line for line in redis.configuration(CACHE).splitlines() if line.startswith("replicaof")]
 
 
 def test_a_script_ends_at_the_first_command_that_fails() -> None:

@@ -1,8 +1,8 @@
 """What stands behind an ElastiCache endpoint in the lab: Debian's Redis, set up as ElastiCache sets up its own.
 
-In-transit encryption takes the plain port away; the AUTH token is the default user's password; nothing is kept on
-disk; the commands that ElastiCache withholds do not exist. Not emulated: replicas, cluster mode, snapshots, the engine
-version (Debian 13 has Redis 8).
+In-transit encryption takes the plain port away; the AUTH tokens are the default user's passwords; nothing is kept on
+disk; the commands that ElastiCache withholds do not exist, or no client may use them. A node is the primary, or a real
+replica of it. Not emulated: cluster mode, snapshots, the engine version (Debian 13 has Redis 8).
 
 Source: https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/SupportedCommands.html
 """
@@ -29,24 +29,34 @@ IMAGE: Final = Recipe(
     files=(File("etc/systemd/system/redis-server.service.d/lab.conf", _DROP_IN),),
 )
 
-WITHHELD: Final = (
-    *("bgrewriteaof", "bgsave", "config", "debug", "failover", "migrate"),
-    *("module", "psync", "replicaof", "save", "shutdown", "slaveof", "sync"),
-)
+WITHHELD: Final = ("bgrewriteaof", "bgsave", "config", "debug", "failover", "migrate", "module", "save", "shutdown")
 """Commands that ElastiCache does not offer."""
+
+NOT_FOR_CLIENTS: Final = (
+    *("psync", "replconf", "replicaof", "slaveof", "sync"),
+    *(f"acl|{change}" for change in ("setuser", "deluser", "load", "save")),
+)
+"""The same, but the nodes and the lab itself need them: a client is told that it has no permission."""
+
+_SOCKET: Final = "/run/redis/lab.sock"
+_ADMIN: Final = f"{_DIRECTORY}/lab-password"
 
 
 @dataclass(frozen=True)
 class RedisServer:
-    """One cache. `certificate` (with its chain) and `key` are PEM texts for the endpoint's name.
+    """One node of a cache. `certificate` (with its chain) and `key` are PEM texts for the endpoints' names.
 
-    `token` is the AUTH token: 16 to 128 printable characters without quotes, `@` and `/`, as ElastiCache wants it.
+    `tokens` are the AUTH tokens that are good: 16 to 128 printable characters without quotes, `@` and `/`, as
+    ElastiCache wants them. `replication` is the password by which the nodes of a cache know each other, and the lab
+    them; `primary` is the address of the node that this one is a replica of.
     """
 
     certificate: str
     key: str = field(repr=False)
-    token: str = field(repr=False)
+    tokens: tuple[str, ...] = field(repr=False)
+    replication: str = field(repr=False)
     port: int = 6379
+    primary: str | None = None
 
 
 def user_data(server: RedisServer) -> bytes:
@@ -55,6 +65,7 @@ def user_data(server: RedisServer) -> bytes:
         ConfigFile(f"{_DIRECTORY}/server.pem", server.certificate, "redis", public=True),
         ConfigFile(f"{_DIRECTORY}/server.key", server.key, "redis"),
         ConfigFile(f"{_DIRECTORY}/redis.conf", configuration(server), "redis"),
+        ConfigFile(_ADMIN, server.replication, "root"),
     ]
     return render(files, ["systemctl start redis-server.service"])
 
@@ -62,16 +73,50 @@ def user_data(server: RedisServer) -> bytes:
 def configuration(server: RedisServer) -> str:
     """redis.conf."""
     withheld = "".join(f'rename-command {command} ""\n' for command in WITHHELD)
+    denied = " ".join(f"-{command}" for command in NOT_FOR_CLIENTS)
+    replica = f"replicaof {server.primary} {server.port}\n" if server.primary else ""
     return f"""\
 bind 0.0.0.0
 port 0
+unixsocket {_SOCKET}
+unixsocketperm 700
 tls-port {server.port}
 tls-cert-file {_DIRECTORY}/server.pem
 tls-key-file {_DIRECTORY}/server.key
+tls-ca-cert-file /etc/ssl/certs/ca-certificates.crt
 tls-auth-clients no
-requirepass "{server.token}"
-save ""
+tls-replication yes
+user default on {_passwords(server.tokens)} ~* &* +@all {denied}
+user lab on >{server.replication} ~* &* +@all
+masteruser lab
+masterauth {server.replication}
+{replica}save ""
 appendonly no
 maxmemory-policy volatile-lru
 dir /var/lib/redis
 {withheld}"""
+
+
+def command() -> list[str]:
+    """The command that runs the one Redis command on its standard input with all rights. Fails unless that is done."""
+    # With commands from its standard input redis-cli always exits with 0.
+    script = f"""
+export REDISCLI_AUTH="$(cat {_ADMIN})"
+said=$(redis-cli -s {_SOCKET} --user lab --no-auth-warning)
+[ "$said" = OK ] || {{ echo "$said" >&2; exit 1; }}
+"""
+    return ["sh", "-c", script]
+
+
+def become(primary: str | None, port: int) -> str:
+    """The Redis command that makes a node a replica of the one at `primary`, or without that the primary."""
+    return f"REPLICAOF {f'{primary} {port}' if primary else 'NO ONE'}\n"
+
+
+def take(tokens: tuple[str, ...]) -> str:
+    """The Redis command after which these tokens are good, and no others. Connections that are let in stay."""
+    return f"ACL SETUSER default resetpass {_passwords(tokens)}\n"
+
+
+def _passwords(tokens: tuple[str, ...]) -> str:
+    return " ".join(f'">{token}"' for token in tokens) or "nopass"

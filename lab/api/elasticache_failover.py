@@ -1,0 +1,125 @@
+"""What ElastiCache changes while clients are connected: which node is the primary, and which tokens are good.
+
+Both are asked for at once, done where Redis runs, and true when the lab says that they are done: a primary's name
+leads to the new node only when that takes writes. Clients keep their connections: one to a node that was demoted gets
+READONLY.
+
+Sources: https://docs.aws.amazon.com/AmazonElastiCache/latest/APIReference/API_TestFailover.html,
+https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/auth.html
+"""
+
+import secrets
+from typing import Any
+
+from moto.core.exceptions import ServiceException
+from moto.core.responses import ActionResult
+from moto.elasticache import models, responses
+from moto.elasticache.exceptions import InvalidParameterCombinationException
+
+from lab.api.elasticache import groups
+from lab.api.patching import add, around
+
+STRATEGIES = ("ROTATE", "SET")
+
+
+class GroupStateError(ServiceException):
+    """ElastiCache does one thing after the other."""
+
+    code = "InvalidReplicationGroupState"
+
+
+class NodeGroupNotFoundError(ServiceException):
+    """A replication group has no such shard."""
+
+    code = "NodeGroupNotFoundFault"
+
+
+def install() -> None:
+    """Change moto's ElastiCache. Once a process, before the first request."""
+    around(models.ReplicationGroup, "__init__", _create)
+    around(responses.ElastiCacheResponse, "modify_replication_group", _modify)
+    add(responses.ElastiCacheResponse, "test_failover", _test_failover)
+
+
+def tokens(identifier: str) -> dict[str, Any] | None:
+    """The tokens that are good, oldest first, and what the group's own nodes know each other by."""
+    for group in groups():
+        if group.replication_group_id == identifier:
+            return {"tokens": group.auth_tokens, "replication": group.replication_secret}
+    return None
+
+
+def finish_failover(identifier: str, node: str) -> bool:
+    """`node` takes writes now. Whether that is what the group waits for."""
+    for group in groups():
+        if group.replication_group_id == identifier and group.next_primary == node:
+            for member in group.node_groups[0]["node_group_members"]:
+                member["current_role"] = "primary" if member["cache_cluster_id"] == node else "replica"
+            group.next_primary = None
+            _settle(group)
+            return True
+    return False
+
+
+def finish_tokens(identifier: str, version: str) -> bool:
+    """Every node takes the tokens of `version`. Whether those are still the ones that are good."""
+    for group in groups():
+        if group.replication_group_id == identifier and str(group.tokens_version) == version:
+            group.tokens_known = group.tokens_version
+            _settle(group)
+            return True
+    return False
+
+
+def _settle(group: Any) -> None:
+    if group.next_primary is None and group.tokens_known == group.tokens_version:
+        group.status = "available"
+
+
+def _create(original: Any, group: Any, *args: Any, **kwargs: Any) -> None:
+    original(group, *args, **kwargs)
+    token = kwargs.get("auth_token")
+    group.auth_tokens = [token] if token else []
+    group.tokens_version = group.tokens_known = 1
+    group.replication_secret = secrets.token_urlsafe(24)
+    group.next_primary = None
+
+
+def _modify(original: Any, response: Any) -> Any:
+    group, token = _group(response), response._get_param("AuthToken")
+    strategy = response._get_param("AuthTokenUpdateStrategy") or "ROTATE"
+    if token and strategy not in STRATEGIES:
+        raise InvalidParameterCombinationException(
+            f"The lab knows the strategies {' and '.join(STRATEGIES)}, and not {strategy}."
+        )
+    answer = original(response)
+    if token:
+        # ROTATE: the latest two are good. SET: the given one alone.
+        group.auth_tokens = [token] if strategy == "SET" else [*group.auth_tokens, token][-2:]
+        group.tokens_version += 1
+        group.status = "modifying"
+    return answer
+
+
+def _test_failover(response: Any) -> Any:
+    group, shard = _group(response), response._get_param("NodeGroupId")
+    if group.node_groups[0]["node_group_id"] != shard:
+        raise NodeGroupNotFoundError(f"Node group {shard} not found.")
+    replicas = [
+        member["cache_cluster_id"]
+        for member in group.node_groups[0]["node_group_members"]
+        if member["current_role"] == "replica"
+    ]
+    if group.automatic_failover != "enabled" or not replicas:
+        raise InvalidParameterCombinationException(
+            f"Replication group {group.replication_group_id} has no automatic failover, or no replica."
+        )
+    if group.status != "available":
+        raise GroupStateError(f"Replication group {group.replication_group_id} is not available; it is {group.status}.")
+    group.next_primary = replicas[0]
+    group.status = "modifying"
+    return ActionResult({"ReplicationGroup": group})
+
+
+def _group(response: Any) -> Any:
+    return response.elasticache_backend.describe_replication_groups(response._get_param("ReplicationGroupId"))[0]

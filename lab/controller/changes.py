@@ -1,0 +1,70 @@
+"""What the API has begun to change in a running database or cache: do it where the service runs, then tell the API.
+
+Doing it again changes nothing, so whatever is killed half-way is done by the next round.
+"""
+
+import json
+import time
+from pathlib import Path
+from typing import Final
+
+from lab.machines import access
+from lab.machines.services import postgresql, redis
+
+from .api import Api
+from .plan import Change, Failover, Rotation, TokenChange
+
+GAP_SECONDS: Final = 1.0
+"""Between the new password in PostgreSQL and the secret that says so, when readers still get the old one. RDS does not
+say how long that takes there, and promises no order that would do without it."""
+
+
+class ChangeError(Exception):
+    """A service did not take a change; the message has its own words, and nothing secret."""
+
+
+def carry_out(api: Api, service: str, machine: str, change: Change, machines: Path) -> None:
+    """Do it, and tell the API. Connections that are open stay open."""
+    match change:
+        case Rotation():
+            _set_password(api, service, machine, change, machines)
+        case Failover():
+            _fail_over(api, service, change, machines)
+        case TokenChange():
+            _take_tokens(api, service, change, machines)
+
+
+def _set_password(api: Api, database: str, machine: str, rotation: Rotation, machines: Path) -> None:
+    secret = api.aws("secretsmanager").get_secret_value(SecretId=rotation.secret_arn, VersionId=rotation.version)
+    login = json.loads(secret["SecretString"])
+    statement = postgresql.set_password(login["username"], login["password"])
+    _run(machine, postgresql.psql(rotation.port), statement, machines, login["password"])
+    time.sleep(GAP_SECONDS)
+    api.put(f"db-instances/{database}/password/{rotation.version}")
+
+
+def _fail_over(api: Api, cache: str, failover: Failover, machines: Path) -> None:
+    """The new primary first: what the old one was sent last reaches it only while that is still one."""
+    for address, machine in failover.machines:
+        if address == failover.address:
+            _run(machine, redis.command(), redis.become(None, failover.port), machines)
+    for address, machine in failover.machines:
+        if address != failover.address:
+            _run(machine, redis.command(), redis.become(failover.address, failover.port), machines)
+    api.put(f"replication-groups/{cache}/primary/{failover.node}")
+
+
+def _take_tokens(api: Api, cache: str, change: TokenChange, machines: Path) -> None:
+    tokens = tuple(api.get(f"replication-groups/{cache}/tokens")["tokens"])
+    for machine in change.machines:
+        _run(machine, redis.command(), redis.take(tokens), machines, *tokens)
+    api.put(f"replication-groups/{cache}/tokens/{change.version}")
+
+
+def _run(machine: str, command: list[str], given: str, machines: Path, *secrets: str) -> None:
+    done = access.run(machine, command, machines, stdin=given)
+    if done.returncode != 0:
+        said = f"{done.stdout}{done.stderr}".strip()
+        for secret in secrets:
+            said = said.replace(secret, "…")
+        raise ChangeError(f"{machine}: {said}")
