@@ -7,6 +7,7 @@ const LEASE_TTL = 5_000; // longer than a database read may take
 const WAIT = 3_000; // for someone else's read; then read the database too
 const POLL = 10;
 const COOL_DOWN = 1_000; // after a failure: no request waits for Redis meanwhile
+const RECENT = 10_000; // what a primary was told and its replica not yet, when that took its place
 const SETTLE = 2_500; // after Redis is back: longer than any worker takes to reconnect (redis.js)
 
 const VALUE = "value:";
@@ -23,6 +24,7 @@ export class Cache {
   #redis;
   #flights = new Map();
   #owed = new Map(); // invalidations that Redis hasn't heard of, to when they stop mattering
+  #recent = new Map(); // those that it has, to when
   #downUntil = 0;
 
   /** @param {object | null} redis from connectRedis; null: no cache */
@@ -33,8 +35,12 @@ export class Cache {
       interrupted = true;
     });
     redis?.on("ready", () => {
-      // It may have kept what was written to the database meanwhile: let every worker tell it before any reads from it.
-      if (interrupted) this.#downUntil = Date.now() + SETTLE;
+      // It may have kept what was written to the database meanwhile, or be another node, which doesn't know all that
+      // the one before was told: let every worker tell it before any reads from it.
+      if (interrupted) {
+        this.#downUntil = Date.now() + SETTLE;
+        this.#owe(this.#heardLately());
+      }
       interrupted = false;
       this.#settle().catch(() => {});
     });
@@ -104,11 +110,29 @@ export class Cache {
     this.#owed.clear();
     try {
       await this.#redis.del(owed);
+      this.#remember(owed);
     } catch (error) {
       this.#owe(owed);
       this.#downUntil = Date.now() + COOL_DOWN;
       throw error;
     }
+  }
+
+  #remember(keys) {
+    const now = Date.now();
+    for (const key of keys) {
+      this.#recent.delete(key); // so that this map stays in order of time too
+      this.#recent.set(key, now);
+    }
+    for (const [key, when] of this.#recent) {
+      if (when > now - RECENT) break;
+      this.#recent.delete(key);
+    }
+  }
+
+  #heardLately() {
+    const since = Date.now() - RECENT;
+    return [...this.#recent].filter(([, when]) => when > since).map(([key]) => key);
   }
 
   #owe(keys) {

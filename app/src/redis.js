@@ -4,10 +4,10 @@ import { Redis } from "ioredis";
 // A key holds either a value or the lease of whoever is reading it from the database. Each step is one script, so that
 // Redis itself puts readers and writers in order.
 const SCRIPTS = {
+  // Writing comes first, so that a node which a failover has demoted refuses: what it has may be old.
   claim: `
-    local held = redis.call('GET', KEYS[1])
-    if not held then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
-    return held`,
+    if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return false end
+    return redis.call('GET', KEYS[1])`,
   fill: `
     if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
     redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])

@@ -174,3 +174,35 @@ test("invalidations are not kept for longer than Redis keeps a value", async (t)
 
   assert.deepEqual(del.mock.calls[0].arguments, [["late"]]);
 });
+
+test("what only the old primary was told is told again after a failover", async (t) => {
+  t.mock.timers.enable({ apis: ["Date"], now: 1_000_000 });
+  const redis = new FakeRedis();
+  const cache = new Cache(redis);
+  await cache.read("k", async () => "old");
+  const replica = new Map(redis.keys);
+  await cache.invalidate("k");
+
+  redis.goAway();
+  redis.keys = replica; // it takes over without having heard of the last write
+  redis.comeBack();
+
+  await turn();
+  t.mock.timers.tick(2_600);
+  assert.deepEqual(await cache.read("k", async () => "new"), { value: "new", from: "miss" });
+});
+
+test("what was told long ago is not told again", async (t) => {
+  t.mock.timers.enable({ apis: ["Date"], now: 1_000_000 });
+  const redis = new FakeRedis();
+  const cache = new Cache(redis);
+  await cache.invalidate("early");
+  t.mock.timers.tick(11_000);
+  await cache.invalidate("late");
+
+  const del = mock.method(redis, "del");
+  redis.goAway();
+  redis.comeBack();
+
+  assert.deepEqual(del.mock.calls[0].arguments, [["late"]]);
+});
