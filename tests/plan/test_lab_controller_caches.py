@@ -1,0 +1,112 @@
+"""From what the API says of a cache to machines, names, ways between them and what each is told at its boot."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.api import tls
+from lab.config import LabConfig
+from lab.controller.api import Api
+from lab.controller.identity import Identities
+from lab.controller.plan import Failover, Service, TokenChange, Wanted
+from lab.controller.wanted import wanted
+from lab.network.model import Direction, Group
+from tests.plan.lab_api_server import ApiServer, running_api
+from tests.plan.lab_fleet import Fleet
+from tests.plan.lab_services import TOKEN, create_cache
+
+
+@pytest.fixture(scope="module")
+def own_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """An API with nothing else in it: two networks of one range are more than one lab can be."""
+    with running_api(tmp_path_factory.mktemp("controller")) as server:
+        yield server
+
+
+class Cache:
+    """A cache with two nodes, and the controller's view of it."""
+
+    def __init__(self, server: ApiServer) -> None:
+        self.server, self.aws = server, server.client("elasticache")
+        self.name = create_cache(server, Fleet(server), nodes=2)["ReplicationGroupId"]
+        self.aws.modify_replication_group(ReplicationGroupId=self.name, AutomaticFailoverEnabled=True)
+        server.control(f"replication-groups/{self.name}", "PUT", {"status": "available"})
+        self.api = Api(server.endpoint, "us-east-1")
+        self.config = LabConfig(server.port, "us-east-1", {}, {"redis": ["/image"], "postgresql": ["/image"]})
+
+    def wanted(self) -> Wanted:
+        return wanted(self.api.read(), self.config, Path("/authority"))
+
+    def service(self) -> Service:
+        (service,) = self.wanted().services
+        return service
+
+    def described(self) -> dict[str, Any]:
+        (group,) = self.server.control("replication-groups")
+        return group
+
+    def leads_to(self, name: str) -> str:
+        lines = [line.split() for line in self.wanted().records.splitlines()]
+        return next(address for address, *names in lines if self.described()[name] in names)
+
+    def told(self, address: str, certificates: Path) -> str:
+        tls.ca(certificates)
+        identities = Identities(self.api, certificates, "us-east-1")
+        identities.update(self.api.read())
+        found = identities.lookup(address)
+        assert found, f"nobody at {address}"
+        assert found.user_data, f"nothing is told to {address}"
+        return found.user_data.decode()
+
+
+@pytest.fixture(scope="module")
+def cache(own_api: ApiServer) -> Cache:
+    return Cache(own_api)
+
+
+def test_each_node_is_a_machine_and_they_reach_each_other(cache: Cache) -> None:
+    should = cache.wanted()
+    nodes = {f"cache-{node['id']}": node["address"] for node in cache.described()["nodes"]}
+    assert {machine.id: machine.address for machine in should.machines} == nodes
+    assert cache.service().machines == tuple(nodes), "they are one service, available when all are ready"
+    (own,) = {rule.group for rule in should.network.rules if rule.peer == Group(rule.group)}
+    ways = {rule.direction for rule in should.network.rules if rule.group == own}
+    assert ways == set(Direction), "replication takes both, beside the groups that users see"
+    assert all(own in machine.groups for machine in should.network.machines)
+
+
+def test_a_replica_is_told_whom_to_follow_and_all_are_told_the_token(cache: Cache, tmp_path: Path) -> None:
+    primary, replica = (node["address"] for node in cache.described()["nodes"])
+    assert f"replicaof {primary} 6379" in cache.told(replica, tmp_path)
+    assert "replicaof" not in cache.told(primary, tmp_path).replace("-replicaof", "")
+    assert all(TOKEN in cache.told(address, tmp_path) for address in (primary, replica))
+
+
+def test_a_failover_is_carried_out_and_then_the_names_change_places(cache: Cache, tmp_path: Path) -> None:
+    old, new = cache.described()["nodes"]
+    assert (cache.leads_to("endpoint"), cache.leads_to("reader_endpoint")) == (old["address"], new["address"])
+
+    cache.aws.test_failover(ReplicationGroupId=cache.name, NodeGroupId="0001")
+    change = cache.service().change
+    assert isinstance(change, Failover), change
+    assert (change.node, change.address) == (new["id"], new["address"])
+    assert dict(change.machines) == {node["address"]: f"cache-{node['id']}" for node in (old, new)}
+    assert cache.leads_to("endpoint") == old["address"], "until the new one takes writes"
+
+    cache.api.put(f"replication-groups/{cache.name}/primary/{change.node}")
+    assert cache.service().change is None
+    assert (cache.leads_to("endpoint"), cache.leads_to("reader_endpoint")) == (new["address"], old["address"])
+    assert f"replicaof {new['address']} 6379" in cache.told(old["address"], tmp_path), "also when it is made anew"
+
+
+def test_tokens_are_carried_to_every_node(cache: Cache) -> None:
+    cache.aws.modify_replication_group(
+        ReplicationGroupId=cache.name, AuthToken=TOKEN[::-1], AuthTokenUpdateStrategy="ROTATE", ApplyImmediately=True
+    )
+    change = cache.service().change
+    assert isinstance(change, TokenChange), change
+    assert change.machines == cache.service().machines
+    cache.api.put(f"replication-groups/{cache.name}/tokens/{change.version}")
+    assert cache.service().change is None
