@@ -6,7 +6,7 @@ Source: https://docs.aws.amazon.com/vpc/latest/userguide/vpc-dns.html
 from typing import Final
 
 OLDEST_REGION: Final = "us-east-1"
-"""Its names tell no region."""
+"""The one region that is not part of its machines' names."""
 
 _PARTITIONS: Final = {"cn-": ("aws-cn", "amazonaws.com.cn"), "us-gov-": ("aws-us-gov", "amazonaws.com")}
 

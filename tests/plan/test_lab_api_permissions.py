@@ -170,6 +170,25 @@ def test_describing_needs_a_permission_on_everything(api: ApiServer) -> None:
     assert wide.client("ec2").describe_instances()["Reservations"] is not None
 
 
+@pytest.mark.parametrize(
+    ("service", "call", "action"),
+    [
+        ("service-quotas", "list_aws_default_service_quotas", "servicequotas:ListAWSDefaultServiceQuotas"),
+        ("cloudwatch", "list_metrics", "cloudwatch:ListMetrics"),
+        ("rds", "describe_db_instances", "rds:DescribeDBInstances"),
+        ("sqs", "list_queues", "sqs:ListQueues"),
+    ],
+)
+def test_a_service_is_known_by_iams_name_whatever_its_requests_are_signed_for(
+    api: ApiServer, service: str, call: str, action: str
+) -> None:
+    given = {"ServiceCode": "vpc"} if service == "service-quotas" else {}
+    _, _, message = refusal(getattr(with_permissions(api, []).client(service), call), **given)
+    assert f"is not authorized to perform: {action} because" in message, message
+    allowed = with_permissions(api, [{"Action": action, "Resource": "*"}])
+    getattr(allowed.client(service), call)(**given)
+
+
 def test_a_role_without_policies_may_learn_who_it_is_and_nothing_else(api: ApiServer) -> None:
     machine = with_permissions(api, [])
     assert machine.client("sts").get_caller_identity()["Arn"] == machine.arn

@@ -5,14 +5,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from botocore.exceptions import UnknownServiceError
 from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.request import Request, determine_request_protocol
 from moto.core.routing import get_service_router
 from moto.core.utils import get_service_model
 from werkzeug.exceptions import NotFound
 
-PREFIXES: Final = {"monitoring": "cloudwatch", "servicequotas": "servicequotas"}
-"""IAM's names of services that requests are signed for by a name that the SDK doesn't know them by."""
+PREFIXES: Final = {"monitoring": "cloudwatch"}
+"""IAM's names of services, where they are not what requests are signed for."""
+
+MODELS: Final = {"monitoring": "cloudwatch", "servicequotas": "service-quotas"}
+"""The SDK's names of services, where they are not what requests are signed for."""
 
 S3_ACTIONS: Final = {
     "CompleteMultipartUpload": "PutObject",
@@ -92,7 +96,7 @@ def signer(request: Request) -> Signer | None:
 def protocol(service: str, request: Request) -> str:
     """How the service answers: `ec2`, `query`, `json`, `rest-xml`, `rest-json`."""
     try:
-        return determine_request_protocol(get_service_model(service), request.content_type)
+        return determine_request_protocol(get_service_model(MODELS.get(service, service)), request.content_type)
     except Exception:  # the SDK knows no service that requests are signed for by this name
         return "json" if "json" in (request.content_type or "") else "query"
 
@@ -101,10 +105,11 @@ def read(signed_by: Signer, request: Request) -> Call:
     """The call. Raises NotImplementedError for one that the API has no operation for."""
     service = signed_by.service
     spoken = protocol(service, request)
-    if service in PREFIXES:
-        return Call(signed_by, spoken, f"{PREFIXES[service]}:{_named(request)}", {})
+    prefix = PREFIXES.get(service, service)
     try:
-        operation, uri = get_service_router(service).match(request)
+        operation, uri = get_service_router(MODELS.get(service, service)).match(request)
+    except UnknownServiceError:
+        return Call(signed_by, spoken, f"{prefix}:{_named(request)}", {})
     except NotFound:
         raise NotImplementedError(f"a call of {service}: {request.method} {request.path}") from None
     parser = PROTOCOL_PARSERS[spoken](operation)
@@ -118,7 +123,7 @@ def read(signed_by: Signer, request: Request) -> Call:
             "url_params": uri,
         }
     )
-    return Call(signed_by, spoken, f"{service}:{_permission(service, str(operation.name), parameters)}", parameters)
+    return Call(signed_by, spoken, f"{prefix}:{_permission(service, str(operation.name), parameters)}", parameters)
 
 
 def _permission(service: str, operation: str, parameters: Mapping[str, Any]) -> str:

@@ -8,9 +8,6 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-KNOWN: Final = ("aws:PrincipalAccount", "aws:PrincipalArn", "aws:RequestedRegion", "aws:SecureTransport")
-"""What a call's context says. Another key is refused rather than judged: on AWS it may well have a value."""
-
 
 def _like(value: str, pattern: str) -> bool:
     return re.fullmatch(fnmatch.translate(pattern.replace("[", "[[]")), value) is not None
@@ -40,7 +37,10 @@ _OPERATORS: Final[dict[str, tuple[Callable[[str, str], bool], bool]]] = {
 
 
 def hold(conditions: Mapping[str, Mapping[str, Any]], context: Mapping[str, str]) -> bool:
-    """Whether all of a statement's conditions hold. Raises NotImplementedError for one that can't be judged."""
+    """Whether all of a statement's conditions hold.
+
+    Raises NotImplementedError for one that can't be judged: a key that the context lacks may well have a value on AWS.
+    """
     return all(
         _holds(operator, key, wanted if isinstance(wanted, list) else [wanted], context)
         for operator, keys in conditions.items()
@@ -49,10 +49,10 @@ def hold(conditions: Mapping[str, Mapping[str, Any]], context: Mapping[str, str]
 
 
 def _holds(operator: str, key: str, wanted: list[Any], context: Mapping[str, str]) -> bool:
-    # A key's name is the same in any case; so is `IfExists` to keys that always have a value.
-    name = next((known for known in {*KNOWN, *context} if known.lower() == key.lower()), None)
     test = _OPERATORS.get(operator.removesuffix("IfExists"))
-    if name is None or test is None:
+    # A key's name is the same in any case.
+    value = next((each for name, each in context.items() if name.lower() == key.lower()), None)
+    if value is None or test is None:
         raise NotImplementedError(f"the condition {operator} {key} in a policy")
     same, positive = test
-    return any(same(context[name], str(each)) for each in wanted) is positive
+    return any(same(value, str(each)) for each in wanted) is positive

@@ -50,7 +50,7 @@ def _roles(account: str, partition: str) -> list[Any]:
 
 
 def held_by(holder: Any) -> Iterator[Statement]:
-    """Of the policies of a role, a user or a group: those written into it, and those attached."""
+    """The statements of a role's, a user's or a group's policies: those written into it, and those attached."""
     for name, document in holder.policies.items():
         yield from statements(name, _parsed(document))
     for policy in holder.managed_policies.values():
