@@ -54,18 +54,14 @@ def comments() -> dict[tuple[str, str], str]:
     found: dict[tuple[str, str], str] = {}
     section, block, ended = "", "", False
     for line in (ROOT / "Pulumi.dev.yaml").read_text().splitlines():
-        if named := re.fullmatch(r"  expressway:(\w+):", line):
-            section = named[1]
-        elif comment := re.fullmatch(r"    # (?! )(.*)", line):
-            # A key that has no default is commented out, and ends its comment as others do.
-            if key := re.fullmatch(r"(\w+):( .*)?", comment[1]):
-                found.setdefault((section, key[1]), block)
-                ended = True
-            else:
-                block, ended = comment[1] if ended else f"{block} {comment[1]}", False
-        elif key := re.fullmatch(r"    (\w+):.*", line):
-            found[section, key[1]] = block
+        # What has no default is commented out, and ends its comment as other keys do.
+        if named := re.fullmatch(r"  (?:# )?expressway:(\w+):.*", line):
+            section, ended = named[1], True
+        elif key := re.fullmatch(r"  (?:  |# {1,3}|  # )(\w+):( .*)?", line):
+            found.setdefault((section, key[1]), block)
             ended = True
+        elif comment := re.fullmatch(r" +# (?! )(.*)", line):
+            block, ended = comment[1] if ended else f"{block} {comment[1]}", False
     return found
 
 
