@@ -7,11 +7,13 @@ import typer
 from cli.build import build
 from cli.check import check
 from cli.doctor import doctor
+from cli.prune import prune
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Expressway: an Express app as a fleet.")
 app.command()(check)
 app.command()(build)
 app.command()(doctor)
+app.command()(prune)
 
 # The lab boots this repository's program and app, so only a clone has it.
 if find_spec("lab"):
