@@ -152,6 +152,35 @@ def test_a_certificate_renewed_under_load_costs_no_request(site: Site, tmp_path:
     assert site.stack.shell("edge", "pgrep", "--full", "nginx: worker").stdout == nginx, "Nginx was reloaded"
 
 
+def test_upgrades_of_nginx_and_of_openssl_under_load_cost_no_request(site: Site, tmp_path: Path) -> None:
+    def inside(script: str) -> str:
+        done = site.stack.shell("edge", "sh", "-ec", script)
+        assert done.returncode == 0, f"{script}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    apt = "DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=60"
+    # What a baked image left out; and packages, so that the load meets upgrades and not downloads.
+    inside(f"{apt} update; {apt} install --no-install-recommends unattended-upgrades")
+    inside(f"{apt} install --reinstall --download-only nginx libssl3t64")
+    told = inside("unattended-upgrade --dry-run --debug 2>&1")
+    (origins,) = [line for line in told.splitlines() if line.startswith("Allowed origins are: ")]
+    assert "label=Debian-Security" in origins, origins
+    assert origins.count("origin=") == 1, f"nothing but security updates: {origins}"
+
+    masters = [inside("cat /run/nginx.pid").strip()]
+    with load(site.address, site.authority, tmp_path, patient=True) as seen:
+        for package in ("nginx", "libssl3t64"):
+            time.sleep(1)
+            said = inside(f"{apt} install --reinstall --no-download {package} 2>&1")
+            masters.append(inside("cat /run/nginx.pid").strip())
+            assert masters[-1] != masters[-2], f"{package}: Nginx runs on the old files: {said}"
+        time.sleep(2)
+    print(f"\nupgraded: {seen.answered} requests answered, {len(seen.failed)} failed, {seen.repeated} repeated")
+    assert not seen.failed, f"{len(seen.failed)} of {seen.answered} failed, the first with {seen.failed[0]}"
+    assert inside("systemctl is-active nginx").strip() == "active", "and systemd has the new master"
+    assert inside("systemctl show --property=MainPID --value nginx").strip() == masters[-1]
+
+
 def test_the_key_is_nginxs_alone_and_in_no_log(site: Site) -> None:
     at = "/var/lib/expressway-certificate"
     modes = site.stack.shell("edge", "stat", "-c", "%a %U", at, f"{at}/current/key.pem").stdout.split("\n")

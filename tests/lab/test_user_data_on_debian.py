@@ -113,6 +113,29 @@ def test_systemd_reads_every_value_as_it_was_written(host: MachineHost, debian: 
     assert {name: read[name] for name in written} == written
 
 
+def test_apt_takes_security_updates_each_day_and_nothing_else(host: MachineHost, nginx: str) -> None:
+    settings = host.output(nginx, "apt-config", "dump").splitlines()
+    assert 'APT::Periodic::Unattended-Upgrade "1";' in settings
+    (origins,) = [line for line in settings if line.startswith("Unattended-Upgrade::Origins-Pattern::")]
+    assert '"origin=Debian,codename=${distro_codename}-security,label=Debian-Security"' in origins
+    assert 'Unattended-Upgrade::Automatic-Reboot "false";' in settings
+
+
+def test_nginx_is_exchanged_only_when_a_file_under_it_was_replaced(host: MachineHost, nginx: str) -> None:
+    def master() -> str:
+        return host.output(nginx, "cat", "/run/nginx.pid")
+
+    before = master()
+    host.output(nginx, f"{BUNDLE}/renew-nginx")
+    assert master() == before, "nothing has changed"
+    library = host.output(nginx, "sh", "-ec", f"grep -o '/usr/.*/libssl[^ ]*' /proc/{before}/maps | head -n 1")
+    host.output(nginx, "sh", "-ec", f"cp {library} {library}.new; mv {library}.new {library}")
+    host.output(nginx, f"{BUNDLE}/renew-nginx")
+    assert master() != before, "it goes on with what was replaced"
+    assert host.output(nginx, "systemctl", "is-active", "nginx.service") == "active"
+    assert host.output(nginx, "systemctl", "show", "--property=MainPID", "--value", "nginx.service") == master()
+
+
 def test_what_a_container_may_not_set_is_no_failure(host: MachineHost, debian: str) -> None:
     host.output(debian, "/usr/lib/systemd/systemd-sysctl", f"{BUNDLE}/sysctl/60-expressway.conf")
 

@@ -113,6 +113,12 @@ def test_what_a_machine_starts_is_executable() -> None:
         assert path.read_text().startswith("#!/usr/bin/python3\n"), f"{name} must run under the system's Python"
 
 
+def test_what_dpkg_starts_on_the_edge_is_executable() -> None:
+    hook = (USER_DATA / "edge/files/apt/53expressway-nginx").read_text()
+    assert "/opt/expressway/bundle/renew-nginx" in hook
+    assert (USER_DATA / "edge/files/renew-nginx").stat().st_mode & 0o111
+
+
 def test_packages_that_are_there_are_not_asked_for(tmp_path: Path) -> None:
     asked = _install_packages(tmp_path, dpkg_query="printf 'installed\\ninstalled\\n'", apt_get="exit 0")
     assert asked == [], "even fresh lists take seconds"

@@ -43,6 +43,7 @@ def prepare(machine: config.Machine) -> bool:
     s3, ssm = clients.get("s3"), clients.get("ssm")
     host.run("systemd-sysusers", str(BUNDLE / "units/expressway-app.sysusers.conf"))
     host.close_ssh()
+    host.set_upgrades(BUNDLE)
     runtime_sha = machine["runtime"]["sha256"]
     runtime = paths.RUNTIMES / runtime_sha
     # Downloads that don't need each other.

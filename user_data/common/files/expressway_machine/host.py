@@ -33,6 +33,11 @@ def install_files(source: Path, names: Sequence[str], target: Path) -> bool:
     return any(changed)
 
 
+def set_upgrades(bundle: Path) -> None:
+    """Have apt upgrade by the rules in the bundle's `apt` folder."""
+    install_files(bundle / "apt", sorted(each.name for each in (bundle / "apt").iterdir()), Path("/etc/apt/apt.conf.d"))
+
+
 def close_ssh() -> None:
     """Switch off the SSH server that Debian's cloud image starts: there is no key pair, and no port is open for it."""
     if Path("/usr/lib/systemd/system/ssh.service").exists():

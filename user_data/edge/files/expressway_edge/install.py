@@ -38,6 +38,7 @@ def main() -> int:
 def start_nginx(machine: config.Machine) -> None:
     """Nginx with this machine's configuration, now and at each boot."""
     host.close_ssh()
+    host.set_upgrades(BUNDLE)
     host.install_files(BUNDLE / "sysctl", [SYSCTL], Path("/etc/sysctl.d"))
     host.run("/usr/lib/systemd/systemd-sysctl", f"/etc/sysctl.d/{SYSCTL}")
     host.install_files(BUNDLE / "logrotate", ["nginx"], Path("/etc/logrotate.d"))
