@@ -208,7 +208,7 @@ def app(host: MachineHost, nginx: str) -> str:
         nginx, "curl", "-sS", "--retry", "20", "--retry-connrefused", "--retry-delay", "1", "http://127.0.0.1:3000/"
     )
     python(host, f"{NGINX}; assert nginx.apply(text), 'no reload'; assert not nginx.apply(text), 'a second reload'")
-    leaving = "while pgrep --full 'nginx: worker process is shutting down' > /dev/null; do sleep 0.05; done"
+    leaving = "while pgrep --full '[n]ginx: worker process is shutting down' > /dev/null; do sleep 0.05; done"
     host.output(nginx, "timeout", "60", "sh", "-c", leaving)  # they answer for a moment yet
     return nginx
 
