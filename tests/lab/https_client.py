@@ -131,7 +131,7 @@ def load(address: str, authority: Authority, folder: Path, *, patient: bool = Fa
             for each in clients:
                 each.join()
             log.seek(0)
-            # The last line may be cut short by the end.
+            # The last line may be cut short by the end. (On stderr, for what curl holds of stdout is lost then.)
             lines = log.read().rpartition("\n")[0].splitlines()
             assert lines, "nothing was asked over HTTP/2"
             for line in lines:
@@ -140,5 +140,5 @@ def load(address: str, authority: Authority, folder: Path, *, patient: bool = Fa
 
 def _http_2_client(address: str, root: Path) -> list[str]:
     options = ["--noproxy", "*", "--cacert", str(root), "--resolve", f"{NAME}:443:{address}", "--http2", "--silent"]
-    options += ["--show-error", "--rate", "50/s", "--write-out", "%{http_code} %{http_version}\\n"]
+    options += ["--show-error", "--rate", "50/s", "--write-out", "%{stderr}%{http_code} %{http_version}\\n"]
     return ["curl", *options, "--output", "/dev/null", f"https://{NAME}/me?[1-100000]"]
