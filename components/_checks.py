@@ -32,6 +32,12 @@ def require(component: str, name: str, findings: list[Finding]) -> None:
     raise pulumi.InputPropertiesError("\n".join([f"{component} {name!r} can't be made:", *lines]), details)
 
 
+def require_names(component: str, name: str, args: Mapping[str, Any], kind: type) -> None:
+    """Refuse arguments that `kind` doesn't have, and the lack of those that it must have, before any value is read."""
+    if wrong := check_names(args, kind):
+        require(component, name, wrong)
+
+
 def check_names(args: Mapping[str, Any], kind: type, path: str = "") -> list[Finding]:
     """Arguments that `kind` doesn't have, and those of it that are missing: Python itself takes any name, silently.
 

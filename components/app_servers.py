@@ -8,7 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from . import _bundle, _machines, _security, _user_data, planning
-from ._checks import Later, check_names, check_values, known_each, require
+from ._checks import Later, check_values, known_each, require, require_names
 from .access import AppReleaseArgs, CacheAccessArgs, DatabaseAccessArgs, TargetsArgs, fields
 from .planning import Finding
 
@@ -125,7 +125,7 @@ class AppServers(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: AppServersArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("expressway:index:AppServers", name, None, opts)
-        require("AppServers", name, check_names(args, AppServersArgs))
+        require_names("AppServers", name, args, AppServersArgs)
         instance_type = args.get("instance_type", "t3.small")
         require("AppServers", name, _find_mistakes(args))
         child = pulumi.ResourceOptions(parent=self)

@@ -6,7 +6,7 @@ import pulumi
 import pulumi_aws as aws
 
 from . import _security, planning
-from ._checks import check_names, check_values, require
+from ._checks import check_values, require, require_names
 from .access import CacheAccessArgs
 
 PORT = 6379
@@ -54,7 +54,7 @@ class Cache(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: CacheArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("expressway:index:Cache", name, None, opts)
-        require("Cache", name, check_names(args, CacheArgs))
+        require_names("Cache", name, args, CacheArgs)
         require("Cache", name, check_values(args, _RULES))
         child = pulumi.ResourceOptions(parent=self)
         replicas = args.get("replicas", 1)

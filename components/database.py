@@ -7,7 +7,7 @@ import pulumi
 import pulumi_aws as aws
 
 from . import _security, planning, state
-from ._checks import check_names, check_values, require
+from ._checks import check_values, require, require_names
 from .access import DatabaseAccessArgs
 from .planning import postgres_major, postgres_version
 
@@ -72,7 +72,7 @@ class Database(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("expressway:index:Database", name, None, opts)
-        require("Database", name, check_names(args, DatabaseArgs))
+        require_names("Database", name, args, DatabaseArgs)
         require("Database", name, check_values(args, _RULES))
         child = pulumi.ResourceOptions(parent=self)
         at_once = args.get("apply_immediately", False)

@@ -7,7 +7,7 @@ import pulumi
 import pulumi_aws as aws
 
 from . import _bucket, _bundle, _machines, _security, _user_data, planning
-from ._checks import Later, check_names, check_values, known, known_each, require
+from ._checks import Later, check_values, known, known_each, require, require_names
 from .access import TargetsArgs, fields
 from .planning import Finding
 
@@ -77,7 +77,7 @@ class LoadBalancer(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: LoadBalancerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("expressway:index:LoadBalancer", name, None, opts)
-        require("LoadBalancer", name, check_names(args, LoadBalancerArgs))
+        require_names("LoadBalancer", name, args, LoadBalancerArgs)
         instance_type = args.get("instance_type", "t3.small")
         require("LoadBalancer", name, _find_mistakes(args))
         args = _checked_once_known(name, args)

@@ -7,7 +7,7 @@ import pulumi
 import pulumi_aws as aws
 
 from . import state
-from ._checks import check_names, require
+from ._checks import require, require_names
 from .planning import (
     FEWEST_ZONES,
     INSTANCE_TYPE,
@@ -66,7 +66,7 @@ class Network(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("expressway:index:Network", name, None, opts)
-        require("Network", name, check_names(args, NetworkArgs))
+        require_names("Network", name, args, NetworkArgs)
         subnets = _plan(name, args, self)
         self._prefix, self._child = name, pulumi.ResourceOptions(parent=self)
         self._vpc = aws.ec2.Vpc(

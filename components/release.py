@@ -10,7 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 from . import _bucket, planning
-from ._checks import check_names, check_values, require
+from ._checks import check_values, require, require_names
 from .access import AppReleaseArgs
 from .planning import Finding
 
@@ -73,7 +73,7 @@ class Release(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ReleaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("expressway:index:Release", name, None, opts)
-        require("Release", name, check_names(args, ReleaseArgs))
+        require_names("Release", name, args, ReleaseArgs)
         require("Release", name, _find_mistakes(args))
         app_archive, runtime_archive = _Archive.of(args["app"], RELEASES), _Archive.of(args["runtime"], RUNTIMES)
         release_id = args.get("release_id", app_archive.sha256[:12])
