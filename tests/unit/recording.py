@@ -108,6 +108,11 @@ def record(
         try:
             loop.run_until_complete(run_in_stack(run))
         finally:
+            # A program that failed leaves outputs that nobody waited for: Python would complain in some later test.
+            left = asyncio.all_tasks(loop)
+            for task in left:
+                task.cancel()
+            loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
             asyncio.set_event_loop(None)
     return recording
 
