@@ -54,26 +54,15 @@ def set_iam_instance_profile(aws: Aws, name: str, old: Tags, new: Tags) -> None:
     _set(aws("iam").untag_instance_profile, aws("iam").tag_instance_profile, where, old, new)
 
 
-def of_rds(aws: Aws, arn: str) -> dict[str, str]:
-    """Read the tags of anything in RDS."""
-    return as_map(aws("rds").list_tags_for_resource(ResourceName=arn)["TagList"])
+def of_arn(aws: Aws, service: str, arn: str) -> dict[str, str]:
+    """Read the tags of anything in a service that names it by ARN: RDS and ElastiCache do."""
+    return as_map(aws(service).list_tags_for_resource(ResourceName=arn)["TagList"])
 
 
-def set_rds(aws: Aws, arn: str, old: Tags, new: Tags) -> None:
-    """Set the tags of anything in RDS."""
-    rds = aws("rds")
-    _set(rds.remove_tags_from_resource, rds.add_tags_to_resource, {"ResourceName": arn}, old, new)
-
-
-def of_elasticache(aws: Aws, arn: str) -> dict[str, str]:
-    """Read the tags of anything in ElastiCache."""
-    return as_map(aws("elasticache").list_tags_for_resource(ResourceName=arn)["TagList"])
-
-
-def set_elasticache(aws: Aws, arn: str, old: Tags, new: Tags) -> None:
-    """Set the tags of anything in ElastiCache."""
-    elasticache = aws("elasticache")
-    _set(elasticache.remove_tags_from_resource, elasticache.add_tags_to_resource, {"ResourceName": arn}, old, new)
+def set_by_arn(aws: Aws, service: str, arn: str, old: Tags, new: Tags) -> None:
+    """Set the tags of anything in a service that names it by ARN."""
+    client = aws(service)
+    _set(client.remove_tags_from_resource, client.add_tags_to_resource, {"ResourceName": arn}, old, new)
 
 
 def set_secret(aws: Aws, arn: str, old: Tags, new: Tags) -> None:

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Collection, Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from typing_extensions import override
 
@@ -10,15 +10,12 @@ from lab.aws import Aws
 from lab.provider import tags
 from lab.provider.errors import InputError
 from lab.provider.resource import Autoname, Created, Found, Properties, Resource
-from lab.provider.values import UNKNOWN, Spec, aws_tags, batches, present, translate, unless_default, untranslate
+from lab.provider.services import data_groups
+from lab.provider.values import UNKNOWN, Spec, aws_tags, present, translate, unless_default, untranslate
 
 SUBNET_GROUP = "terraform-provider-aws internal/service/elasticache/subnet_group.go, ForceNew"
 PARAMETER_GROUP = "terraform-provider-aws internal/service/elasticache/parameter_group.go, ForceNew"
 REPLICATION = "terraform-provider-aws internal/service/elasticache/replication_group.go, ForceNew"
-
-DESCRIPTION = "Managed by Pulumi"
-AT_ONCE = 20
-"""How many parameters ElastiCache changes in one call."""
 
 PARAMETER: Spec = {"name": "ParameterName", "value": ("ParameterValue", str)}
 REPLICATION_GROUP: Spec = {
@@ -61,107 +58,22 @@ FALLBACKS = {"automaticFailoverEnabled": False, "multiAzEnabled": False, "snapsh
 """What an input goes back to when it is taken away; any other then stays what it is, as with the AWS provider."""
 
 
-class SubnetGroup(Resource):
+class SubnetGroup(data_groups.SubnetGroup):
     """Where cache nodes may be."""
 
     pulumi_type = "aws:elasticache/subnetGroup:SubnetGroup"
-    required = ("subnetIds",)
-    optional = ("description",)
-    autoname = Autoname(lower=True)
-    tagged = True
+    service, prefix, arn = "elasticache", "Cache", "ARN"
     replaces_on: ClassVar[Mapping[str, str]] = {"name": SUBNET_GROUP}
-    defaults = {"description": DESCRIPTION}
-
-    @override
-    def create(self, aws: Aws, inputs: Properties) -> Created:
-        group = aws("elasticache").create_cache_subnet_group(**_subnet_group(inputs), Tags=aws_tags(inputs["tagsAll"]))[
-            "CacheSubnetGroup"
-        ]
-        return Created(inputs["name"], _subnet_group_outputs(group))
-
-    @override
-    def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
-        answer = aws("elasticache").describe_cache_subnet_groups(CacheSubnetGroupName=identifier)
-        group = answer["CacheSubnetGroups"][0]
-        description = group["CacheSubnetGroupDescription"]
-        inputs = {
-            "name": group["CacheSubnetGroupName"],
-            "description": unless_default(description, DESCRIPTION, state.get("description")),
-            "subnetIds": [subnet["SubnetIdentifier"] for subnet in group["Subnets"]],
-            "tags": tags.of_elasticache(aws, group["ARN"]),
-        }
-        return Found(identifier, inputs, _subnet_group_outputs(group))
-
-    @override
-    def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
-        """Description and subnets go together."""
-        if _subnet_group(old) != _subnet_group(new):
-            aws("elasticache").modify_cache_subnet_group(**_subnet_group(new))
-        tags.set_elasticache(aws, old["arn"], old["tagsAll"], new["tagsAll"])
-        return {}
-
-    @override
-    def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
-        aws("elasticache").delete_cache_subnet_group(CacheSubnetGroupName=identifier)
 
 
-class ParameterGroup(Resource):
+class ParameterGroup(data_groups.ParameterGroup):
     """How a cache is configured."""
 
     pulumi_type = "aws:elasticache/parameterGroup:ParameterGroup"
-    required = ("family",)
-    optional = ("description", "parameters")
-    autoname = Autoname(lower=True)
-    tagged = True
-    replaces_on: ClassVar[Mapping[str, str]] = {
-        "description": PARAMETER_GROUP,
-        "family": PARAMETER_GROUP,
-        "name": PARAMETER_GROUP,
-    }
-    defaults = {"description": DESCRIPTION}
-
-    @override
-    def create(self, aws: Aws, inputs: Properties) -> Created:
-        """The group with its parameters set."""
-        group = aws("elasticache").create_cache_parameter_group(
-            CacheParameterGroupName=inputs["name"],
-            CacheParameterGroupFamily=inputs["family"],
-            Description=inputs.get("description", DESCRIPTION),
-            Tags=aws_tags(inputs["tagsAll"]),
-        )["CacheParameterGroup"]
-        _set_parameters(aws, inputs["name"], {}, inputs)
-        return Created(inputs["name"], {"arn": group["ARN"]})
-
-    @override
-    def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
-        """The group, with the parameters that are not as the family has them."""
-        answer = aws("elasticache").describe_cache_parameter_groups(CacheParameterGroupName=identifier)
-        group = answer["CacheParameterGroups"][0]
-        pages = (
-            aws("elasticache")
-            .get_paginator("describe_cache_parameters")
-            .paginate(CacheParameterGroupName=identifier, Source="user")
-        )
-        found = untranslate([parameter for page in pages for parameter in page["Parameters"]], PARAMETER, {str: str})
-        inputs = {
-            "name": group["CacheParameterGroupName"],
-            "family": group["CacheParameterGroupFamily"],
-            "description": unless_default(group["Description"], DESCRIPTION, state.get("description")),
-            "parameters": _as_given(found, state.get("parameters")),
-            "tags": tags.of_elasticache(aws, group["ARN"]),
-        }
-        return Found(identifier, inputs, {"arn": group["ARN"]})
-
-    @override
-    def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
-        """Parameters that are no more get the family's values again."""
-        _set_parameters(aws, identifier, old, new)
-        tags.set_elasticache(aws, old["arn"], old["tagsAll"], new["tagsAll"])
-        return {}
-
-    @override
-    def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
-        aws("elasticache").delete_cache_parameter_group(CacheParameterGroupName=identifier)
+    service, prefix, arn = "elasticache", "Cache", "ARN"
+    parameter = PARAMETER
+    parameters = "ParameterNameValues"
+    replaces_on: ClassVar[Mapping[str, str]] = dict.fromkeys(("description", "family", "name"), PARAMETER_GROUP)
 
 
 class ReplicationGroup(Resource):
@@ -236,7 +148,7 @@ class ReplicationGroup(Resource):
                 group.get("SnapshotRetentionLimit", 0), 0, state.get("snapshotRetentionLimit")
             ),
             "transitEncryptionMode": group.get("TransitEncryptionMode"),
-            "tags": tags.of_elasticache(aws, group["ARN"]),
+            "tags": tags.of_arn(aws, "elasticache", group["ARN"]),
         }
         if not member.get("AuthTokenEnabled"):
             inputs["authToken"] = None
@@ -259,46 +171,13 @@ class ReplicationGroup(Resource):
             )
         if wanted < members:
             aws("elasticache").decrease_replica_count(**_replicas(identifier, wanted))
-        tags.set_elasticache(aws, old["arn"], old["tagsAll"], new["tagsAll"])
+        tags.set_by_arn(aws, "elasticache", old["arn"], old["tagsAll"], new["tagsAll"])
         return _group_outputs(_describe(aws, identifier))
 
     @override
     def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
         """The group goes with its members."""
         aws("elasticache").delete_replication_group(ReplicationGroupId=identifier)
-
-
-def _subnet_group(inputs: Properties) -> Properties:
-    return {
-        "CacheSubnetGroupName": inputs["name"],
-        "CacheSubnetGroupDescription": inputs.get("description", DESCRIPTION),
-        "SubnetIds": inputs["subnetIds"],
-    }
-
-
-def _subnet_group_outputs(group: Properties) -> Properties:
-    return {"arn": group["ARN"], "vpcId": group["VpcId"]}
-
-
-def _set_parameters(aws: Aws, group: str, old: Properties, new: Properties) -> None:
-    before, after = (_parameters(each) for each in (old, new))
-    for some in batches([before[name] for name in before if name not in after], AT_ONCE):
-        aws("elasticache").reset_cache_parameter_group(CacheParameterGroupName=group, ParameterNameValues=some)
-    changed = [parameter for name, parameter in after.items() if parameter != before.get(name)]
-    for some in batches(changed, AT_ONCE):
-        aws("elasticache").modify_cache_parameter_group(CacheParameterGroupName=group, ParameterNameValues=some)
-
-
-def _parameters(inputs: Properties) -> dict[str, Any]:
-    parameters = translate(inputs.get("parameters", []), PARAMETER, "parameters")
-    return {parameter["ParameterName"]: parameter for parameter in parameters}
-
-
-def _as_given(found: list[Properties], given: list[Properties] | None) -> list[Properties] | None:
-    """In the program's order: ElastiCache has one of its own."""
-    places = {parameter["name"]: place for place, parameter in enumerate(given or [])}
-    ordered = sorted(found, key=lambda parameter: places.get(parameter["name"], len(places)))
-    return unless_default(ordered, [], given)
 
 
 def _describe(aws: Aws, identifier: str) -> Properties:

@@ -1,25 +1,21 @@
 """RDS: database instances and their groups."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from typing_extensions import override
 
 from lab.aws import Aws
 from lab.provider import tags
 from lab.provider.resource import Autoname, Created, Found, Properties, Resource
-from lab.provider.values import Spec, aws_tags, batches, present, translate, unless_default, untranslate
+from lab.provider.services import data_groups
+from lab.provider.values import Spec, aws_tags, present, translate, unless_default, untranslate
 
 SUBNET_GROUP = "terraform-provider-aws internal/service/rds/subnet_group.go, ForceNew"
 PARAMETER_GROUP = "terraform-provider-aws internal/service/rds/parameter_group.go, ForceNew"
 INSTANCE_SOURCE = "terraform-provider-aws internal/service/rds/instance.go, ForceNew"
 
-DESCRIPTION = "Managed by Pulumi"
-AT_ONCE = 20
-"""How many parameters RDS changes in one call."""
-
 PARAMETER: Spec = {"name": "ParameterName", "value": ("ParameterValue", str), "applyMethod": "ApplyMethod"}
-APPLY_METHOD = "immediate"
 
 INSTANCE: Spec = {
     "allocatedStorage": "AllocatedStorage",
@@ -59,102 +55,23 @@ FALLBACKS = {
 """What an input goes back to when it is taken away; any other then stays what it is, as with the AWS provider."""
 
 
-class SubnetGroup(Resource):
+class SubnetGroup(data_groups.SubnetGroup):
     """Where databases may be."""
 
     pulumi_type = "aws:rds/subnetGroup:SubnetGroup"
-    required = ("subnetIds",)
-    optional = ("description",)
-    autoname = Autoname(lower=True)
-    tagged = True
+    service, prefix, arn = "rds", "DB", "DBSubnetGroupArn"
     replaces_on: ClassVar[Mapping[str, str]] = {"name": SUBNET_GROUP}
-    defaults = {"description": DESCRIPTION}
-
-    @override
-    def create(self, aws: Aws, inputs: Properties) -> Created:
-        group = aws("rds").create_db_subnet_group(**_subnet_group(inputs), Tags=aws_tags(inputs["tagsAll"]))
-        return Created(inputs["name"], _subnet_group_outputs(group["DBSubnetGroup"]))
-
-    @override
-    def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
-        group = aws("rds").describe_db_subnet_groups(DBSubnetGroupName=identifier)["DBSubnetGroups"][0]
-        inputs = {
-            "name": group["DBSubnetGroupName"],
-            "description": unless_default(group["DBSubnetGroupDescription"], DESCRIPTION, state.get("description")),
-            "subnetIds": [subnet["SubnetIdentifier"] for subnet in group["Subnets"]],
-            "tags": tags.of_rds(aws, group["DBSubnetGroupArn"]),
-        }
-        return Found(identifier, inputs, _subnet_group_outputs(group))
-
-    @override
-    def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
-        """Description and subnets go together."""
-        if _subnet_group(old) != _subnet_group(new):
-            aws("rds").modify_db_subnet_group(**_subnet_group(new))
-        tags.set_rds(aws, old["arn"], old["tagsAll"], new["tagsAll"])
-        return {}
-
-    @override
-    def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
-        aws("rds").delete_db_subnet_group(DBSubnetGroupName=identifier)
 
 
-class ParameterGroup(Resource):
+class ParameterGroup(data_groups.ParameterGroup):
     """How a database is configured."""
 
     pulumi_type = "aws:rds/parameterGroup:ParameterGroup"
-    required = ("family",)
-    optional = ("description", "parameters")
-    autoname = Autoname(lower=True)
-    tagged = True
-    replaces_on: ClassVar[Mapping[str, str]] = {
-        "description": PARAMETER_GROUP,
-        "family": PARAMETER_GROUP,
-        "name": PARAMETER_GROUP,
-    }
-    defaults = {"description": DESCRIPTION}
-
-    @override
-    def create(self, aws: Aws, inputs: Properties) -> Created:
-        """The group with its parameters set."""
-        group = aws("rds").create_db_parameter_group(
-            DBParameterGroupName=inputs["name"],
-            DBParameterGroupFamily=inputs["family"],
-            Description=inputs.get("description", DESCRIPTION),
-            Tags=aws_tags(inputs["tagsAll"]),
-        )["DBParameterGroup"]
-        _set_parameters(aws, inputs["name"], {}, inputs)
-        return Created(inputs["name"], {"arn": group["DBParameterGroupArn"]})
-
-    @override
-    def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
-        """The group, with the parameters that are not as the family has them."""
-        groups = aws("rds").describe_db_parameter_groups(DBParameterGroupName=identifier)["DBParameterGroups"]
-        if not groups:
-            return None
-        pages = (
-            aws("rds").get_paginator("describe_db_parameters").paginate(DBParameterGroupName=identifier, Source="user")
-        )
-        found = [parameter for page in pages for parameter in page["Parameters"]]
-        inputs = {
-            "name": groups[0]["DBParameterGroupName"],
-            "family": groups[0]["DBParameterGroupFamily"],
-            "description": unless_default(groups[0]["Description"], DESCRIPTION, state.get("description")),
-            "parameters": _as_given(untranslate(found, PARAMETER, {str: str}), state.get("parameters")),
-            "tags": tags.of_rds(aws, groups[0]["DBParameterGroupArn"]),
-        }
-        return Found(identifier, inputs, {"arn": groups[0]["DBParameterGroupArn"]})
-
-    @override
-    def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
-        """Parameters that are no more get the family's values again."""
-        _set_parameters(aws, identifier, old, new)
-        tags.set_rds(aws, old["arn"], old["tagsAll"], new["tagsAll"])
-        return {}
-
-    @override
-    def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
-        aws("rds").delete_db_parameter_group(DBParameterGroupName=identifier)
+    service, prefix, arn = "rds", "DB", "DBParameterGroupArn"
+    parameter = PARAMETER
+    parameters = "Parameters"
+    parameter_defaults = {"applyMethod": "immediate"}
+    replaces_on: ClassVar[Mapping[str, str]] = dict.fromkeys(("description", "family", "name"), PARAMETER_GROUP)
 
 
 class Instance(Resource):
@@ -215,7 +132,7 @@ class Instance(Resource):
             "parameterGroupName": instance["DBParameterGroups"][0]["DBParameterGroupName"],
             "port": endpoint["Port"],
             "vpcSecurityGroupIds": [group["VpcSecurityGroupId"] for group in instance["VpcSecurityGroups"]],
-            "tags": tags.of_rds(aws, instance["DBInstanceArn"]),
+            "tags": tags.of_arn(aws, "rds", instance["DBInstanceArn"]),
         }
         return Found(instance["DbiResourceId"], inputs, _instance_outputs(instance))
 
@@ -223,7 +140,7 @@ class Instance(Resource):
     def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
         """In one call, by its old name."""
         # The tags first: a new name is a new ARN.
-        tags.set_rds(aws, old["arn"], old["tagsAll"], new["tagsAll"])
+        tags.set_by_arn(aws, "rds", old["arn"], old["tagsAll"], new["tagsAll"])
         changed = {
             RENAMED.get(key, str(name)): value
             for key, name in INSTANCE.items()
@@ -251,43 +168,6 @@ class Instance(Resource):
             SkipFinalSnapshot=skip,
             **present(FinalDBSnapshotIdentifier=None if skip else state.get("finalSnapshotIdentifier")),
         )
-
-
-def _subnet_group(inputs: Properties) -> Properties:
-    return {
-        "DBSubnetGroupName": inputs["name"],
-        "DBSubnetGroupDescription": inputs.get("description", DESCRIPTION),
-        "SubnetIds": inputs["subnetIds"],
-    }
-
-
-def _subnet_group_outputs(group: Properties) -> Properties:
-    return {"arn": group["DBSubnetGroupArn"], "vpcId": group["VpcId"]}
-
-
-def _set_parameters(aws: Aws, group: str, old: Properties, new: Properties) -> None:
-    before, after = (_parameters(each) for each in (old, new))
-    changed = [parameter for name, parameter in after.items() if parameter != before.get(name)]
-    for some in batches(changed, AT_ONCE):
-        aws("rds").modify_db_parameter_group(DBParameterGroupName=group, Parameters=some)
-    for some in batches([before[name] for name in before if name not in after], AT_ONCE):
-        aws("rds").reset_db_parameter_group(DBParameterGroupName=group, Parameters=some)
-
-
-def _parameters(inputs: Properties) -> dict[str, Any]:
-    parameters = translate(inputs.get("parameters", []), PARAMETER, "parameters")
-    return {parameter["ParameterName"]: {"ApplyMethod": APPLY_METHOD} | parameter for parameter in parameters}
-
-
-def _as_given(found: list[Properties], given: list[Properties] | None) -> list[Properties] | None:
-    """In the program's order, and without the apply methods that it left to RDS. RDS has an order of its own."""
-    places = {parameter["name"]: (place, parameter) for place, parameter in enumerate(given or [])}
-    for parameter in found:
-        known = places.get(parameter["name"], (0, {}))[1]
-        if "applyMethod" not in known and parameter.get("applyMethod") == APPLY_METHOD:
-            del parameter["applyMethod"]
-    ordered = sorted(found, key=lambda parameter: places.get(parameter["name"], (len(places), {}))[0])
-    return unless_default(ordered, [], given)
 
 
 def _find(aws: Aws, identifier: str) -> Properties | None:
