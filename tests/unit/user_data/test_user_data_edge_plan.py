@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from reconciler.model import Completion, Member, Memory, Observation, Plan, Server
 from reconciler.plan import DRAIN_SECONDS, FAILURES_TO_REMOVE, SERVING_STATES, plan
@@ -222,6 +222,13 @@ def test_no_instance_goes_on_before_its_time(
 
 
 @given(OBSERVATIONS, CURRENT, PROBES, NOW)
+# A floor of half of those that are in would sink with each one that comes out, pass after pass.
+@example(
+    Observation(tuple(Member(f"i-{n}", "Pending:Wait", f"10.0.0.{n}") for n in range(1, 6)), ("launch",), ()),
+    tuple(Server(f"i-{n}", f"10.0.0.{n}") for n in range(1, 6)),
+    {},
+    100.0,
+)
 def test_when_nothing_changes_nothing_happens(
     observation: Observation, current: tuple[Server, ...], probes: dict[str, bool], now: float
 ) -> None:

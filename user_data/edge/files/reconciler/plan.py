@@ -66,9 +66,10 @@ def _choose(serving: Sequence[Member], failures: Mapping[str, int], in_nginx: se
     """Who gets traffic: all that are ready, and of those that fail as few as the rules allow.
 
     One that fails comes out after FAILURES_TO_REMOVE probes, but at least half of those that ought to serve stay in: if
-    most of them seem to fail, it may as well be this machine, or a dependency that they share.
+    most of them seem to fail, it may as well be this machine, or a dependency that they share. Who has yet to be let
+    into the group does not count: the floor would sink with each one that comes out.
     """
-    ought_to_serve = sum(each.state == "InService" or each.instance_id in in_nginx for each in serving)
+    ought_to_serve = sum(each.state != "Pending:Wait" for each in serving)
     at_least = (ought_to_serve + 1) // 2
     chosen = [each for each in serving if failures[each.instance_id] == 0]
     failing = [each for each in serving if failures[each.instance_id] > 0 and each.instance_id in in_nginx]
