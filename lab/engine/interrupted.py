@@ -36,11 +36,18 @@ PLACED: Final = {
     "aws:ec2/route:Route": "{routeTableId}_{destinationCidrBlock}",
     "aws:ec2/routeTableAssociation:RouteTableAssociation": "{subnetId}/{routeTableId}",
     "aws:iam/rolePolicy:RolePolicy": "{role}:{name}",
+    "aws:iam/rolePolicyAttachment:RolePolicyAttachment": "{role}/{policyArn}",
 }
 """Types that are part of something else, and how an import names them.
 
 Types with a name of their own are known by that.
 """
+BALANCING: Final = {
+    "aws:lb/listener:Listener": ("describe_listeners", "Listener", "Port", "port"),
+    "aws:lb/loadBalancer:LoadBalancer": ("describe_load_balancers", "LoadBalancer", "LoadBalancerName", "name"),
+    "aws:lb/targetGroup:TargetGroup": ("describe_target_groups", "TargetGroup", "TargetGroupName", "name"),
+}
+"""Types with an ARN for an id, and how to find it: the call, what it lists, and a field that is what an input was."""
 REPEATABLE: Final = (
     "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup",
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
@@ -88,6 +95,12 @@ def _candidates(aws: Aws, kind: Resource, inputs: Properties) -> Iterator[str]:
         for identifier, its in found.items():
             if identifier.startswith(TAGGED[token]) and tags.as_map(its) == inputs["tagsAll"]:
                 yield identifier
+    elif token in BALANCING:
+        call, noun, field, name = BALANCING[token]
+        beneath = {"LoadBalancerArn": inputs["loadBalancerArn"]} if "loadBalancerArn" in inputs else {}
+        for each in getattr(aws("elbv2"), call)(**beneath)[f"{noun}s"]:
+            if each[field] == inputs[name]:
+                yield each[f"{noun}Arn"]
     elif token in PLACED:
         yield PLACED[token].format(**inputs)
     elif kind.autoname and token not in REPEATABLE:

@@ -56,7 +56,7 @@ def test_secrets_are_encrypted_in_the_state(deployed: EngineStack, api: ApiServe
 
 
 def test_a_wrong_setting_stops_before_any_resource(stack: EngineStack) -> None:
-    with pytest.raises(EngineError, match=r"expressway:app\.minSize = 9\s+it must be at most app\.maxSize"):
+    with pytest.raises(EngineError, match=r"expressway:app\.minSize = 9\s+it must be at most maxSize, 4"):
         stack.up("expressway:app.minSize=9")
     assert not stack.seen, "nothing was touched"
 

@@ -58,7 +58,7 @@ def test_a_provider_does_not_outlive_its_engine(stack: EngineStack) -> None:
 
 
 def test_every_type_is_found_again_or_can_be_made_twice() -> None:
-    known = {*interrupted.TAGGED, *interrupted.PLACED, *interrupted.REPEATABLE}
+    known = {*interrupted.TAGGED, *interrupted.PLACED, *interrupted.BALANCING, *interrupted.REPEATABLE}
     named = {token for token, kind in registry.resources().items() if kind.autoname}
     assert {*registry.resources()} - known - named == set()
     assert known <= {*registry.resources()}
