@@ -7,7 +7,7 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
-from . import _bundle, _machines, _security, _user_data, planning
+from . import _bundle, _machines, _secrets, _security, _user_data, planning
 from ._checks import Later, check_values, known_each, require, require_names
 from .access import AppReleaseArgs, CacheAccessArgs, DatabaseAccessArgs, TargetsArgs, fields
 from .planning import Finding
@@ -130,8 +130,8 @@ class AppServers(pulumi.ComponentResource):
         require("AppServers", name, _find_mistakes(args))
         child = pulumi.ResourceOptions(parent=self)
         given = _Given.by(args, Later("AppServers", name))
+        secrets = _secrets.find("AppServers", name, "secrets.", given.secrets, self)
         group_id, rules = self._create_firewall(name, args, given, child)
-        secrets = self._find_secrets(given)
         bundle = _bundle.build("app")
         stored = bundle.upload(name, given.release["bucket"], child)
         role = _machines.role(name, f"App servers of {name}", args.get("role_name"), self)
@@ -200,15 +200,6 @@ class AppServers(pulumi.ComponentResource):
                     f"{name}-{role}", group.id, target["security_group_id"], target["port"], f"{name} to {role}", child
                 )
         return group.id, rules
-
-    def _find_secrets(self, given: "_Given") -> dict[str, pulumi.Output[str]]:
-        """ARNs by variable. A secret that doesn't exist stops the deployment here, not machines at boot."""
-        return {
-            variable: aws.secretsmanager.get_secret_output(
-                name=secret, opts=pulumi.InvokeOutputOptions(parent=self)
-            ).arn
-            for variable, secret in given.secrets.items()
-        }
 
     def _machine(
         self,

@@ -6,7 +6,7 @@ from typing import Any, NotRequired, TypedDict, cast
 import pulumi
 import pulumi_aws as aws
 
-from . import _bucket, _bundle, _machines, _security, _user_data, planning
+from . import _bucket, _bundle, _machines, _secrets, _security, _user_data, planning
 from ._checks import Later, check_values, known, known_each, require, require_names
 from .access import TargetsArgs, fields
 from .planning import Finding
@@ -81,6 +81,8 @@ class LoadBalancer(pulumi.ComponentResource):
         instance_type = args.get("instance_type", "t3.small")
         require("LoadBalancer", name, _find_mistakes(args))
         args = _checked_once_known(name, args)
+        named = {key: args[key] for key in ("certificate",) if key in args}
+        certificate = _secrets.find("LoadBalancer", name, "", named, self).get("certificate")
         child = pulumi.ResourceOptions(parent=self)
         hooks = ["launch", "terminate"]  # AppServers' own
         targets = fields("targets", args["targets"], TargetsArgs, readiness_path="/readyz", lifecycle_hooks=hooks)
@@ -91,7 +93,6 @@ class LoadBalancer(pulumi.ComponentResource):
         bucket = self._find_bucket(name, args)
         stored = bundle.upload(name, bucket.name, child)
         role = _machines.role(name, f"Edge of {name}", args.get("role_name"), self)
-        certificate = self._find_certificate(args)
         statements = _permissions(bucket, targets, address, certificate)
         permissions = _machines.allow(f"{name}-boot", role, statements, child)
         sessions = _machines.allow_sessions(name, role, args.get("session_manager_key"), child)
@@ -158,13 +159,6 @@ class LoadBalancer(pulumi.ComponentResource):
                 f"{name}-app", group.id, targets["security_group_id"], targets["port"], f"{name} to its targets", child
             ),
         ]
-
-    def _find_certificate(self, args: LoadBalancerArgs) -> pulumi.Output[str] | None:
-        """The secret's ARN. One that doesn't exist stops the deployment here, not the machine at boot."""
-        if "certificate" not in args:
-            return None
-        opts = pulumi.InvokeOutputOptions(parent=self)
-        return aws.secretsmanager.get_secret_output(name=args["certificate"], opts=opts).arn
 
     def _machine(
         self,

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pulumi
+from pulumi.output import Unknown
 from pulumi.runtime import rpc
 
 from lab.provider.errors import InputError
@@ -32,6 +33,15 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value
+
+
+def as_sent(value: Any) -> Any:
+    """With UNKNOWN, as it is on the wire, for what the SDK has taken off it as unknown."""
+    if isinstance(value, dict):
+        return {key: as_sent(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [as_sent(item) for item in value]
+    return UNKNOWN if isinstance(value, Unknown) else value
 
 
 def arguments(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """`python -m lab.engine.mocks` on small programs: what it says, what it writes, and how it fails."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.paths import ROOT
+from tests.plan.built_artifacts import fill
 from tests.plan.lab_api_server import ApiServer
 
 HEAD = "import pulumi\nimport pulumi_aws as aws\n"
@@ -115,3 +117,26 @@ def test_an_api_that_is_not_there_is_a_clear_error(api: ApiServer, tmp_path: Pat
     done = _apply(api, tmp_path, 'aws.ec2.Eip("a")', "--endpoint", "http://127.0.0.1:9")
     assert done.returncode == 1
     assert done.stderr.startswith('aws:ec2/eip:Eip "a": Could not connect to the endpoint URL'), done.stderr
+
+
+def test_secrets_that_are_not_there_are_all_named_with_the_mend(api: ApiServer, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    fill(cache, ROOT / "app", 24, "x64")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "lab.engine.mocks", "--endpoint", api.endpoint, "--preview"),
+            *("--set", "expressway:app.secrets.STRIPE=shop/stripe", "--set", "expressway:app.secrets.MAIL=shop/mail"),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "EXPRESSWAY_CACHE": str(cache)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1
+    for variable in ("STRIPE", "MAIL"):
+        (line,) = [each for each in done.stderr.splitlines() if each.startswith(f"secrets.{variable}: ")]
+        assert "can't find the specified secret" in line, "AWS's own words"
+        assert "create-secret" in line, "and how to mend it"
+    assert "Traceback" not in done.stderr

@@ -175,6 +175,19 @@ def test_a_certificate_by_arn_is_looked_up_too() -> None:
     assert asked == {"name": SHOP_TLS}, "one that isn't there must stop the deployment, not the machine"
 
 
+def test_a_certificates_secret_that_is_not_there_is_refused_with_the_mend(monkeypatch: pytest.MonkeyPatch) -> None:
+    def find_nothing(**_: object) -> None:
+        raise Exception("invoke of aws:secretsmanager/getSecret:getSecret failed: couldn't find resource ()")
+
+    monkeypatch.setattr("pulumi_aws.secretsmanager.get_secret", find_nothing)
+    with pytest.raises(pulumi.InputPropertiesError) as caught:
+        make_edge(certificate="shop/tls")
+    (error,) = caught.value.errors or []
+    assert error["property_path"] == "certificate"
+    assert error["reason"].startswith('"shop/tls": ')
+    assert "says: couldn't find resource. Create it" in error["reason"]
+
+
 def test_the_edge_is_told_whom_it_may_believe() -> None:
     assert make_edge(trusted_proxies=["203.0.113.0/24"]).machine("edge")["trusted_proxies"] == ["203.0.113.0/24"]
 

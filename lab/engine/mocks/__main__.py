@@ -8,7 +8,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from pulumi import RunError
+from pulumi import InputPropertiesError, RunError
 
 from lab import paths
 from lab.aws import Aws
@@ -87,7 +87,7 @@ def _explain(error: BaseException, directory: Path) -> str:
         causes.append(error)
         error = error.__cause__ or error.__context__ or error
     for cause in reversed(causes):
-        if isinstance(cause, ProviderError | RunError) and _outermost(cause, causes):
+        if isinstance(cause, InputPropertiesError | ProviderError | RunError) and _outermost(cause, causes):
             return str(cause)
     first = causes[0]
     frames = [f for f in traceback.extract_tb(first.__traceback__) if Path(f.filename).is_relative_to(directory)]

@@ -14,11 +14,11 @@ from pulumi.runtime import rpc
 from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks
 from typing_extensions import override
 
-from lab.aws import Aws
+from lab.aws import Aws, says_missing
 from lab.provider import registry
 from lab.provider.errors import ProviderError, ResourceError
 from lab.provider.resource import Created, Properties, random_suffix
-from lab.provider.values import plain
+from lab.provider.values import as_sent, plain
 
 STACK_TYPE = "pulumi:pulumi:Stack"
 
@@ -47,12 +47,14 @@ class Provider(Mocks):
         self._preview = preview
 
     @override
-    def call(self, args: MockCallArgs) -> Properties:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """A function of the provider. Without failures, a plain answer is what the base class takes too."""
+    def call(self, args: MockCallArgs) -> tuple[Properties, list[tuple[str, str]]]:
+        """A function of the provider. What the API doesn't have is a failure, which a program may catch."""
         try:
             invoke = registry.invoke(args.token)
-            return invoke.run(self._aws, invoke.check(plain(args.args)))
+            return invoke.run(self._aws, invoke.check(plain(args.args))), []
         except Exception as error:
+            if says_missing(error):
+                return {}, [("", str(error))]
             raise ProviderError(f"{args.token}: {error}") from error
 
     @override
@@ -64,7 +66,7 @@ class Provider(Mocks):
             if args.resource_id:
                 raise ProviderError(f"the lab can't adopt {args.resource_id}: it creates every resource itself")
             kind = registry.resource(args.typ)
-            inputs = kind.check(args.name, args.inputs, self._default_tags, random_suffix())
+            inputs = kind.check(args.name, as_sent(args.inputs), self._default_tags, random_suffix())
             created = Created("", {}) if self._preview else kind.create(self._aws, plain(inputs))
         except Exception as error:
             raise ResourceError(args.typ, args.name, error) from error
