@@ -61,6 +61,15 @@ def test_a_wrong_setting_stops_before_any_resource(stack: EngineStack) -> None:
     assert not stack.seen, "nothing was touched"
 
 
+def test_a_preview_names_each_secret_that_is_not_there(stack: EngineStack) -> None:
+    with pytest.raises(EngineError) as caught:
+        stack.preview("expressway:app.secrets.STRIPE=shop/stripe", "expressway:app.secrets.MAIL=shop/mail")
+    said = str(caught.value)
+    for variable in ("STRIPE", "MAIL"):
+        assert f"secrets.{variable}: (not shown): Secrets Manager must have it" in said
+    assert "create-secret" in said
+
+
 def test_a_wrong_passphrase_is_one_clear_message(stack: EngineStack) -> None:
     stack.up()
     right = stack.home.passphrase.read_text()
