@@ -225,8 +225,17 @@ def nspawn_files() -> set[Path]:
 
 def test_an_orderly_stop_lets_services_finish(host: MachineHost, pair: tuple[str, str]) -> None:
     _, two = pair
-    last_word = "trap 'sleep 0.5; echo done > /root/last-word; exit' TERM; while :; do sleep 0.1; done"
-    host.output(two, "systemd-run", "--quiet", "--unit=worker", "sh", "-c", last_word)
+    trap = "trap 'sleep 0.5; echo done > /root/last-word; exit' TERM"
+    host.output(
+        two,
+        "systemd-run",
+        "--quiet",
+        "--unit=worker",
+        "sh",
+        "-c",
+        f"{trap}; touch /run/trapped; while :; do sleep 0.1; done",
+    )
+    host.output(two, "timeout", "30", "sh", "-c", "until [ -e /run/trapped ]; do sleep 0.05; done")
     word = host.machines / two / "upper" / "root" / "last-word"
     machine.halt(two, host.machines)
     assert word.read_text() == "done\n", "the service was told and waited for"

@@ -207,9 +207,11 @@ def app(host: MachineHost, nginx: str) -> str:
     host.output(
         nginx, "curl", "-sS", "--retry", "20", "--retry-connrefused", "--retry-delay", "1", "http://127.0.0.1:3000/"
     )
+    workers = host.output(nginx, "pgrep", "--full", "[n]ginx: worker process").split()
     python(host, f"{NGINX}; assert nginx.apply(text), 'no reload'; assert not nginx.apply(text), 'a second reload'")
-    leaving = "while pgrep --full '[n]ginx: worker process is shutting down' > /dev/null; do sleep 0.05; done"
-    host.output(nginx, "timeout", "60", "sh", "-c", leaving)  # they answer for a moment yet
+    # The reload is only asked for: those that know of no app answer until they are gone.
+    gone = f"for each in {' '.join(workers)}; do while kill -0 $each 2> /dev/null; do sleep 0.05; done; done"
+    host.output(nginx, "timeout", "60", "sh", "-c", gone)
     return nginx
 
 
