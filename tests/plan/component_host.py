@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,20 +32,22 @@ class ConstructError(Exception):
     """The plugin refused: its message."""
 
 
-class _Engine(engine_pb2_grpc.EngineServicer, resource_pb2_grpc.ResourceMonitorServicer):
-    """The engine's two services, answered by the SDK's mock monitor."""
-
-    def __init__(self) -> None:
-        self.monitor: Any = None
-        self.logged: list[str] = []
+class _Engine(engine_pb2_grpc.EngineServicer):
+    """The engine's own service."""
 
     def Log(self, request: Any, context: Any) -> Any:  # noqa: N802
-        self.logged.append(request.message)
         return empty_pb2.Empty()
 
     def GetDeploymentInfo(self, request: Any, context: Any) -> Any:  # noqa: N802
         # An engine that is older than this call answers so, and the SDK goes on without.
         context.abort(grpc.StatusCode.UNIMPLEMENTED, "")
+
+
+class _Monitor(resource_pb2_grpc.ResourceMonitorServicer):
+    """The engine's resource monitor of one Construct call, answered by the SDK's mock monitor."""
+
+    def __init__(self, recording: Recording, *, preview: bool) -> None:
+        self.monitor: Any = recording_monitor(recording, preview=preview)
 
     def SupportsFeature(self, request: Any, context: Any) -> Any:  # noqa: N802
         supported = self.monitor.SupportsFeature(request)
@@ -71,8 +73,7 @@ class ComponentHost:
     """A plugin that runs."""
 
     stub: Any
-    engine: _Engine
-    engine_address: str
+    pool: ThreadPoolExecutor
 
     def schema(self) -> str:
         """As `pulumi package get-schema` asks for it."""
@@ -81,23 +82,25 @@ class ComponentHost:
     def construct(self, kind: str, name: str, inputs: dict[str, Any], *, preview: bool = False) -> "Constructed":
         """Make a component. ConstructError when the plugin refuses."""
         recording = Recording()
-        self.engine.monitor = recording_monitor(recording, preview=preview)
         given = Struct()
         given.update(inputs)
-        request = provider_pb2.ConstructRequest(
-            project="theirs",
-            stack="dev",
-            type=f"expressway:index:{kind}",
-            name=name,
-            inputs=given,
-            dryRun=preview,
-            monitorEndpoint=self.engine_address,
-            accepts_output_values=True,
-        )
-        try:
-            answer = self.stub.Construct(request, timeout=60)
-        except grpc.RpcError as error:
-            raise ConstructError(error.details()) from error  # pyright: ignore[reportAttributeAccessIssue]
+        # A monitor of its own: what a refused call still registers must not end in the next one's recording.
+        monitor = _Monitor(recording, preview=preview)
+        with _serving(monitor, resource_pb2_grpc.add_ResourceMonitorServicer_to_server, self.pool) as address:
+            request = provider_pb2.ConstructRequest(
+                project="theirs",
+                stack="dev",
+                type=f"expressway:index:{kind}",
+                name=name,
+                inputs=given,
+                dryRun=preview,
+                monitorEndpoint=address,
+                accepts_output_values=True,
+            )
+            try:
+                answer = self.stub.Construct(request, timeout=60)
+            except grpc.RpcError as error:
+                raise ConstructError(error.details()) from error  # pyright: ignore[reportAttributeAccessIssue]
         return Constructed(recording, answer.urn, MessageToDict(answer.state))
 
 
@@ -113,25 +116,24 @@ class Constructed:
 @contextmanager
 def running_host(cache: Path) -> Generator[ComponentHost]:
     """The plugin, started by its folder as Pulumi's language host starts it; its archives go into `cache`."""
-    engine = _Engine()
     environment = {**os.environ, "EXPRESSWAY_CACHE": str(cache)}
-    with pool_of_loops(8) as pool, _serving(engine, pool) as address:
+    add_engine = engine_pb2_grpc.add_EngineServicer_to_server
+    with pool_of_loops(8) as pool, _serving(_Engine(), add_engine, pool) as address:
         command = [sys.executable, "-u", str(PLUGIN), address]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=PLUGIN, env=environment) as plugin:
             try:
                 assert plugin.stdout
                 port = int(plugin.stdout.readline())
                 with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-                    yield ComponentHost(provider_pb2_grpc.ResourceProviderStub(channel), engine, address)
+                    yield ComponentHost(provider_pb2_grpc.ResourceProviderStub(channel), pool)
             finally:
                 plugin.terminate()
 
 
 @contextmanager
-def _serving(engine: _Engine, pool: ThreadPoolExecutor) -> Generator[str]:
+def _serving(servicer: Any, add: Callable[[Any, grpc.Server], None], pool: ThreadPoolExecutor) -> Generator[str]:
     server = grpc.server(pool)
-    resource_pb2_grpc.add_ResourceMonitorServicer_to_server(engine, server)
-    engine_pb2_grpc.add_EngineServicer_to_server(engine, server)
+    add(servicer, server)
     address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     server.start()
     try:
