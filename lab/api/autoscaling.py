@@ -28,7 +28,7 @@ def install() -> None:
     around(Backend, "set_desired_capacity", _set_desired_capacity)
     around(Backend, "put_scaling_policy", _keep_policy)
     around(Response, "create_auto_scaling_group", _create_group)
-    around(Response, "update_auto_scaling_group", _update_warm_up)
+    around(Response, "update_auto_scaling_group", _update_what_moto_drops)
     instead(Response, "delete_auto_scaling_group", _delete_group)
     around(Response, "put_lifecycle_hook", _put_hook)
     around(Response, "delete_lifecycle_hook", _delete_hook)
@@ -76,16 +76,20 @@ def _create_group(original: Any, response: Any) -> Any:
         message = f"AutoScalingGroup by this name already exists - A group with the name {name} already exists"
         raise AutoscalingClientError("AlreadyExists", message)
     _check_sizes(params["MinSize"], params["MaxSize"], params.get("DesiredCapacity"))
+    _check_maintenance_policy(params.get("InstanceMaintenancePolicy"))
     result = original(response)
     _set_warm_up(response)
+    _set_maintenance_policy(response)
     for hook in params.get("LifecycleHookSpecificationList", []):
         _add_hook(response.autoscaling_backend, name, hook)
     return result
 
 
-def _update_warm_up(original: Any, response: Any) -> Any:
+def _update_what_moto_drops(original: Any, response: Any) -> Any:
+    _check_maintenance_policy(response._get_params().get("InstanceMaintenancePolicy"))
     result = original(response)
     _set_warm_up(response)
+    _set_maintenance_policy(response)
     return result
 
 
@@ -98,6 +102,30 @@ def _set_warm_up(response: Any) -> None:
     if given is not None:
         group = response.autoscaling_backend.autoscaling_groups[response._get_param("AutoScalingGroupName")]
         group.default_instance_warmup = None if given == -1 else given
+
+
+def _set_maintenance_policy(response: Any) -> None:
+    """moto drops it. -1 and -1 take it away."""
+    if given := response._get_params().get("InstanceMaintenancePolicy"):
+        group = response.autoscaling_backend.autoscaling_groups[response._get_param("AutoScalingGroupName")]
+        group.instance_maintenance_policy = None if -1 in given.values() else given
+
+
+def _check_maintenance_policy(given: dict[str, int] | None) -> None:
+    """Refuse what AWS does.
+
+    Source: https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_InstanceMaintenancePolicy.html
+    """
+    if not given:
+        return
+    low, high = given.get("MinHealthyPercentage"), given.get("MaxHealthyPercentage")
+    if low is None or high is None:
+        raise ValidationError("MinHealthyPercentage and MaxHealthyPercentage must be specified together.")
+    if (low, high) != (-1, -1) and not (0 <= low <= 100 <= high <= min(200, low + 100)):
+        raise ValidationError(
+            f"MinHealthyPercentage {low} must be from 0 to 100, MaxHealthyPercentage {high} from 100 to 200, "
+            "and the difference between them at most 100."
+        )
 
 
 def _check_sizes(low: int, high: int, wanted: int | None) -> None:

@@ -11,6 +11,7 @@ from lab.provider.rules import Between, Json, Length, Matches, Model, Network, O
 _API = "https://docs.aws.amazon.com/{}"
 AUTOSCALING_HOOK = _API.format("autoscaling/ec2/APIReference/API_LifecycleHookSpecification.html")
 AUTOSCALING_GROUP = _API.format("autoscaling/ec2/APIReference/API_CreateAutoScalingGroup.html")
+AUTOSCALING_MAINTENANCE = _API.format("autoscaling/ec2/APIReference/API_InstanceMaintenancePolicy.html")
 AUTOSCALING_POLICY = _API.format("autoscaling/ec2/APIReference/API_PutScalingPolicy.html")
 CACHE = _API.format("AmazonElastiCache/latest/APIReference/API_CreateReplicationGroup.html")
 CACHE_SUBNETS = _API.format("AmazonElastiCache/latest/APIReference/API_CreateCacheSubnetGroup.html")
@@ -80,6 +81,8 @@ LIMITS: Mapping[str, Mapping[str, tuple[Rule, ...]]] = {
             Matches(r"((EC2|ELB|EBS|VPC_LATTICE),?)+", "be EC2, ELB, EBS or VPC_LATTICE", source=AUTOSCALING_GROUP),
         ),
         **{f"initialLifecycleHooks[].{key}": rules for key, rules in HOOK.items()},
+        "instanceMaintenancePolicy.minHealthyPercentage": (Between(0, 100, source=AUTOSCALING_MAINTENANCE),),
+        "instanceMaintenancePolicy.maxHealthyPercentage": (Between(100, 200, source=AUTOSCALING_MAINTENANCE),),
     },
     "aws:autoscaling/lifecycleHook:LifecycleHook": HOOK,
     "aws:autoscaling/policy:Policy": {

@@ -212,3 +212,24 @@ def test_a_warm_up_is_kept_until_it_is_taken_away(fleet: Fleet) -> None:
     assert fleet.describe(group)["DefaultInstanceWarmup"] == 60
     fleet.autoscaling.update_auto_scaling_group(AutoScalingGroupName=group, DefaultInstanceWarmup=-1)
     assert "DefaultInstanceWarmup" not in fleet.describe(group)
+
+
+def test_an_instance_maintenance_policy_is_kept_until_it_is_taken_away(fleet: Fleet) -> None:
+    def policy(low: int, high: int) -> dict[str, int]:
+        return {"MinHealthyPercentage": low, "MaxHealthyPercentage": high}
+
+    group = fleet.create(0, InstanceMaintenancePolicy=policy(100, 200))
+    assert fleet.describe(group)["InstanceMaintenancePolicy"] == policy(100, 200)
+    for low, high in ((50, 200), (100, 99), (-1, 200)):
+        with pytest.raises(ClientError, match="difference between them at most 100"):
+            fleet.autoscaling.update_auto_scaling_group(
+                AutoScalingGroupName=group, MaxSize=2, InstanceMaintenancePolicy=policy(low, high)
+            )
+    with pytest.raises(ClientError, match="must be specified together"):
+        fleet.autoscaling.update_auto_scaling_group(
+            AutoScalingGroupName=group, InstanceMaintenancePolicy={"MaxHealthyPercentage": 200}
+        )
+    kept = fleet.describe(group)
+    assert (kept["InstanceMaintenancePolicy"], kept["MaxSize"]) == (policy(100, 200), 4), "a refusal changes nothing"
+    fleet.autoscaling.update_auto_scaling_group(AutoScalingGroupName=group, InstanceMaintenancePolicy=policy(-1, -1))
+    assert "InstanceMaintenancePolicy" not in fleet.describe(group)

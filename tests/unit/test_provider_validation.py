@@ -47,6 +47,7 @@ PARAMETER = "aws:ssm/parameter:Parameter"
 _hook = {"name": "launch", "lifecycleTransition": LAUNCHING, "defaultResult": "ABANDON", "heartbeatTimeout": 300}
 _rule = {"securityGroupId": "sg-1", "ipProtocol": "tcp", "fromPort": 80, "toPort": 80, "cidrIpv4": "0.0.0.0/0"}
 _ebs = {"volumeSize": 8, "volumeType": "gp3"}
+_maintenance: dict[str, Any] = {"minHealthyPercentage": 100, "maxHealthyPercentage": 200}
 
 SOUND: dict[str, dict[str, Any]] = {
     GROUP: {
@@ -57,6 +58,7 @@ SOUND: dict[str, dict[str, Any]] = {
         "vpcZoneIdentifiers": ["subnet-1"],
         "healthCheckType": "ELB",
         "initialLifecycleHooks": [_hook],
+        "instanceMaintenancePolicy": _maintenance,
     },
     HOOK: {"autoscalingGroupName": "a", **_hook},
     SCALING: {
@@ -159,6 +161,18 @@ FAULTS: list[tuple[str, dict[str, Any], str, str]] = [
         {"initialLifecycleHooks": [_hook | {"heartbeatTimeout": 10}]},
         "initialLifecycleHooks[0].heartbeatTimeout",
         "be 30 to 7200, and is 10",
+    ),
+    (
+        GROUP,
+        {"instanceMaintenancePolicy": _maintenance | {"minHealthyPercentage": 101}},
+        "instanceMaintenancePolicy.minHealthyPercentage",
+        "be 0 to 100, and is 101",
+    ),
+    (
+        GROUP,
+        {"instanceMaintenancePolicy": _maintenance | {"maxHealthyPercentage": 99}},
+        "instanceMaintenancePolicy.maxHealthyPercentage",
+        "be 100 to 200, and is 99",
     ),
     (GROUP, {"minSize": 4}, "minSize", "not be above maxSize, 3, and is 4"),
     (GROUP, {"desiredCapacity": 4}, "desiredCapacity", "from minSize to maxSize, and is 4"),

@@ -25,6 +25,7 @@ HOOK: Spec = {
 }
 TAG: Spec = {"key": "Key", "value": "Value", "propagateAtLaunch": "PropagateAtLaunch"}
 TEMPLATE: Spec = {"id": "LaunchTemplateId", "name": "LaunchTemplateName", "version": ("Version", str)}
+MAINTENANCE: Spec = {"minHealthyPercentage": "MinHealthyPercentage", "maxHealthyPercentage": "MaxHealthyPercentage"}
 TARGET_TRACKING: Spec = {
     "predefinedMetricSpecification": (
         "PredefinedMetricSpecification",
@@ -43,6 +44,8 @@ POLL_SECONDS = 1.0
 HEALTH_CHECK = "EC2"
 GRACE_SECONDS = 300
 HEARTBEAT = 3600
+NO_MAINTENANCE = {"MinHealthyPercentage": -1, "MaxHealthyPercentage": -1}
+"""What takes an instance maintenance policy away."""
 POLICY_TYPE = "SimpleScaling"
 
 
@@ -58,6 +61,7 @@ class Group(Resource):
         "healthCheckGracePeriod",
         "defaultInstanceWarmup",
         "initialLifecycleHooks",
+        "instanceMaintenancePolicy",
         "waitForCapacityTimeout",
         "forceDelete",
         "protectFromScaleIn",
@@ -97,6 +101,7 @@ class Group(Resource):
                 TargetGroupARNs=inputs.get("targetGroupArns"),
                 HealthCheckType=inputs.get("healthCheckType"),
                 DefaultInstanceWarmup=inputs.get("defaultInstanceWarmup"),
+                InstanceMaintenancePolicy=_maintenance(inputs),
                 NewInstancesProtectedFromScaleIn=inputs.get("protectFromScaleIn"),
             ),
         )
@@ -123,6 +128,7 @@ class Group(Resource):
             "defaultInstanceWarmup": unless_default(
                 group.get("DefaultInstanceWarmup", 0), 0, state.get("defaultInstanceWarmup")
             ),
+            "instanceMaintenancePolicy": untranslate(group.get("InstanceMaintenancePolicy", {}), MAINTENANCE) or None,
             "protectFromScaleIn": unless_default(
                 group["NewInstancesProtectedFromScaleIn"], False, state.get("protectFromScaleIn")
             ),
@@ -273,6 +279,11 @@ def _template(found: Properties, known: Properties | None) -> Properties:
     return {key: value for key, value in untranslate(found, TEMPLATE).items() if key in named}
 
 
+def _maintenance(inputs: Properties) -> Properties | None:
+    policy = inputs.get("instanceMaintenancePolicy")
+    return translate(policy, MAINTENANCE, "instanceMaintenancePolicy") if policy else None
+
+
 def _changes(old: Properties, new: Properties) -> Properties:
     """What of a group has changed, as the API's arguments. What was taken away is its default again."""
     changed = {key for key in (*Group.required, *Group.optional) if old.get(key) != new.get(key)}
@@ -287,6 +298,7 @@ def _changes(old: Properties, new: Properties) -> Properties:
         "healthCheckGracePeriod": {"HealthCheckGracePeriod": new.get("healthCheckGracePeriod", GRACE_SECONDS)},
         # The AWS provider does not send -1, which would take it away.
         "defaultInstanceWarmup": {"DefaultInstanceWarmup": new.get("defaultInstanceWarmup", 0)},
+        "instanceMaintenancePolicy": {"InstanceMaintenancePolicy": _maintenance(new) or NO_MAINTENANCE},
         "protectFromScaleIn": {"NewInstancesProtectedFromScaleIn": new.get("protectFromScaleIn", False)},
     }
     return {name: value for key, given in arguments.items() if key in changed for name, value in given.items()}

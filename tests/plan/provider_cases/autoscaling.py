@@ -20,6 +20,7 @@ def _group(world: World) -> dict[str, Any]:
         "vpcZoneIdentifiers": world.subnets[:2],
         "healthCheckGracePeriod": 60,
         "defaultInstanceWarmup": 90,
+        "instanceMaintenancePolicy": {"minHealthyPercentage": 90, "maxHealthyPercentage": 110},
         "waitForCapacityTimeout": "30s",
         "tags": [_tag("tier", "app", propagate=True), _tag("release", "1", propagate=False)],
     }
@@ -60,6 +61,7 @@ CASES = (
                     "heartbeatTimeout": 60,
                 }
             ],
+            "instanceMaintenancePolicy": {"minHealthyPercentage": 100, "maxHealthyPercentage": 200},
             "waitForCapacityTimeout": "0",
             "forceDelete": True,
             "protectFromScaleIn": True,
