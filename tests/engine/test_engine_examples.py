@@ -114,7 +114,7 @@ def test_app_servers_stand_behind_a_load_balancer_of_others(
         waiting = machines_of(api, name)
         assert [each["LifecycleState"] for each in waiting] == ["Pending:Wait"] * 2, "until they are ready"
         for each in waiting:
-            # As the machine does: expressway_app/launch.py.
+            # As the machine does: expressway_machine/launch.py.
             autoscaling.complete_lifecycle_action(
                 AutoScalingGroupName=name,
                 LifecycleHookName="launch",

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from expressway_app import launch
+from expressway_machine import launch
 
 
 class AutoScaling:
@@ -68,10 +68,33 @@ def test_a_permission_that_comes_after_the_machine_is_waited_for() -> None:
 @pytest.mark.parametrize(
     ("autoscaling", "said"),
     [
-        (AutoScaling("Pending:Wait", refusals=10**9), "lifecycle hook launch can't be completed: .*not authorized"),
-        (AutoScaling(None), "lifecycle hook launch can't be completed: Auto Scaling doesn't know this machine"),
+        (
+            AutoScaling("Pending:Wait", refusals=10**9),
+            "lifecycle hook launch can't be completed with CONTINUE: .*not authorized",
+        ),
+        (
+            AutoScaling(None),
+            "lifecycle hook launch can't be completed with CONTINUE: Auto Scaling doesn't know this machine",
+        ),
     ],
 )
 def test_what_cannot_be_completed_fails_the_boot_with_its_reason(autoscaling: AutoScaling, said: str) -> None:
     with pytest.raises(OSError, match=said):
         complete(autoscaling, patience=0.05)
+
+
+def test_a_machine_whose_boot_failed_is_given_up_at_once() -> None:
+    autoscaling = AutoScaling("Pending", "Pending:Wait")
+    launch.abandon(autoscaling, "i-1", "launch", patience=5, pause=0.001)
+    assert autoscaling.completed == [COMPLETION | {"LifecycleActionResult": "ABANDON"}]
+
+
+def test_a_machine_in_service_is_not_given_up_by_a_second_run_that_fails() -> None:
+    autoscaling = AutoScaling("InService")
+    launch.abandon(autoscaling, "i-1", "launch", patience=5, pause=0.001)
+    assert autoscaling.completed == []
+
+
+def test_a_boots_own_failure_is_not_hidden_by_one_in_giving_up(capsys: pytest.CaptureFixture[str]) -> None:
+    launch.abandon(AutoScaling("Pending:Wait", refusals=10**9), "i-1", "launch", patience=0.05, pause=0.001)
+    assert "launch can't be completed with ABANDON: " in capsys.readouterr().out

@@ -8,10 +8,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from expressway_machine import config, files, host, metadata, readiness, session_manager
+from expressway_machine import config, files, host, launch, metadata, readiness, session_manager
 from expressway_machine.aws import Clients
 
-from . import artifact, environment, launch, paths, pm2, trust
+from . import artifact, environment, paths, pm2, trust
 
 BUNDLE = Path(__file__).resolve().parent.parent
 SYSTEM_CA = Path("/etc/ssl/certs/ca-certificates.crt")
