@@ -56,6 +56,9 @@ bench-up: setup-lab ## how fast and how big: a table, and JSON=<file>
 bench-rotation: setup-lab ## what requests see of a password changed twice, on the lab that is up; JSON=<file>
 	@$(PY) -m lab.bench.rotation --json $(or $(JSON),bench-rotation.json)
 
+prove: setup-lab ## what clients see while the stack is lived with: docs/proof.md, and JSON=<file>; ONLY=<scenario>
+	@$(PY) -m lab.prove --json $(or $(JSON),proof.json) $(if $(ONLY),--only $(ONLY))
+
 docs: setup ## write docs/reference anew
 	@$(PY) scripts/reference.py
 
@@ -72,4 +75,4 @@ lock: setup ## renew the locks from pyproject.toml: all that a clone needs, and 
 	@$(LOCK) --extra cli --group lab --group dev -o requirements.txt
 	@$(LOCK) --constraints requirements.txt -o components/requirements.txt
 
-.PHONY: help setup setup-lab up down status pulumi build check unit test test-engine golden-state bench-up bench-engine bench-rotation docs golden lock
+.PHONY: help setup setup-lab up down status pulumi build check unit test test-engine golden-state bench-up bench-engine bench-rotation prove docs golden lock

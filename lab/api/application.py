@@ -16,6 +16,7 @@ from lab.api import tls
 from lab.api.authorization.gate import Gate
 from lab.api.changes import Changes
 from lab.api.control import PREFIX, Control
+from lab.api.faults import Faults
 
 log = logging.getLogger(__name__)
 
@@ -29,11 +30,18 @@ class Application:
     """
 
     def __init__(
-        self, changes: Changes, control: Control, gate: Gate, step: Callable[[], bool], authority: Path | None
+        self,
+        changes: Changes,
+        control: Control,
+        gate: Gate,
+        faults: Faults,
+        step: Callable[[], bool],
+        authority: Path | None,
     ) -> None:
         self._changes = changes
         self._gate = gate
         self._control = control
+        self._faults = faults
         self._step = step
         self._authority = authority
         self._moto = DomainDispatcherApplication(create_backend_app)
@@ -58,6 +66,8 @@ class Application:
             verdict = self._gate.check(environ, machines_side=machines_side)
             if verdict.refusal is not None:
                 return verdict.refusal(environ, start_response)
+            if machines_side and (failing := self._faults.answer(_action(environ))):
+                return failing(environ, start_response)
             answer = self._answer(environ, start_response, verdict.instead_of_missing)
         except Exception as error:
             # moto's own failures would be bare HTML pages, that no SDK can show.

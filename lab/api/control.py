@@ -10,6 +10,7 @@ from werkzeug.wrappers import Request, Response
 from lab.api import account, elasticache, elasticache_failover, instances, rds, rds_rotation, rds_window
 from lab.api.authorization.gate import Gate
 from lab.api.changes import Changes
+from lab.api.faults import Faults, UnknownFaultError
 
 PREFIX = "/lab/v1/"
 
@@ -20,8 +21,9 @@ CACHE_STATUSES = ("creating", "available", "create-failed")
 class Control:
     """The control surface. Everything but a token is safe to log."""
 
-    def __init__(self, changes: Changes, ready: Callable[[], bool], gate: Gate) -> None:
+    def __init__(self, changes: Changes, ready: Callable[[], bool], gate: Gate, faults: Faults) -> None:
         self._changes = changes
+        self._faults = faults
         self._ready = ready
         self._gate = gate
 
@@ -55,6 +57,8 @@ class Control:
                 return _answer({"token": token}) if token else _error(404, f"no auth token for {identifier}")
             case "PUT", ["account"]:
                 return _plant(request)
+            case "PUT", ["fault"]:
+                return self._plant_fault(request)
             case "GET", ["replication-groups", identifier, "tokens"]:
                 tokens = elasticache_failover.tokens(identifier)
                 return _answer(tokens) if tokens else _error(404, f"there is no {identifier}")
@@ -68,6 +72,14 @@ class Control:
                 )
             case method, _:
                 return _error(404, f"no such control call: {method} {request.path}")
+
+    def _plant_fault(self, request: Request) -> Response:
+        """The API fails towards the machines from now on, or no longer."""
+        try:
+            self._faults.plant(request.get_json(force=True).get("fault"))
+        except UnknownFaultError as error:
+            return _error(400, str(error))
+        return _answer({})
 
     def _maintenance_window(self, identifier: str) -> Response:
         """The window comes: what waits for it is made."""

@@ -12,6 +12,7 @@ from lab.api.application import Application
 from lab.api.authorization.gate import Gate
 from lab.api.changes import Changes
 from lab.api.control import Control
+from lab.api.faults import Faults
 from lab.api.prewarm import prewarm
 from lab.api.serving import Server
 
@@ -48,8 +49,9 @@ CHANGES = (
 def serve(port: int, region: str, tls_address: str | None, tls_port: int, tls_dir: Path | None) -> None:
     """Serve until SIGTERM or SIGINT. The addresses have to be free."""
     install()
-    stopped, prewarmed, changes, gate = threading.Event(), threading.Event(), Changes(), Gate()
-    application = Application(changes, Control(changes, prewarmed.is_set, gate), gate, autoscaling.step, tls_dir)
+    stopped, prewarmed, changes, gate, faults = threading.Event(), threading.Event(), Changes(), Gate(), Faults()
+    control = Control(changes, prewarmed.is_set, gate, faults)
+    application = Application(changes, control, gate, faults, autoscaling.step, tls_dir)
     servers = [Server("127.0.0.1", port, application)]
     if tls_dir:
         tls.ca(tls_dir)

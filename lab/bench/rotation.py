@@ -59,14 +59,14 @@ def main() -> int:
     result = measure(record.url, Plan(options.rate, options.writes))
     show(result)
     options.json.write_text(json.dumps(as_json(result), indent=2) + "\n")
-    return 1 if result.outcome.failed_reads or result.lost else 0
+    return 1 if result.outcome.failures("GET") or result.lost else 0
 
 
 def measure(url: str, plan: Plan, changes: int = 2) -> Result:
     """The load, with the password changed `changes` times."""
     began = time.monotonic()
     outcome, noticed = asyncio.run(_under_load(url, plan, Database(), changes))
-    stored = _stored_names()
+    stored = set(stored_names())
     return Result(
         outcome,
         lost=len(outcome.acknowledged.keys() - stored),
@@ -144,14 +144,14 @@ def has_password(machine: str, password: str) -> bool:
     return access.run(machine, ["sh", "-c", script], stdin=f":{password}@\n").returncode == 0
 
 
-def _stored_names() -> set[str]:
-    """The names of all items, asked of the database itself."""
+def stored_names() -> list[str]:
+    """The name of each item, asked of the database itself."""
     machine = next(machine["id"] for machine in status.machines() if machine["tier"] == "database")
     query = ["runuser", "-u", "postgres", "--", "psql", "--dbname=app", "--tuples-only", "--no-align"]
     done = access.run(machine, query, stdin="select name from items;\n")
     if done.returncode != 0:
         raise SystemExit(f"bench: the database doesn't say what it has: {done.stderr}")
-    return set(done.stdout.split("\n"))
+    return done.stdout.split("\n")[:-1]
 
 
 def _await(true: Callable[[], bool], seconds: float, otherwise: str) -> None:
@@ -166,10 +166,10 @@ def rows(result: Result) -> list[tuple[str, str]]:
     """What people read."""
     outcome = result.outcome
     return [
-        ("reads", f"{outcome.reads}"),
-        ("reads that failed", _failures(outcome.failed_reads)),
-        ("writes", f"{outcome.writes}"),
-        ("writes that failed", _failures(outcome.failed_writes)),
+        ("reads", f"{outcome.count('GET')}"),
+        ("reads that failed", _failures(outcome.failures("GET"))),
+        ("writes", f"{outcome.count('POST')}"),
+        ("writes that failed", _failures(outcome.failures("POST"))),
         ("of those, stored all the same", f"{result.written_all_the_same}"),
         ("acknowledged writes that were lost", f"{result.lost}"),
         (
@@ -196,10 +196,10 @@ def as_json(result: Result) -> dict[str, object]:
     """The same for programs."""
     outcome = result.outcome
     return {
-        "reads": outcome.reads,
-        "failed_reads": dict(outcome.failed_reads),
-        "writes": outcome.writes,
-        "failed_writes": dict(outcome.failed_writes),
+        "reads": outcome.count("GET"),
+        "failed_reads": dict(outcome.failures("GET")),
+        "writes": outcome.count("POST"),
+        "failed_writes": dict(outcome.failures("POST")),
         "written_all_the_same": result.written_all_the_same,
         "lost": result.lost,
         "milliseconds": {f"{share:g}": round(outcome.slowest(share), 1) for share in (0.5, 0.9, 0.99, 0.999, 1)},

@@ -1,0 +1,109 @@
+"""Run the scenarios, one after the other, and write down what was seen."""
+
+import argparse
+import asyncio
+import contextlib
+import sys
+import tempfile
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+
+from lab import paths, status
+from lab.bench.load import Outcome
+from lab.machines.access import MachineError
+
+from . import plot, releases, report, scenarios, stand
+from .scenario import SCENARIOS, Result, Scenario, row
+
+__all__ = ["scenarios"]  # importing them fills the table
+
+DOCS: Final = paths.ROOT / "docs"
+SETTINGS: Final = ("expressway:app.maxSize=6",)
+"""On top of Pulumi.lab.yaml: room for five servers, and one more while they roll."""
+
+console = Console(stderr=True, highlight=False)
+
+
+def main() -> int:
+    """0 when every scenario passed; 1 when one missed; 2 for a bad command line or a lab that is in use."""
+    options = _options()
+    if options.only and options.only not in SCENARIOS:
+        print(f"prove: there is no scenario {options.only!r}. There are: {', '.join(SCENARIOS)}", file=sys.stderr)
+        return 2
+    chosen = [SCENARIOS[options.only]] if options.only else list(SCENARIOS.values())
+    if options.short:
+        chosen = [one for one in chosen if one.short]
+    whole = not options.only and not options.short
+    with tempfile.TemporaryDirectory(prefix="expressway-proof-") as work:
+        app = releases.make(paths.ROOT / "app", Path(work), "0.1.1")
+        try:
+            with _lab(app, here=options.here):
+                ready = stand.find(paths.ROOT / "app", Path(work))
+                rows = prove(ready, chosen, DOCS / "proof" if whole else None, short=options.short)
+        except stand.StandError as error:
+            print(f"prove: {error}", file=sys.stderr)
+            return 2
+    report.write(rows, options.json, DOCS if whole else None)
+    Console(highlight=False, width=None if sys.stdout.isatty() else 160).print(report.table(rows))
+    return 0 if all(each["passed"] for each in rows) else 1
+
+
+def prove(
+    ready: stand.Stand, chosen: Sequence[Scenario], pictures: Path | None, *, short: bool = False
+) -> list[dict[str, Any]]:
+    """A row of the table for each scenario. One that can't be carried out has missed, and the next begins anew."""
+    rows: list[dict[str, Any]] = []
+    for one in chosen:
+        console.print(f"{one.name}: {one.title}")
+        result = asyncio.run(_run(ready, one, short=short))
+        rows.append(row(one, result))
+        if pictures is not None:
+            plot.draw(one, result, pictures / f"{one.name}.svg")
+        verdict = "passed" if not result.misses else "; ".join(result.misses)
+        console.print(f"  {rows[-1]['requests']} requests, {rows[-1]['failed']} failed: {verdict}", markup=False)
+    return rows
+
+
+async def _run(ready: stand.Stand, one: Scenario, *, short: bool) -> Result:
+    run = one.short if short and one.short else one.run
+    try:
+        await ready.settled()
+        return await run(ready)
+    except (stand.StandError, MachineError, OSError, AssertionError) as error:
+        return Result(Outcome(), (f"{type(error).__name__}: {error}",))
+
+
+@contextlib.contextmanager
+def _lab(app: Path, *, here: bool) -> Generator[None]:
+    """A lab of its own for as long as the body runs; or the one that is up, where that is wanted."""
+    if here:
+        yield
+        return
+    if status.works():
+        raise stand.StandError(
+            "a lab is up here, and the proof would break its machines. Take it down first: make down"
+        )
+    settings = [word for each in SETTINGS for word in ("-c", each)]
+    done = stand.command("lab", "up", "--app", str(app), *settings, seconds=900)
+    if done.status:
+        raise stand.StandError(f"the lab did not come up:\n{done.err}")
+    try:
+        yield
+    finally:
+        stand.command("lab", "down")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make prove", description="What clients see while the stack is lived with.")
+    parser.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the figures are written")
+    parser.add_argument("--only", metavar="SCENARIO", help="one scenario; docs/proof.md stays as it is")
+    parser.add_argument("--short", action="store_true", help="the short form of those that have one")
+    parser.add_argument("--here", action="store_true", help="in the lab that is up, instead of one of its own")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""Ways to break a machine of the lab, as machines break."""
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Generator
+
+from lab import paths
+from lab.machines import control_groups, observation
+
+TABLE = "expressway_prove"
+
+
+def power_off(machine: str) -> None:
+    """Take a machine's power: nothing on it ends in order, and nothing is said to anybody."""
+    keeper = observation.process(paths.MACHINES / machine)
+    if keeper is not None:
+        os.kill(keeper, signal.SIGKILL)
+
+
+def hang(machine: str) -> None:
+    """Stop all of a machine's processes. Its kernel goes on taking connections, and nobody answers."""
+    for pid in control_groups.processes(machine):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+
+
+@contextlib.contextmanager
+def black_hole(*addresses: str) -> Generator[None]:
+    """Drop every packet from and to the addresses, on connections that are open too, for as long as the body runs."""
+    those = ", ".join(addresses)
+    rules = "\n".join(
+        f"chain {hook} {{ type filter hook {hook} priority -400; ip {side} {{ {those} }} drop; }}"
+        for hook, side in (("prerouting", "saddr"), ("postrouting", "daddr"))
+    )
+    _nft(f"table inet {TABLE} {{\n{rules}\n}}\n")
+    try:
+        yield
+    finally:
+        _nft(f"delete table inet {TABLE}\n")
+
+
+def _nft(script: str) -> None:
+    subprocess.run(["nft", "-f", "-"], input=script, text=True, check=True, capture_output=True)

@@ -1,0 +1,79 @@
+"""What the proof writes: docs/proof.md with its pictures, and the same as JSON."""
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+from rich.table import Table
+
+HEAD = """\
+# Proof
+
+What clients of the site see while machines come, go, break and get new releases: `make prove JSON=proof.json` runs the
+whole stack in the [lab](lab.md), does each of these to it under an open-loop load (300 requests a second, GET and POST
+mixed, most on connections that are kept), checks the body of every answer, and writes this page. `failed` is anything
+but the right answer, a client's time-out (15 s) included. Times are in milliseconds; `gap` is the longest time without
+a right answer. One scenario: `make prove ONLY=NAME JSON=proof.json`.
+
+"""
+
+
+def table(rows: Sequence[dict[str, Any]]) -> Table:
+    """What people see in the terminal."""
+    shown = Table("scenario", title="Proof", title_justify="left")
+    for column in ("requests", "failed", "p50", "p99", "max", "gap"):
+        shown.add_column(column, justify="right")
+    shown.add_column("target")
+    shown.add_column("")
+    for row in rows:
+        figures = (f"{row[name]:g}" for name in ("requests", "failed", "p50", "p99", "max", "gap"))
+        verdict = "[green]passed" if row["passed"] else "[red]" + "; ".join(row["misses"]).replace("[", "\\[")
+        shown.add_row(row["title"], *figures, row["target"], verdict)
+    return shown
+
+
+def as_json(rows: Sequence[dict[str, Any]]) -> str:
+    """Everything, for programs."""
+    return json.dumps({"scenarios": list(rows), "machine": _machine()}, indent=2) + "\n"
+
+
+def page(rows: Sequence[dict[str, Any]]) -> str:
+    """docs/proof.md."""
+    machine = _machine()
+    lines = [
+        f"Measured on {machine['cpus']} cores and {machine['memory_gib']:.0f} GiB,"
+        " which the load, the API and all machines share.",
+        "",
+        "| scenario | requests | failed | p50 | p99 | max | gap | target | |",
+        "|---|---:|---:|---:|---:|---:|---:|---|---|",
+    ]
+    for row in rows:
+        figures = " | ".join(f"{row[name]:g}" for name in ("requests", "failed", "p50", "p99", "max", "gap"))
+        verdict = "passed" if row["passed"] else "**missed**: " + _cell("; ".join(row["misses"]))
+        lines.append(f"| [{_cell(row['title'])}](#{row['name']}) | {figures} | {_cell(row['target'])} | {verdict} |")
+    for row in rows:
+        lines += ["", f"## {row['name']}", "", f"{row['title']}: {row['target']}.", ""]
+        if row["figures"]:
+            lines += [", ".join(f"`{name}` {value}" for name, value in row["figures"].items()) + ".", ""]
+        lines.append(f"![Timeline of {row['name']}](proof/{row['name']}.svg)")
+    return HEAD + "\n".join(lines) + "\n"
+
+
+def write(rows: Sequence[dict[str, Any]], file: Path, docs: Path | None) -> None:
+    """The JSON, and the page where one is wanted."""
+    file.write_text(as_json(rows))
+    if docs is not None:
+        (docs / "proof.md").write_text(page(rows))
+
+
+def _machine() -> dict[str, Any]:
+    memory = psutil.virtual_memory().total / 2**30
+    return {"cpus": os.cpu_count(), "memory_gib": round(memory, 1), "kernel": platform.release()}
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

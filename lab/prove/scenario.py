@@ -1,0 +1,82 @@
+"""A scenario, and what came of it. Plain values."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from lab.bench.load import Outcome
+
+from .stand import Stand
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was seen in a scenario."""
+
+    outcome: Outcome
+    misses: tuple[str, ...] = ()
+    """What should have been true, and was not."""
+    figures: Mapping[str, float | int | str] = field(default_factory=dict[str, float | int | str])
+    """What was measured besides the requests, with the unit in the name."""
+    events: tuple[tuple[float, str], ...] = ()
+    """What was done, and when: seconds from the first request."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What is done, and what must be true then."""
+
+    name: str
+    title: str
+    target: str
+    run: Callable[[Stand], Awaitable[Result]]
+    short: Callable[[Stand], Awaitable[Result]] | None
+    """The same in seconds rather than minutes, for each run of the tests; None where it has no short form."""
+
+
+SCENARIOS: Final[dict[str, Scenario]] = {}
+"""By name, in the order of the table."""
+
+Run = Callable[[Stand], Awaitable[Result]]
+
+
+def scenario(name: str, title: str, target: str, short: Run | None = None) -> Callable[[Run], Run]:
+    """Put what is decorated into the table; `short` is its short form."""
+
+    def register(run: Run) -> Run:
+        SCENARIOS[name] = Scenario(name, title, target, run, short)
+        return run
+
+    return register
+
+
+def unmet(*conditions: tuple[bool, str]) -> tuple[str, ...]:
+    """What is said of each condition that is not true."""
+    return tuple(said for true, said in conditions if not true)
+
+
+def none_failed(outcome: Outcome, method: str | None = None) -> tuple[bool, str]:
+    """That no request of a method, or of any, had a wrong answer, and that there were any."""
+    failures = outcome.failures(method)
+    seen = ", ".join(f"{kind} {count}" for kind, count in failures.most_common())
+    return bool(outcome.samples) and not failures, f"{failures.total()} {method or 'requests'} failed ({seen})"
+
+
+def row(one: Scenario, result: Result) -> dict[str, Any]:
+    """A line of the table, for programs."""
+    outcome = result.outcome
+    return {
+        "name": one.name,
+        "title": one.title,
+        "requests": len(outcome.samples),
+        "failed": outcome.failures().total(),
+        "failures": dict(outcome.failures()),
+        "p50": round(outcome.slowest(0.5), 1),
+        "p99": round(outcome.slowest(0.99), 1),
+        "max": round(outcome.slowest(1), 1),
+        "gap": round(outcome.gap(), 1),
+        "target": one.target,
+        "passed": not result.misses,
+        "misses": list(result.misses),
+        "figures": dict(result.figures),
+    }

@@ -1,0 +1,181 @@
+"""The lab that is put to the proof: the load on it, its command line, its machines and its API."""
+
+import asyncio
+import json
+import subprocess
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import requests
+
+from lab import paths, status
+from lab.aws import Aws
+from lab.bench.load import Load, Outcome, Plan, Requests
+from lab.config import LabConfig
+from lab.machines import access, observation
+
+PLAN: Final = Plan(rate=300, writes_percent=20, fresh_percent=10)
+"""The load of every scenario, unless it says another: reads and writes, most on connections that are kept."""
+LEAD_SECONDS: Final = 3.0
+"""Load before anything happens, and after."""
+BALANCER: Final = "/run/expressway/balancer.sock"
+PATIENCE: Final = 180.0
+_PM2_ENVIRONMENT: Final = ("PM2_HOME=/run/expressway-app/pm2", "HOME=/var/lib/expressway-app")
+
+
+class StandError(Exception):
+    """The lab isn't as a scenario needs it; the message says what was waited for."""
+
+
+@dataclass
+class Running:
+    """A load under way."""
+
+    load: Load
+    outcome: Outcome
+    events: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
+
+    def note(self, what: str) -> float:
+        """Write down what is done now; the time, in seconds from the first request."""
+        now = self.load.elapsed()
+        self.events.append((now, what))
+        return now
+
+
+@dataclass(frozen=True)
+class Stand:
+    """The lab."""
+
+    url: str
+    lab: LabConfig
+    outputs: dict[str, Any]
+    app: Path
+    """The app that was deployed first."""
+    work: Path
+    """A folder for releases that are made for the proof."""
+
+    def aws(self, service: str) -> Any:
+        """A client of the lab's API."""
+        return Aws(self.lab.endpoint, self.lab.region)(service)
+
+    @asynccontextmanager
+    async def load(
+        self, plan: Plan = PLAN, requests: Requests | None = None, lead: float = LEAD_SECONDS
+    ) -> AsyncGenerator[Running]:
+        """A load around the body, and for `lead` seconds before and after it."""
+        load, stopped = Load(self.url, plan, requests), asyncio.Event()
+        task = asyncio.create_task(load.run(stopped))
+        running = Running(load, load.outcome)
+        try:
+            await asyncio.sleep(lead)
+            if task.done():
+                await task  # it ended by an error
+            yield running
+            await asyncio.sleep(lead)
+        finally:
+            stopped.set()
+            await task
+
+    async def expressway(self, *words: str, seconds: float = 600) -> "Done":
+        """Run the command line."""
+        return await asyncio.to_thread(command, *words, seconds=seconds)
+
+    async def inside(self, machine: str, *words: str) -> str:
+        """Run a command in a machine; what it printed. StandError when it fails."""
+        done = await asyncio.to_thread(access.run, machine, words)
+        if done.returncode:
+            raise StandError(f"{machine}: {' '.join(words)}: {done.stderr.strip() or done.stdout.strip()}")
+        return done.stdout
+
+    async def pm2(self, machine: str, *words: str) -> str:
+        """Have PM2 of an app server do something, as its own user."""
+        runtime = "/opt/expressway/runtime/current"
+        variables = ["env", f"PATH={runtime}/bin:/usr/bin:/bin", *_PM2_ENVIRONMENT]
+        program = ["node", f"{runtime}/lib/node_modules/pm2/bin/pm2"]
+        return await self.inside(machine, "runuser", "-u", "expressway-app", "--", *variables, *program, *words)
+
+    def machines(self, tier: str) -> list[observation.MachineStatus]:
+        """The machines of a tier that run."""
+        return [one for one in observation.observe() if one.tier == tier and one.pid is not None]
+
+    async def servers(self) -> list[dict[str, Any]]:
+        """The servers that Nginx has, with what it counts of each."""
+        asked = ["curl", "-sf", "--unix-socket", BALANCER, "http://balancer/servers"]
+        for edge in self.machines("edge"):
+            answer = await asyncio.to_thread(access.run, edge.id, asked)
+            if answer.returncode == 0:
+                return json.loads(answer.stdout)["servers"]
+        return []
+
+    async def serving(self) -> set[str]:
+        """The ids of the servers that Nginx has."""
+        return {server["id"] for server in await self.servers()}
+
+    async def settled(self, count: int = 2, gone: Sequence[str] = ()) -> None:
+        """Wait until `count` app servers are ready and in Nginx, and those that are to be `gone` are."""
+
+        async def look() -> bool:
+            ready = {one.id for one in self.machines("app") if one.state is observation.State.READY}
+            there = {one.id for one in self.machines("app")}
+            return len(ready) == count and ready == there == await self.serving() and not ready & set(gone)
+
+        await self.until(look, f"{count} app servers in Nginx, and none else")
+
+    async def until(self, true: Callable[[], Any], what: str, seconds: float = PATIENCE, pause: float = 0.25) -> float:
+        """Wait until an awaitable check is true; how long that took. StandError after `seconds`."""
+        began = time.monotonic()
+        while not await true():
+            if time.monotonic() - began > seconds:
+                raise StandError(f"waited {seconds:.0f} s for {what}")
+            await asyncio.sleep(pause)
+        return time.monotonic() - began
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that has ended."""
+
+    status: int
+    out: str
+    err: str
+    seconds: float
+
+    def json(self) -> Any:
+        """What it printed for programs. StandError when it is none."""
+        try:
+            return json.loads(self.out)
+        except ValueError as error:
+            raise StandError(f"no JSON: {self.out}{self.err}") from error
+
+
+def command(*words: str, seconds: float = 600) -> Done:
+    """Run the command line to its end."""
+    began = time.monotonic()
+    run = subprocess.run(words_of(*words), capture_output=True, text=True, check=False, timeout=seconds)
+    return Done(run.returncode, run.stdout, run.stderr, time.monotonic() - began)
+
+
+def words_of(*words: str) -> list[str]:
+    """The command line's words for a program."""
+    return [str(paths.ROOT / "expressway"), *words]
+
+
+def find(app: Path, work: Path) -> Stand:
+    """The lab that is up. StandError when there is none."""
+    from lab.config import read
+
+    record, lab = status.read(), read()
+    if record is None or lab is None or not status.works():
+        raise StandError("no lab is up here. Try: make up")
+    return Stand(record.url, lab, dict(record.outputs), app, work)
+
+
+def control(lab: LabConfig, method: str, path: str, body: Any = None) -> None:
+    """A call to the lab's own control surface."""
+    with requests.Session() as session:
+        session.trust_env = False
+        session.request(method, f"{lab.endpoint}/lab/v1/{path}", json=body, timeout=10).raise_for_status()

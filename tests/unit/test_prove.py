@@ -1,0 +1,201 @@
+"""The proof: what it counts, when a scenario has missed, and what it writes."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from artifact import inspect
+from lab.api.faults import Faults, UnknownFaultError
+from lab.bench.load import Load, Outcome, Plan, Sample
+from lab.prove import plot, releases, report, scenarios
+from lab.prove.scenario import SCENARIOS, Result, Scenario, none_failed, row, unmet
+from tests.paths import ROOT
+
+assert scenarios.__all__
+
+
+def outcome(*samples: tuple[float, float, str]) -> Outcome:
+    """At, milliseconds, and failure."""
+    return Outcome([Sample(at, milliseconds, "GET", failure) for at, milliseconds, failure in samples])
+
+
+def test_a_gap_is_the_longest_time_without_a_right_answer() -> None:
+    seen = outcome((0.0, 10, ""), (0.1, 10, ""), (0.5, 10, "HTTP 502"), (1.0, 10, ""), (1.1, 10, ""))
+    assert seen.gap() == pytest.approx(900)
+
+
+def test_a_late_answer_counts_where_it_arrives() -> None:
+    assert outcome((0.0, 10, ""), (0.1, 900, ""), (0.2, 10, "")).gap() == pytest.approx(790)
+
+
+def test_a_scenario_without_requests_has_not_passed() -> None:
+    assert unmet(none_failed(Outcome()))
+    assert unmet(none_failed(outcome((0, 1, "HTTP 502"))))
+    assert not unmet(none_failed(outcome((0, 1, ""))))
+
+
+async def _never(_stand: Any) -> Result:
+    raise NotImplementedError
+
+
+ONE = Scenario("one", "a | b", "0 failed", _never, None)
+
+
+def test_a_row_has_what_was_counted() -> None:
+    shown = row(ONE, Result(outcome((0, 5, ""), (1, 50, "HTTP 500")), ("1 failed",), {"seconds": 3}))
+    assert {name: shown[name] for name in ("requests", "failed", "failures", "max", "passed")} == {
+        "requests": 2,
+        "failed": 1,
+        "failures": {"HTTP 500": 1},
+        "max": 50,
+        "passed": False,
+    }
+    assert {"name", "p50", "p99", "gap", "target"} <= shown.keys()
+
+
+def test_the_page_has_a_line_and_a_picture_for_each_scenario(tmp_path: Path) -> None:
+    rows = [row(ONE, Result(outcome((0, 5, "")))), row(ONE, Result(Outcome(), ("never came up",)))]
+    report.write(rows, tmp_path / "proof.json", tmp_path)
+    page = (tmp_path / "proof.md").read_text()
+    assert r"| [a \| b](#one) | 1 | 0 | 5 | 5 | 5 | 0 | 0 failed | passed |" in page
+    assert "**missed**: never came up" in page
+    assert page.count("](proof/one.svg)") == 2
+    assert [each["passed"] for each in json.loads((tmp_path / "proof.json").read_text())["scenarios"]] == [True, False]
+
+
+def test_a_picture_is_the_same_for_the_same_figures(tmp_path: Path) -> None:
+    result = Result(outcome((0, 5, ""), (0.6, 50, "HTTP 500")), events=((0.5, "broken"),))
+    for name in ("first", "second"):
+        plot.draw(ONE, result, tmp_path / f"{name}.svg")
+    first, second = ((tmp_path / f"{name}.svg").read_text() for name in ("first", "second"))
+    assert first == second
+    assert "broken" in re.sub(r"<!--|-->", "", first), "what was done is written beside its line"
+
+
+def test_every_scenario_says_what_it_does_and_what_must_be_true() -> None:
+    assert len(SCENARIOS) >= 15
+    for name, one in SCENARIOS.items():
+        assert re.fullmatch(r"[a-z0-9-]+", name), name
+        assert one.title, name
+        assert one.target, name
+
+
+@pytest.mark.parametrize("fault", [None, *releases.FAULTS])
+def test_each_release_of_the_proof_can_be_built(fault: str | None, tmp_path: Path) -> None:
+    folder = releases.make(ROOT / "app", tmp_path, "1.2.3", fault)
+    app = inspect(folder)
+    assert app.version == "1.2.3"
+    assert "faultyRoutes()" in (folder / "src/app.js").read_text()
+
+
+@asynccontextmanager
+async def answering(answer: Callable[[str], bytes | None]) -> AsyncGenerator[str]:
+    """A server that answers a request line so; None closes the connection without a word."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := (await reader.readuntil(b"\r\n\r\n")).decode():
+            found = re.search(r"Content-Length: (\d+)", head)
+            body = await reader.readexactly(int(found[1]) if found else 0)
+            said = answer(head.partition("\r\n")[0] + body.decode())
+            if said is None:
+                break
+            writer.write(said)
+            await writer.drain()
+        writer.close()
+
+    served: set[asyncio.Task[Any] | None] = set()
+
+    async def quietly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.add(asyncio.current_task())
+        try:
+            await serve(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    server = await asyncio.start_server(quietly, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        server.close()
+        await asyncio.gather(*(task for task in served if task), return_exceptions=True)
+        await asyncio.sleep(0)
+
+
+def _answer(status: str, value: Any) -> bytes:
+    body = json.dumps(value).encode()
+    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+async def _loaded(answer: Callable[[str], bytes | None], seconds: float = 0.3) -> Outcome:
+    stopped = asyncio.Event()
+    async with answering(answer) as url:
+        load = asyncio.create_task(Load(url, Plan(rate=100, writes_percent=50, fresh_percent=20)).run(stopped))
+        await asyncio.sleep(seconds)
+        stopped.set()
+        return await load
+
+
+def test_a_load_counts_wrong_answers_and_dropped_connections_and_sends_nothing_twice() -> None:
+    names: list[str] = []
+    reads = 0
+
+    def answer(request: str) -> bytes | None:
+        nonlocal reads
+        if request.startswith("POST"):
+            names.append(json.loads(request[request.index("{") :])["name"])
+            if len(names) == 25:
+                return None
+            return _answer("201 Created", {"name": names[-1], "id": len(names)})
+        reads += 1
+        if reads == 3:
+            return _answer("502 Bad Gateway", {})
+        identifier = int(re.findall(r"/items/(\d+)", request)[0])
+        return _answer("200 OK", {"name": "another" if reads == 5 else names[identifier - 1]})
+
+    seen = asyncio.run(_loaded(answer))
+    assert seen.failures("GET") == {"HTTP 502": 1, "another item's answer": 1}
+    assert seen.failures("POST") == {"IncompleteReadError": 1}
+    assert len(names) == len(set(names)), "a write was sent twice"
+    assert seen.refused == {names[24]}
+    assert seen.acknowledged.keys() == set(names) - {names[24]}
+
+
+def test_a_load_goes_on_at_its_rate_while_nothing_is_answered() -> None:
+    begun: list[str] = []
+
+    def answer(request: str) -> bytes | None:
+        begun.append(request)
+        name = json.loads(request[request.index("{") :])["name"] if "{" in request else ""
+        return _answer("201 Created", {"name": name, "id": 1}) if len(begun) <= 20 else b""
+
+    async def run() -> int:
+        stopped = asyncio.Event()
+        async with answering(answer) as url:
+            load = asyncio.create_task(Load(url, Plan(rate=100, writes_percent=100)).run(stopped))
+            await asyncio.sleep(0.6)
+            stopped.set()
+            load.cancel()
+            await asyncio.gather(load, return_exceptions=True)
+        return len(begun) - 20
+
+    assert asyncio.run(run()) >= 30, "an open loop waits for no answer"
+
+
+def test_planted_faults_answer_what_reads_the_fleet_and_nothing_else() -> None:
+    faults = Faults()
+    assert faults.answer("DescribeAutoScalingGroups") is None
+    faults.plant("throttled")
+    throttled = faults.answer("DescribeAutoScalingGroups")
+    assert throttled is not None
+    assert throttled.status_code == 400
+    assert b"Throttling" in throttled.data
+    assert faults.answer("CompleteLifecycleAction") is None
+    faults.plant(None)
+    assert faults.answer("DescribeAutoScalingGroups") is None
+    with pytest.raises(UnknownFaultError, match="throttled, empty, garbage"):
+        faults.plant("lost")
