@@ -1,13 +1,17 @@
 """The month's bill: what is counted, at which price, and what is left out."""
 
+from collections import Counter
 from dataclasses import replace
 from datetime import date
 
 import pytest
 from doctor_examples import tier, wanted
 
+import settings
+from cli.doctor.wanted import wanted as wanted_of
 from operate.doctor import Cache, Database, Estimate
 from operate.doctor.cost import REFERENCE, estimate, hours, table
+from tests.paths import ROOT
 
 
 def lines(cost: Estimate) -> dict[str, tuple[int, float]]:
@@ -69,3 +73,32 @@ def test_every_price_has_a_date_and_a_source() -> None:
             assert isinstance(entry["read"], date), f"{region}.{kind}"
             assert all(price > 0 for price in entry["prices"].values()), f"{region}.{kind}"
     assert estimate(wanted()).oldest == min(entry["read"] for entry in table()[REFERENCE].values())
+
+
+GUIDE = {
+    "edge": "edge",
+    "app server": "app servers",
+    "disk": "their disks",
+    "database": "database",
+    "cache": "cache",
+    "NAT": "NAT gateways",
+    "public": "public addresses",
+    "secret": "secrets",
+}
+"""How the guide calls what the doctor counts, by how the doctor's name begins."""
+
+
+@pytest.mark.parametrize(("stack", "column"), [("dev", 0), ("staging", 0), ("prod", 1)])
+def test_the_guide_has_what_the_doctor_adds_up(stack: str, column: int) -> None:
+    guide = (ROOT / "docs/aws.md").read_text().partition("### What a month costs")[2].partition("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in guide.splitlines() if line.startswith("| ")][1:]
+    shown = {name: int(months[column].strip("*").split()[-1]) for name, *months in rows}
+    together = shown.pop("together")
+    settled = settings.from_file(ROOT / f"Pulumi.{stack}.yaml").model_copy(update={"region": REFERENCE})
+    cost = estimate(wanted_of(settled, ROOT))
+    months = Counter[str]()
+    for item in cost.items:
+        row = next(row for name, row in GUIDE.items() if item.name.startswith(name))
+        months[row] += item.month  # pyright: ignore[reportArgumentType], a counter of dollars
+    assert shown == {name: round(month) for name, month in months.items()}
+    assert together == 5 * round(cost.month / 5)
