@@ -10,6 +10,7 @@ import pytest
 from certificate import store
 from expressway_edge import nginx
 from expressway_machine import files
+from reconciler import upstream
 
 from tests.paths import ROOT
 
@@ -51,7 +52,7 @@ def test_an_undefined_name_is_an_error() -> None:
 
 def test_the_body_limit_is_the_settings(edge_machine: dict[str, Any]) -> None:
     text = nginx.render(TEMPLATES, edge_machine | {"max_body_size": "20m"}, DEBIAN_13)
-    assert directives(text)["client_max_body_size"] == ["20m"]
+    assert directives(text)["client_max_body_size"] == ["20m", "1m"], "the clients', and the list's of servers"
 
 
 @pytest.mark.parametrize(
@@ -97,9 +98,18 @@ def test_every_worker_may_have_the_files_for_its_connections(edge_machine: dict[
     assert f"LimitNOFILE={files_allowed}" in unit, "systemd's limit is the lower one otherwise"
 
 
-def test_the_stand_in_and_the_status_page_are_for_this_machine_alone(edge_machine: dict[str, Any]) -> None:
+def test_the_stand_in_the_status_page_and_the_list_are_for_this_machine_alone(edge_machine: dict[str, Any]) -> None:
     listens = directives(nginx.render(TEMPLATES, edge_machine, DEBIAN_13))["listen"]
-    assert [each for each in listens if not each.startswith("127.0.0.1:")] == ["80 default_server backlog=4096"]
+    local = ("127.0.0.1:", "unix:")
+    assert [each for each in listens if not each.startswith(local)] == ["80 default_server backlog=4096"]
+
+
+def test_the_socket_is_where_systemd_makes_a_folder_for_root_alone() -> None:
+    unit = (TEMPLATES.parent / "units/nginx.service.conf").read_text()
+    assert f"RuntimeDirectory={upstream.SOCKET.parent.name}\n" in unit
+    assert "RuntimeDirectoryMode=0700" in unit, "Nginx itself lets everybody write to a socket"
+    assert f"rm -f {upstream.SOCKET}\n" in unit, "one that a killed Nginx left keeps the next from starting"
+    assert f"-o www-data -g www-data -m 0755 {nginx.SERVERS.parent}\n" in unit, "the workers keep the list there"
 
 
 def test_a_client_cannot_forge_where_it_comes_from(edge_machine: dict[str, Any]) -> None:
@@ -111,7 +121,7 @@ def test_a_client_cannot_forge_where_it_comes_from(edge_machine: dict[str, Any])
 def test_headers_are_added_in_one_place(edge_machine: dict[str, Any]) -> None:
     """An add_header in a location drops all those that it would inherit."""
     text = nginx.render(TEMPLATES, edge_machine, DEBIAN_13)
-    proxying = text[text.index("listen 80") : text.index("listen 127.0.0.1:8081")]
+    proxying = text[text.index("listen 80") : text.index("listen unix:")]
     assert "add_header" not in directives(proxying), "put it into response-headers.conf"
     added = directives((TEMPLATES / "response-headers.conf").read_text())["add_header"]
     assert all(each.endswith(" always") for each in added), "errors need them too"
@@ -166,7 +176,7 @@ def test_nothing_is_served_from_where_the_key_is(edge_machine: dict[str, Any]) -
     text = nginx.render(TEMPLATES, edge_machine | HTTPS, DEBIAN_13)
     root = directives(text)["root"]
     assert [Path(each).name for each in root] == [store.SITE], "an empty folder"
-    site = text[text.index("listen 443") : text.index("listen 127.0.0.1:8081")]
+    site = text[text.index("listen 443") : text.index("listen unix:")]
     locations = re.findall(r"location [^{]*\{([^}]*)\}", site)
     assert locations
     assert all("proxy_pass" in each for each in locations), "one without would serve files"

@@ -1,10 +1,13 @@
-"""The reconciler's hands: the upstream file, the API, a whole pass; and the public address."""
+"""The reconciler's hands: the balancer's socket, the API, a whole pass; and the public address."""
 
+import http.server
 import json
+import socketserver
+import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,78 +21,100 @@ from hypothesis import strategies as st
 from moto import mock_aws
 from reconciler import observe, upstream
 from reconciler.loop import Reconciler
-from reconciler.model import Member, Observation, Server
+from reconciler.model import Member, Observation
 
 HOOKS = ("up", "down")
 
-ONE, TWO, THREE = (Server(f"i-{each}", f"10.0.0.{each}") for each in (1, 2, 3))
+
+class NginxBalancer(socketserver.ThreadingUnixStreamServer):
+    """Nginx's end of the socket, as far as the reconciler sees it. It refuses a list with 10.0.0.3."""
+
+    daemon_threads = True
+
+    def __init__(self, path: Path) -> None:
+        self.servers: list[dict[str, Any]] = []
+        self.asked: list[str] = []
+        super().__init__(str(path), Asked)
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
 
-@given(st.lists(st.integers(1, 250), unique=True))
-def test_what_is_written_is_what_is_read(numbers: list[int]) -> None:
-    servers = tuple(sorted(Server(f"i-{each:x}", f"10.0.0.{each}") for each in numbers))
-    assert upstream.parse(upstream.render(servers, 3000)) == servers
+class Asked(http.server.BaseHTTPRequestHandler):
+    server: NginxBalancer  # pyright: ignore[reportIncompatibleVariableOverride]
 
+    def address_string(self) -> str:
+        return "local"
 
-def test_a_stand_in_answers_when_no_server_can() -> None:
-    assert "server 127.0.0.1:8081;" in upstream.render((), 3000), "Nginx refuses an upstream of backups alone"
-    assert "server 127.0.0.1:8081 backup;" in upstream.render((ONE,), 3000), "it must not get a share of the requests"
+    def log_request(self, code: Any = "-", size: Any = "-") -> None:
+        """Nothing: pytest's output is for the tests."""
 
+    def do_GET(self) -> None:
+        self.server.asked.append("GET")
+        none = {"in_flight": 0, "requests": 0, "connect_failures": 0, "aside_for": 0, "seconds": 0}
+        told = [
+            {key: value for key, value in each.items() if key != "max_conns"} | none | {"statuses": {}, "buckets": {}}
+            for each in self.server.servers
+        ]
+        self._answer(200, {"servers": told, "leaving": []})
 
-def test_the_fewer_servers_the_harder_it_is_to_be_avoided() -> None:
-    assert "max_fails=0;" in upstream.render((ONE,), 3000), "there is no other to ask"
-    assert upstream.render((ONE, TWO), 3000).count("max_fails=3 fail_timeout=5s;") == 2
-    assert upstream.render((ONE, TWO, THREE), 3000).count("max_fails=1 fail_timeout=10s;") == 3
+    def do_PUT(self) -> None:
+        self.server.asked.append("PUT")
+        document = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if any(each["address"] == "10.0.0.3" for each in document["servers"]):
+            self._answer(400, {"error": "not an address of mine"})
+            return
+        self.server.servers = document["servers"]
+        self._answer(200, {"applied": len(document["servers"])})
+
+    def _answer(self, status: int, document: dict[str, Any]) -> None:
+        body = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
 
 @pytest.fixture
-def nginx(tmp_path: Path) -> upstream.Nginx:
-    """Nginx, played by programs that note when they are run, and refuse a file that says so."""
-    refuse = f"if grep -q 10.0.0.3 {tmp_path}/upstream.conf; then echo 'no such host' >&2; exit 1; fi"
-    return upstream.Nginx(
-        tmp_path / "upstream.conf",
-        tmp_path / "loaded",
-        test=("sh", "-c", f"echo test >> {tmp_path}/ran; {refuse}"),
-        reload=("sh", "-c", f"echo reload >> {tmp_path}/ran"),
-    )
+def nginx(tmp_path: Path) -> Iterator[NginxBalancer]:
+    with NginxBalancer(tmp_path / "balancer.sock") as server:
+        yield server
+        server.shutdown()
 
 
-def ran(nginx: upstream.Nginx) -> list[str]:
-    """What was run since the last question."""
-    path = nginx.path.parent / "ran"
-    lines = path.read_text().split() if path.exists() else []
-    path.unlink(missing_ok=True)
-    return lines
+@pytest.fixture
+def balancer(nginx: NginxBalancer, tmp_path: Path) -> upstream.Balancer:
+    return upstream.Balancer(tmp_path / "balancer.sock")
 
 
-def test_a_list_is_tested_and_then_loaded(nginx: upstream.Nginx) -> None:
-    assert nginx.apply(upstream.render((ONE,), 3000)) is True
-    assert ran(nginx) == ["test", "reload"]
-    assert nginx.servers() == (ONE,)
+def changes(nginx: NginxBalancer) -> int:
+    """How many lists Nginx was given since the last question."""
+    count = nginx.asked.count("PUT")
+    nginx.asked.clear()
+    return count
 
 
-def test_the_same_list_is_not_loaded_again(nginx: upstream.Nginx) -> None:
-    nginx.apply(upstream.render((ONE,), 3000))
-    ran(nginx)
-    assert nginx.apply(upstream.render((ONE,), 3000)) is False
-    assert ran(nginx) == [], "a reload costs keep-alive clients a request"
+@given(st.lists(st.integers(1, 250), unique=True))
+def test_a_list_is_told_whole(numbers: list[int]) -> None:
+    servers = [upstream.Entry(f"i-{each:x}", f"10.0.1.{each}", 3000, each) for each in numbers]
+    with tempfile.TemporaryDirectory() as folder, NginxBalancer(Path(folder) / "s") as server:
+        balancer = upstream.Balancer(Path(folder) / "s")
+        balancer.apply(servers)
+        assert [upstream.Entry(**each) for each in server.servers] == servers
+        assert [(each.id, each.address, each.port) for each in balancer.read().servers] == [
+            (each.id, each.address, each.port) for each in servers
+        ]
+        server.shutdown()
 
 
-def test_a_list_that_nginx_refuses_is_rolled_back(nginx: upstream.Nginx) -> None:
-    nginx.apply(upstream.render((ONE,), 3000))
-    ran(nginx)
-    with pytest.raises(upstream.ApplyError, match="no such host"):
-        nginx.apply(upstream.render((ONE, THREE), 3000))
-    assert ran(nginx) == ["test"], "it was loaded all the same"
-    assert nginx.servers() == (ONE,), "a restart of Nginx would fail"
+def test_a_list_that_nginx_refuses_is_an_error_that_says_why(balancer: upstream.Balancer) -> None:
+    balancer.apply([upstream.Entry("i-1", "10.0.0.1", 3000)])
+    with pytest.raises(upstream.ApplyError, match="not an address of mine"):
+        balancer.apply([upstream.Entry("i-3", "10.0.0.3", 3000)])
+    assert [each.id for each in balancer.read().servers] == ["i-1"]
 
 
-def test_a_reload_that_did_not_happen_is_repeated(nginx: upstream.Nginx) -> None:
-    broken = replace(nginx, reload=("sh", "-c", "echo not running >&2; exit 1"))
-    with pytest.raises(upstream.ApplyError, match="not running"):
-        broken.apply(upstream.render((ONE,), 3000))
-    assert nginx.apply(upstream.render((ONE,), 3000)) is True, "the file is there, but Nginx hasn't read it"
-    assert ran(nginx)[-1] == "reload"
+def test_an_nginx_that_does_not_answer_is_an_error_that_names_the_socket(tmp_path: Path) -> None:
+    with pytest.raises(upstream.ApplyError, match=r"/none\.sock gives no good answer: .*No such file"):
+        upstream.Balancer(tmp_path / "none.sock").read()
 
 
 class Group(observe.Group):
@@ -117,14 +142,16 @@ def group() -> Group:
 
 
 @pytest.fixture
-def reconciler(group: Group, nginx: upstream.Nginx, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reconciler:
+def reconciler(
+    group: Group, balancer: upstream.Balancer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Reconciler:
     """A reconciler that finds everybody ready."""
 
     def probe(address: str, port: int, path: str) -> readiness.Answer:
         return readiness.Answer((port, path) == (3000, "/readyz"), address)
 
     monkeypatch.setattr(readiness, "probe", probe)
-    return Reconciler(group, nginx, 3000, "/readyz", tmp_path / "run/reconciler.json")
+    return Reconciler(group, balancer, 3000, "/readyz", tmp_path / "run/reconciler.json")
 
 
 def published(tmp_path: Path) -> dict[str, Any]:
@@ -139,11 +166,11 @@ def test_a_pass_puts_the_group_into_nginx_and_tells(reconciler: Reconciler, grou
     assert group.completed == [("i-2", "hook")], "its launch goes on"
     state = published(tmp_path)
     assert [each["address"] for each in state["upstreams"]] == ["10.0.0.1", "10.0.0.2"]
-    assert state["reloads"] == 1
+    assert state["changes"] == 1
     assert state["last_answer_age_seconds"] < 5
     assert state["error"] is None
     reconciler.run_pass()
-    assert published(tmp_path)["reloads"] == 1, "nothing changed"
+    assert published(tmp_path)["changes"] == 1, "nothing changed"
 
 
 @pytest.mark.parametrize(
@@ -155,15 +182,15 @@ def test_a_pass_puts_the_group_into_nginx_and_tells(reconciler: Reconciler, grou
     ],
 )
 def test_an_api_that_fails_leaves_nginx_alone_and_the_answer_ages(
-    error: Exception, reconciler: Reconciler, group: Group, nginx: upstream.Nginx, tmp_path: Path
+    error: Exception, reconciler: Reconciler, group: Group, nginx: NginxBalancer, tmp_path: Path
 ) -> None:
     group.answer = Observation((Member("i-1", "InService", "10.0.0.1"),))
     reconciler.run_pass()
     answered = published(tmp_path)["last_answer_at"]
-    ran(nginx)
+    changes(nginx)
     group.answer = error
     reconciler.run_pass()
-    assert ran(nginx) == [], "nothing was asked of Nginx"
+    assert changes(nginx) == 0, "nothing was asked of Nginx"
     state = published(tmp_path)
     assert [each["instance_id"] for each in state["upstreams"]] == ["i-1"], "the last good list"
     assert state["last_answer_at"] == answered, "no new answer"
@@ -174,7 +201,7 @@ def test_no_hook_is_completed_when_nginx_refused_the_list(reconciler: Reconciler
     group.answer = Observation((Member("i-3", "Pending:Wait", "10.0.0.3"),), ("hook",))
     reconciler.run_pass()
     assert group.completed == [], "it would be in service without getting requests"
-    assert "no such host" in published(tmp_path)["error"]
+    assert "not an address of mine" in published(tmp_path)["error"]
 
 
 def test_a_hook_that_could_not_be_completed_is_tried_again(

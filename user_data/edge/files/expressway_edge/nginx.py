@@ -9,6 +9,8 @@ from expressway_machine import config, files, host
 from reconciler import upstream
 
 ETC = Path("/etc/nginx")
+SERVERS = Path("/var/lib/expressway-edge/servers.json")
+"""Where the balancer keeps its list of servers; the folder is its workers'."""
 _SNIPPETS = ("header-defaults.conf", "response-headers.conf")
 
 
@@ -21,8 +23,8 @@ def version() -> tuple[int, ...]:
     return tuple(int(part) for part in found[1].split("."))
 
 
-def render(templates: Path, machine: config.Machine, nginx_version: tuple[int, ...]) -> str:
-    """nginx.conf."""
+def render(templates: Path, machine: config.Machine, nginx_version: tuple[int, ...], etc: Path = ETC) -> str:
+    """nginx.conf, as it lies in `etc`."""
     certificate = store.ROOT / store.CURRENT / store.SITE if machine["certificate"] else None
     return files.render(
         templates / "nginx.conf.j2",
@@ -30,6 +32,9 @@ def render(templates: Path, machine: config.Machine, nginx_version: tuple[int, .
         certificate=certificate,
         trusted_proxies=machine["trusted_proxies"],
         nginx_version=nginx_version,
+        lua=etc / "expressway",
+        servers=SERVERS,
+        socket=upstream.SOCKET,
     )
 
 
@@ -39,10 +44,11 @@ def install(templates: Path, machine: config.Machine, etc: Path = ETC) -> bool:
     subprocess.CalledProcessError when it doesn't pass; nginx.conf is then as before.
     """
     changed = host.install_files(templates, _SNIPPETS, etc / "expressway")
-    servers = etc / "expressway/upstream.conf"
-    if not servers.is_file():
-        changed |= files.write(servers, upstream.render((), machine["upstream"]["port"]))
-    text = render(templates, machine, version())
+    lua = templates.parent / "balancer"
+    changed |= host.install_files(lua, sorted(each.name for each in lua.glob("*.lua")), etc / "expressway/balancer")
+    # Where the test, too, opens the socket; systemd makes it before each start.
+    upstream.SOCKET.parent.mkdir(mode=0o700, exist_ok=True)
+    text = render(templates, machine, version(), etc)
     candidate = etc / "nginx.conf.candidate"
     files.write(candidate, text)
     try:

@@ -12,7 +12,6 @@ from .loop import Reconciler
 
 INTERVAL = 2.0
 """Seconds between passes, give or take a fifth, so that many edges don't ask in step."""
-UPSTREAM = Path("/etc/nginx/expressway/upstream.conf")
 RUN = Path("/run/expressway")
 
 
@@ -25,8 +24,8 @@ def main() -> None:
     group = observe.Group(
         clients.get("autoscaling"), clients.get("ec2"), target["auto_scaling_group"], target["lifecycle_hooks"]
     )
-    nginx = upstream.Nginx(UPSTREAM, RUN / "upstream.loaded")
-    reconciler = Reconciler(group, nginx, target["port"], target["readiness_path"], RUN / "reconciler.json")
+    balancer = upstream.Balancer()
+    reconciler = Reconciler(group, balancer, target["port"], target["readiness_path"], RUN / "reconciler.json")
     while True:
         reconciler.run_pass()
         systemd.notify("READY=1\nWATCHDOG=1")

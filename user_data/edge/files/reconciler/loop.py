@@ -17,17 +17,18 @@ from .plan import plan
 class Reconciler:
     """Holds what lasts between passes."""
 
-    def __init__(self, group: observe.Group, nginx: upstream.Nginx, port: int, path: str, state: Path) -> None:
+    def __init__(self, group: observe.Group, balancer: upstream.Balancer, port: int, path: str, state: Path) -> None:
         """`port` and `path` are where the servers listen and say whether they are ready; `state` is published there."""
         self._group = group
-        self._nginx = nginx
+        self._balancer = balancer
         self._port = port
         self._path = path
         self._state = state
         self._pool = ThreadPoolExecutor(max_workers=32, thread_name_prefix="probe")
         self._memory = Memory()
         self._last_answer: float | None = None
-        self._reloads = 0
+        self._changes = 0
+        self._servers: tuple[Server, ...] = ()
         self._error: str | None = None
 
     def run_pass(self) -> None:
@@ -36,10 +37,17 @@ class Reconciler:
         observation = self._observe(problems)
         members = observation.members if observation else ()
         probes = observe.probe_all(members, self._port, self._path, self._pool)
-        decided = plan(observation, self._nginx.servers(), probes, self._memory, time.monotonic())
         try:
-            if self._nginx.apply(upstream.render(decided.servers, self._port)):
-                self._reloads += 1
+            # Asked in each pass: Nginx may have been restarted, or told by somebody else.
+            state = self._balancer.read()
+            self._servers = tuple(sorted(Server(each.id, each.address) for each in state.servers))
+            decided = plan(observation, self._servers, probes, self._memory, time.monotonic())
+            if decided.servers != self._servers:
+                self._balancer.apply(
+                    [upstream.Entry(each.instance_id, each.address, self._port) for each in decided.servers]
+                )
+                self._servers = decided.servers
+                self._changes += 1
         except upstream.ApplyError as error:
             problems.append(str(error))
         else:
@@ -49,7 +57,7 @@ class Reconciler:
             for each in decided.completions:
                 self._complete(each.instance_id, each.hook, problems)
         self._report("; ".join(problems) or None)
-        self._publish(self._nginx.servers())
+        self._publish()
 
     def _observe(self, problems: list[str]) -> Observation | None:
         try:
@@ -74,14 +82,14 @@ class Reconciler:
             print(error or "all is well again", flush=True)
         self._error = error
 
-    def _publish(self, servers: tuple[Server, ...]) -> None:
+    def _publish(self) -> None:
         now = time.time()
         state = {
             "updated_at": now,
             "last_answer_at": self._last_answer,
             "last_answer_age_seconds": None if self._last_answer is None else now - self._last_answer,
-            "upstreams": [asdict(each) for each in servers],
-            "reloads": self._reloads,
+            "upstreams": [asdict(each) for each in self._servers],
+            "changes": self._changes,
             "error": self._error,
         }
         files.write(self._state, json.dumps(state, indent=2) + "\n")

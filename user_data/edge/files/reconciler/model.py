@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, order=True)
 class Server:
-    """One line of Nginx's upstream."""
+    """One that Nginx balances over."""
 
     instance_id: str
     address: str

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from .model import Completion, Member, Memory, Observation, Plan, Server
 
 FAILURES_TO_REMOVE = 3
-"""Probes in a row, about 2 s apart. Nginx's own max_fails acts meanwhile."""
+"""Probes in a row, about 2 s apart. Meanwhile the balancer leaves a server alone that refuses connections."""
 DRAIN_SECONDS = 15.0
 """From out of the upstream until the instance may be terminated: time for requests under way."""
 SERVING_STATES = frozenset({"Pending:Wait", "Pending:Proceed", "InService"})

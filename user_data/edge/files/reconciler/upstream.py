@@ -1,80 +1,101 @@
-"""Nginx's list of servers: its text, and getting Nginx to use it."""
+"""The balancer in Nginx, over its local socket: the list of servers that it has, and what became of their requests."""
 
-import re
-import subprocess
-from collections.abc import Sequence
-from dataclasses import dataclass
+import http.client
+import json
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
-from expressway_machine import files
-
-from .model import Server
-
-STAND_IN = "127.0.0.1:8081"
-"""Answers 503 with Retry-After; nginx.conf.j2 has it."""
-_LINE = re.compile(r"^server (?P<address>[0-9.]+):\d+ [^;]*; # (?P<instance_id>\S+)$", re.MULTILINE)
+SOCKET = Path("/run/expressway/balancer.sock")
+_PATIENCE = 5.0
+"""Seconds; an answer takes a millisecond."""
 
 
 class ApplyError(Exception):
-    """Nginx didn't take the list. What it said is the message."""
+    """The balancer gave no good answer, or didn't take the list. What it said is the message."""
 
 
-def render(servers: Sequence[Server], port: int) -> str:
-    """The upstream file. With no servers, the stand-in is the only one: Nginx refuses an upstream of backups alone."""
-    lines = ["# Written by expressway-reconciler from the Auto Scaling group."]
-    lines += [f"server {each.address}:{port} {_passive_checks(len(servers))}; # {each.instance_id}" for each in servers]
-    lines += [f"server {STAND_IN} backup;" if servers else f"server {STAND_IN};"]
-    return "\n".join(lines) + "\n"
+@dataclass(frozen=True, order=True)
+class Entry:
+    """A server as the balancer is told of it."""
 
-
-def parse(text: str) -> tuple[Server, ...]:
-    """The servers that `render` wrote."""
-    return tuple(sorted(Server(found["instance_id"], found["address"]) for found in _LINE.finditer(text)))
-
-
-def _passive_checks(servers: int) -> str:
-    """When Nginx itself avoids a server for a while: the fewer there are, the harder it is to be avoided."""
-    match servers:
-        case 1:
-            return "max_fails=0"
-        case 2:
-            return "max_fails=3 fail_timeout=5s"
-        case _:
-            return "max_fails=1 fail_timeout=10s"
+    id: str
+    address: str
+    port: int
+    max_conns: int = 0
+    """Requests that it may have in flight; 0: any number."""
 
 
 @dataclass(frozen=True)
-class Nginx:
-    """The running Nginx, and the file that it reads its servers from."""
+class Reading:
+    """A server as the balancer tells of it. Counts are totals since Nginx's start."""
 
-    path: Path
-    """The upstream file; it outlives a reboot."""
-    loaded: Path
-    """What Nginx was last seen to load; on a tmpfs. A reload that was cut short is thereby repeated."""
-    test: tuple[str, ...] = ("nginx", "-t", "-q")
-    reload: tuple[str, ...] = ("systemctl", "reload", "nginx.service")
-
-    def servers(self) -> tuple[Server, ...]:
-        """What Nginx has."""
-        return parse(self.path.read_text()) if self.path.is_file() else ()
-
-    def apply(self, text: str) -> bool:
-        """Have Nginx use `text`. Whether a reload was needed. ApplyError when it can't: then the old file is back."""
-        before = self.path.read_text() if self.path.is_file() else None
-        if before == text and self.loaded.is_file() and self.loaded.read_text() == text:
-            return False
-        files.write(self.path, text)
-        if problem := _failure(self.test):
-            if before is not None:
-                files.write(self.path, before)
-            raise ApplyError(f"nginx refused the upstream file: {problem}")
-        if problem := _failure(self.reload):
-            raise ApplyError(f"nginx didn't reload: {problem}")
-        files.write(self.loaded, text)
-        return True
+    id: str
+    address: str
+    port: int
+    in_flight: int
+    requests: int
+    connect_failures: int
+    aside_for: float
+    """Seconds for which it gets no requests after a connection that failed; 0: it gets them."""
+    statuses: Mapping[str, int] = field(hash=False)
+    """Answers by class: `2xx` to `5xx`."""
+    seconds: float
+    """How long all requests took together."""
+    buckets: Mapping[str, int] = field(hash=False)
+    """Requests that took at most so many seconds, as Prometheus counts them; `+Inf` has all."""
 
 
-def _failure(command: Sequence[str]) -> str:
-    """What the program complained of, or nothing when it ended well."""
-    result = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
-    return "" if result.returncode == 0 else result.stderr.strip() or f"exit status {result.returncode}"
+@dataclass(frozen=True)
+class State:
+    """What the balancer has."""
+
+    servers: tuple[Reading, ...]
+    leaving: tuple[Reading, ...]
+    """Off the list, and with requests in flight, or gone for less than a minute."""
+
+
+class Balancer:
+    """The running Nginx."""
+
+    def __init__(self, path: Path = SOCKET) -> None:
+        """`path` is its socket."""
+        self._path = path
+
+    def read(self) -> State:
+        """The servers and their counts. ApplyError when it can't be asked, as while Nginx restarts."""
+        answer = self._ask("GET")
+        return State(*(tuple(Reading(**each) for each in answer[key]) for key in ("servers", "leaving")))
+
+    def apply(self, servers: Sequence[Entry]) -> None:
+        """Have Nginx balance over these and no others, at once. ApplyError when it doesn't: then the old list stays."""
+        self._ask("PUT", json.dumps({"servers": [asdict(each) for each in servers]}))
+
+    def _ask(self, method: str, body: str | None = None) -> Any:
+        connection = _Connection(self._path)
+        try:
+            connection.request(method, "/servers", body)
+            answer = connection.getresponse()
+            document = json.loads(answer.read())
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise ApplyError(f"the balancer at {self._path} gives no good answer: {error}") from error
+        finally:
+            connection.close()
+        if answer.status != http.client.OK:
+            raise ApplyError(f"the balancer refused the list: {document['error']}")
+        return document
+
+
+class _Connection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("balancer", timeout=_PATIENCE)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))

@@ -1,0 +1,83 @@
+-- The local socket's two questions: take this list, and how are the servers?
+local cjson = require "cjson.safe"
+local memory = require "balancer.memory"
+local servers = require "balancer.servers"
+
+local _M = {}
+
+local BOUNDS = { "0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "+Inf" }
+
+local function answer(status, text)
+    ngx.status = status
+    ngx.header.content_type = "application/json"
+    ngx.say(text)
+end
+
+local function refuse(status, problem)
+    answer(status, cjson.encode({ error = problem }))
+end
+
+-- A server's counts since Nginx's start, over all workers. Each bucket counts in those below it, as Prometheus has them.
+local function reading(each, at)
+    local shared, server = memory.shared, memory.shared.servers[each.slot]
+    local told = {
+        id = each.id, address = each.address, port = each.port,
+        in_flight = 0, requests = 0, connect_failures = 0, seconds = 0,
+        aside_for = math.max(0, server.aside_until - at),
+        statuses = { ["2xx"] = 0, ["3xx"] = 0, ["4xx"] = 0, ["5xx"] = 0 },
+        buckets = {},
+    }
+    for row = 0, shared.rows - 1 do
+        local counts = shared.counts[row][each.slot]
+        for _, name in ipairs { "in_flight", "requests", "connect_failures", "seconds" } do
+            told[name] = told[name] + counts[name]
+        end
+        for class = 2, 5 do
+            told.statuses[class .. "xx"] = told.statuses[class .. "xx"] + counts.statuses[class]
+        end
+        local below = 0
+        for position, bound in ipairs(BOUNDS) do
+            below = below + counts.buckets[position - 1]
+            told.buckets[bound] = (told.buckets[bound] or 0) + below
+        end
+    end
+    return told
+end
+
+local function read()
+    local state, at = servers.state(), ngx.now()
+    local listed, leaving = {}, {}
+    for position, each in ipairs(state.servers) do
+        listed[position] = reading(each, at)
+    end
+    for _, each in ipairs(state.leaving) do
+        if servers.is_shown(each, at) then
+            leaving[#leaving + 1] = reading(each, at)
+        end
+    end
+    answer(200, '{"servers":' .. servers.encode(listed) .. ',"leaving":' .. servers.encode(leaving) .. "}")
+end
+
+local function put(path)
+    ngx.req.read_body()
+    local list, problem = servers.parse(ngx.req.get_body_data() or "")
+    if not list then
+        return refuse(400, problem)
+    end
+    servers.put(list, path)
+    answer(200, cjson.encode({ applied = #list }))
+end
+
+-- The content of /servers.
+function _M.answer(path)
+    local method = ngx.req.get_method()
+    if method == "GET" then
+        return read()
+    elseif method == "PUT" then
+        return put(path)
+    end
+    ngx.header.allow = "GET, PUT"
+    refuse(405, method .. " is not GET or PUT")
+end
+
+return _M

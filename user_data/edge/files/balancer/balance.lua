@@ -1,0 +1,222 @@
+-- Which server gets a request: of two drawn at random the one with fewer requests in flight.
+--
+-- What a server answers never counts against it. One that refuses or doesn't answer a connection is left alone for a
+-- moment. A request whose connection failed was never sent, and goes to the next server; one that was sent goes to one more,
+-- if Nginx may repeat it, and as long as repeats are few among all requests.
+local ffi = require "ffi"
+local balancer = require "ngx.balancer"
+local base = require "resty.core.base"
+local memory = require "balancer.memory"
+local servers = require "balancer.servers"
+
+local _M = {}
+
+local STAND_IN = { "127.0.0.1", 8081 }
+-- A new server's share grows over so many seconds, from this part of a full one.
+local SLOW_START, FIRST_SHARE = 10, 0.1
+-- Seconds that a server is left alone after its first failed connection in a row; then twice as long, up to the most. A
+-- listener that is being restarted is back in one. Of one that is gone each further try costs a request Nginx's
+-- proxy_connect_timeout, so they get rarer, until the reconciler takes it off the list.
+local ASIDE, LONGEST_ASIDE = 1, 10
+-- When that is over, one request tries it, and meanwhile nobody else does.
+local TRIAL = 2
+-- Servers that a request may be refused by.
+local MOST_TRIES = 5
+-- Repeats of requests that were sent: each request earns a part of one, up to so many.
+local REPEATS_EARNED, REPEATS_SAVED = 0.2, 100
+
+local get_request, now, random = base.get_request, ngx.now, math.random
+local in_flight = memory.in_flight
+local min, floor = math.min, math.floor
+local set_current_peer, set_more_tries = balancer.set_current_peer, balancer.set_more_tries
+local uintptr = ffi.typeof("uintptr_t")
+local BUSY = -3
+
+-- By request (its address in memory, until it is logged): the slot that has it, since when, and those that failed.
+local held, since, tried = {}, {}, {}
+local repeats = REPEATS_SAVED
+local shared, row
+
+-- In each worker, before its first request.
+function _M.start()
+    memory.claim_row()
+    shared, row = memory.shared, memory.row
+    math.randomseed(ngx.now() * 1000 + ngx.worker.pid())
+    servers.load()
+end
+
+-- Whether a server may be asked: it isn't aside nor full, and if it is new, its growing share lets it.
+local function may_serve(position, at, request)
+    local slot = servers.slots[position]
+    local server = shared.servers[slot]
+    if server.aside_until > at then
+        return false
+    end
+    local age = at - server.new_since
+    if age < SLOW_START and random() > FIRST_SHARE + (1 - FIRST_SHARE) * age / SLOW_START then
+        return false
+    end
+    local limit = servers.limits[position]
+    if limit > 0 and in_flight(slot) >= limit then
+        return false
+    end
+    local failed = tried[request]
+    return not (failed and failed[slot])
+end
+
+-- The least loaded of all that may be asked at all, when the two that were drawn may not: a new one rather than one aside,
+-- and one aside rather than none.
+local function search(at, request)
+    if servers.count == 0 then
+        return nil
+    end
+    local best, best_load
+    local failed, count = tried[request], servers.count
+    local start = random(count)
+    for step = 1, count do
+        local position = (start + step) % count + 1
+        local slot, limit = servers.slots[position], servers.limits[position]
+        local load = in_flight(slot)
+        if (limit == 0 or load < limit) and not (failed and failed[slot]) then
+            if shared.servers[slot].aside_until > at then
+                load = load + 1e6
+            end
+            if not best or load < best_load then
+                best, best_load = position, load
+            end
+        end
+    end
+    return best
+end
+
+local function choose(at, request)
+    local count = servers.count
+    if count < 2 then
+        return search(at, request)
+    end
+    local one = random(count)
+    local other = random(count - 1)
+    if other >= one then
+        other = other + 1
+    end
+    local first, second = may_serve(one, at, request), may_serve(other, at, request)
+    if first and second then
+        return in_flight(servers.slots[other]) < in_flight(servers.slots[one]) and other or one
+    end
+    return first and one or second and other or search(at, request)
+end
+
+-- A connection to the server failed. Those that were begun before the last failure was noted tell nothing new.
+local function failed_to_connect(slot, began, at)
+    row[slot].connect_failures = row[slot].connect_failures + 1
+    local server = shared.servers[slot]
+    if began >= server.failed_at then
+        server.failures = server.failures + 1
+        server.failed_at = at
+        server.aside_until = at + min(ASIDE * 2 ^ (server.failures - 1), LONGEST_ASIDE)
+    end
+end
+
+-- Whether the request's last try, or the one before that, got its connection.
+local function got_connection(last_but)
+    local times = {}
+    for time in (ngx.var.upstream_connect_time or ""):gmatch("[^, :]+") do
+        times[#times + 1] = time
+    end
+    return times[#times - last_but] ~= "-"
+end
+
+local function release(request, status, elapsed)
+    local slot = held[request]
+    held[request] = nil
+    local counts = row[slot]
+    counts.in_flight = counts.in_flight - 1
+    -- A WebSocket has been more than an answer.
+    if status >= 200 and status < 600 then
+        local class = floor(status / 100)
+        counts.statuses[class] = counts.statuses[class] + 1
+        counts.seconds = counts.seconds + elapsed
+        local bucket = elapsed <= 0.1
+                and (elapsed <= 0.025 and (elapsed <= 0.005 and 0 or elapsed <= 0.01 and 1 or 2) or elapsed <= 0.05 and 3 or 4)
+            or (elapsed <= 1 and (elapsed <= 0.25 and 5 or elapsed <= 0.5 and 6 or 7)
+                or elapsed <= 2.5 and 8 or elapsed <= 5 and 9 or elapsed <= 10 and 10 or 11)
+        counts.buckets[bucket] = counts.buckets[bucket] + 1
+    end
+    return slot
+end
+
+-- Nginx asks again: may it, and what is known of the server that failed? Whether another one is to be asked.
+local function retry(request, at)
+    local began = since[request]
+    local slot = held[request]
+    local failed = tried[request] or { count = 0 }
+    failed[slot], failed.count = true, failed.count + 1
+    tried[request] = failed
+    if not got_connection(1) then
+        row[slot].in_flight = row[slot].in_flight - 1
+        held[request] = nil
+        failed_to_connect(slot, began, at)
+        return failed.count < MOST_TRIES
+    end
+    local _, status = balancer.get_last_failure()
+    release(request, status or 502, at - began)
+    failed.sent = true
+    if failed.count > 1 or repeats < 1 then
+        return false
+    end
+    repeats = repeats - 1
+    return true
+end
+
+-- The balancer's phase: once for each try of a request.
+function _M.balance()
+    local request = tonumber(ffi.cast(uintptr, get_request()))
+    local at = now()
+    if shared.version ~= servers.version then
+        servers.load()
+    end
+    local may_go_on = true
+    if held[request] then
+        may_go_on = retry(request, at)
+    else
+        repeats = min(repeats + REPEATS_EARNED, REPEATS_SAVED)
+    end
+    local chosen = may_go_on and choose(at, request)
+    if not chosen then
+        if tried[request] and tried[request].sent then
+            return ngx.exit(BUSY)
+        end
+        -- Nothing was sent to anybody.
+        return set_current_peer(STAND_IN[1], STAND_IN[2])
+    end
+    local slot = servers.slots[chosen]
+    local server, counts = shared.servers[slot], row[slot]
+    if server.failures > 0 then
+        server.aside_until = at + TRIAL
+    end
+    held[request], since[request] = slot, at
+    counts.in_flight, counts.requests = counts.in_flight + 1, counts.requests + 1
+    set_more_tries(1)
+    set_current_peer(servers.addresses[chosen], servers.ports[chosen])
+end
+
+-- The log's phase: the request is over, however it ended.
+function _M.done()
+    local request = tonumber(ffi.cast(uintptr, get_request()))
+    if not held[request] then
+        tried[request] = nil
+        return
+    end
+    local status, at, began = ngx.status, now(), since[request]
+    local slot = release(request, status, at - began)
+    since[request], tried[request] = nil, nil
+    if status == 502 or status == 504 then
+        if not got_connection(0) then
+            failed_to_connect(slot, began, at)
+        end
+    elseif shared.servers[slot].failures > 0 and got_connection(0) then
+        shared.servers[slot].failures, shared.servers[slot].aside_until = 0, 0
+    end
+end
+
+return _M

@@ -1,0 +1,26 @@
+-- The balancer, as nginx.conf starts it in the master and in each worker. What it calls for each request are globals: even
+-- finding a module by its name would cost more than choosing a server does.
+local memory = require "balancer.memory"
+local servers = require "balancer.servers"
+
+local _M = {}
+
+-- In the master, before there are workers; `path` is where the list is kept.
+function _M.start(path)
+    memory.map()
+    servers.restore(path)
+    local balance, api = require "balancer.balance", require "balancer.api"
+    balancer_phase, balancer_log = balance.balance, balance.done
+    function balancer_api()
+        api.answer(path)
+    end
+end
+
+function _M.start_worker()
+    require("balancer.balance").start()
+    if ngx.worker.id() == 0 then
+        assert(ngx.timer.every(1, memory.sweep))
+    end
+end
+
+return _M
