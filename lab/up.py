@@ -23,6 +23,7 @@ import settings
 from artifact import AppError, Artifact, BuildError, Runtime
 from artifact.cache import root as cache_root
 from lab import config, daemon, down, given_secrets, images, paths, preflight, status
+from lab.api import amis
 from lab.aws import Aws
 from lab.config import LabConfig
 from lab.engine import Engine, apply, pulumi_cli, stack_config
@@ -249,7 +250,8 @@ def _start(options: Options, settled: settings.Settings, made: dict[str, Image],
     """The API and the controller, ready."""
     offered = [made[name] for name in ("debian-13", "expressway-edge", "expressway-app")]
     listed = paths.STATE / "amis.json"
-    listed.write_text(json.dumps([one.ami().entry() for one in offered]))
+    entries = [one.ami() for one in offered]
+    listed.write_text(json.dumps([one.entry() for one in (*entries, amis.api_only(entries[0].architecture))]))
     lab = LabConfig(
         api_port=options.api_port,
         region=settled.region,
@@ -264,7 +266,7 @@ def _start(options: Options, settled: settings.Settings, made: dict[str, Image],
             "lab.api",
             [
                 *("--port", str(lab.api_port), "--tls-address", str(addresses.API)),
-                *("--tls-dir", str(paths.STATE / "tls"), "--amis", str(listed), "--region", lab.region),
+                *("--tls-dir", str(paths.STATE / "tls"), "--amis", str(listed), "--region", lab.region, "--machines"),
             ],
         )
         _await_api(lab)

@@ -29,8 +29,11 @@ def main() -> int:
         os.environ["MOTO_ENABLE_AMI_VALIDATION"] = "true"
     os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
 
+    from lab.api import instances
     from lab.api.run import serve
 
+    if options.machines:
+        instances.with_machines()
     serve(options.port, options.region, options.tls_address, options.tls_port, options.tls_dir)
     return 0
 
@@ -42,6 +45,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--tls-port", type=int, default=443, help="default 443")
     parser.add_argument("--tls-dir", type=Path, help="the lab's certificate authority; made when missing")
     parser.add_argument("--amis", type=Path, help="JSON list of machine images; other images are refused then")
+    parser.add_argument(
+        "--machines", action="store_true", help="a controller says when instances have shut down (default: at once)"
+    )
     parser.add_argument("--region", default="us-east-1", help="default us-east-1")
     parser.add_argument("--log-level", default="warning", choices=["debug", "info", "warning"])
     options = parser.parse_args()

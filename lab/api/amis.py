@@ -10,6 +10,10 @@ DEBIAN = "136693071363"
 """The account that publishes Debian's official images."""
 
 
+API_ONLY = "api-only"
+"""Begins the name of images that no machine is booted from: their instances are there in the API alone."""
+
+
 @dataclass(frozen=True)
 class Image:
     """One AMI. `architecture` is x86_64 or arm64; `created` is ISO 8601, and the newest of a name pattern wins."""
@@ -40,3 +44,8 @@ class Image:
             "hypervisor": "xen",
             "state": "available",
         }
+
+
+def api_only(architecture: str) -> Image:
+    """The image of instances that are in the API alone, such as a thousand of them."""
+    return Image(f"{API_ONLY}-{architecture}", architecture, "2026-01-01T00:00:00.000Z")

@@ -1,5 +1,6 @@
 """Auto Scaling as AWS has it, on moto's groups: see groups.py for what the groups do; here are the API's actions."""
 
+import logging
 import time
 from typing import Any
 
@@ -7,17 +8,24 @@ from moto.autoscaling import models, responses
 from moto.autoscaling.exceptions import AutoscalingClientError, ValidationError
 from moto.core.responses import ActionResult, EmptyResult
 
-from lab.api import groups, lifecycle, target_groups
+from lab.api import groups, lifecycle, refreshes, target_groups
+from lab.api.activities import history
+from lab.api.members import Member
 from lab.api.patching import add, around, instead
+
+log = logging.getLogger(__name__)
 
 Group = models.FakeAutoScalingGroup
 Backend = models.AutoScalingBackend
 Response = responses.AutoScalingResponse
 
+STEPS_AT_ONCE = 5
+DELETING = "Delete in progress"
+
 
 def install() -> None:
     """Change moto's Auto Scaling. Once a process, before the first request."""
-    instead(models, "InstanceState", groups.Member)
+    instead(models, "InstanceState", Member)
     instead(Group, "set_desired_capacity", _record_desired)
     around(Group, "update", _update_group)
     instead(Backend, "terminate_instance", _terminate_instance)
@@ -28,7 +36,7 @@ def install() -> None:
     around(Backend, "set_desired_capacity", _set_desired_capacity)
     around(Backend, "put_scaling_policy", _keep_policy)
     around(Response, "create_auto_scaling_group", _create_group)
-    around(Response, "update_auto_scaling_group", _update_what_moto_drops)
+    around(Response, "update_auto_scaling_group", _update_settings)
     instead(Response, "delete_auto_scaling_group", _delete_group)
     around(Response, "put_lifecycle_hook", _put_hook)
     around(Response, "delete_lifecycle_hook", _delete_hook)
@@ -42,8 +50,29 @@ def install() -> None:
 
 def step() -> bool:
     """Take every group a step; returns whether anything changed. The caller holds the API's lock."""
-    changed = [group for group in groups.groups() if groups.reconcile(group, time.monotonic())]
-    return bool(changed)
+    now = time.monotonic()
+    return sum(_settle(group, now) for group in groups.groups()) > 0
+
+
+def _settle(group: Any, now: float) -> bool:
+    """What one step makes possible is done by the next; the clock does what is left after a few."""
+    steps = 0
+    while steps < STEPS_AT_ONCE and _step(group, now):
+        steps += 1
+    return steps > 0
+
+
+def _step(group: Any, now: float) -> bool:
+    try:
+        changed = refreshes.advance(group, now)
+        changed |= groups.reconcile(group, now)
+        if getattr(group, "status", None) == DELETING and not group.instance_states:
+            _remove(group.autoscaling_backend, group.name)
+    except Exception:
+        # A bad group must not stop the others, nor the call after which they are looked at.
+        log.exception("%s: the step failed", group.name)
+        return False
+    return changed
 
 
 def _record_desired(group: Any, wanted: int | None) -> None:
@@ -52,7 +81,7 @@ def _record_desired(group: Any, wanted: int | None) -> None:
 
 
 def _set_desired_capacity(original: Any, backend: Any, group_name: str, wanted: int) -> None:
-    group = _group(backend, group_name)
+    group = groups.named(backend, group_name)
     for above, bound, word in ((True, group.max_size, "above max"), (False, group.min_size, "below min")):
         if (wanted > bound) if above else (wanted < bound):
             message = f"New SetDesiredCapacity value {wanted} is {word} value {bound} for the AutoScalingGroup."
@@ -78,30 +107,34 @@ def _create_group(original: Any, response: Any) -> Any:
     _check_sizes(params["MinSize"], params["MaxSize"], params.get("DesiredCapacity"))
     _check_maintenance_policy(params.get("InstanceMaintenancePolicy"))
     result = original(response)
-    _set_warm_up(response)
+    group = response.autoscaling_backend.autoscaling_groups[name]
+    group.health_check_grace_period = params.get("HealthCheckGracePeriod", 0)
+    _set_settings(response, group)
     _set_maintenance_policy(response)
     for hook in params.get("LifecycleHookSpecificationList", []):
         _add_hook(response.autoscaling_backend, name, hook)
     return result
 
 
-def _update_what_moto_drops(original: Any, response: Any) -> Any:
+def _update_settings(original: Any, response: Any) -> Any:
+    group = groups.named(response.autoscaling_backend, response._get_param("AutoScalingGroupName"))
     _check_maintenance_policy(response._get_params().get("InstanceMaintenancePolicy"))
     result = original(response)
-    _set_warm_up(response)
+    _set_settings(response, group)
     _set_maintenance_policy(response)
     return result
 
 
-def _set_warm_up(response: Any) -> None:
-    """moto drops it. -1 takes it away.
+def _set_settings(response: Any, group: Any) -> None:
+    """What moto drops or makes up. -1 takes a warm-up away.
 
     Source: https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_UpdateAutoScalingGroup.html
     """
-    given = response._get_int_param("DefaultInstanceWarmup")
-    if given is not None:
-        group = response.autoscaling_backend.autoscaling_groups[response._get_param("AutoScalingGroupName")]
-        group.default_instance_warmup = None if given == -1 else given
+    warm_up = response._get_int_param("DefaultInstanceWarmup")
+    if warm_up is not None:
+        group.default_instance_warmup = None if warm_up == -1 else warm_up
+    if (policies := response._get_param("TerminationPolicies")) is not None:
+        group.termination_policies = policies or ["Default"]
 
 
 def _set_maintenance_policy(response: Any) -> None:
@@ -138,22 +171,29 @@ def _check_sizes(low: int, high: int, wanted: int | None) -> None:
 
 def _delete_group(response: Any) -> Any:
     backend, name = response.autoscaling_backend, response._get_param("AutoScalingGroupName")
-    group = _group(backend, name)
+    group = groups.named(backend, name)
     if group.instance_states and not response._get_bool_param("ForceDelete", False):
         message = "You cannot delete an AutoScalingGroup while there are instances or pending Spot instance request(s)"
         raise AutoscalingClientError("ResourceInUse", f"{message} still in the group.")
+    group.status, group.desired_capacity, group.min_size = DELETING, 0, 0
     for member in list(group.instance_states):
         groups.terminate(group, member)
+    if not group.instance_states:
+        _remove(backend, name)
+    return EmptyResult()
+
+
+def _remove(backend: Any, name: str) -> None:
+    """Once its machines are gone, a group that was deleted is."""
     for hook in backend.describe_lifecycle_hooks(name):
         backend.delete_lifecycle_hook(name, hook.name)
     for policy in backend.describe_policies(autoscaling_group_name=name):
         backend.delete_policy((name, policy.name))
     del backend.autoscaling_groups[name]
-    return EmptyResult()
 
 
 def _put_hook(original: Any, response: Any) -> Any:
-    _group(response.autoscaling_backend, response._get_param("AutoScalingGroupName"))
+    groups.named(response.autoscaling_backend, response._get_param("AutoScalingGroupName"))
     result = original(response)
     params = response._get_params()
     _complete_hook(response.autoscaling_backend, params["AutoScalingGroupName"], params)
@@ -182,7 +222,7 @@ def _complete_hook(backend: Any, group_name: str, given: dict[str, Any]) -> None
 
 def _delete_hook(original: Any, response: Any) -> Any:
     """Outstanding actions end with the hook: launches are abandoned, terminations go on."""
-    group = _group(response.autoscaling_backend, response._get_param("AutoScalingGroupName"))
+    group = groups.named(response.autoscaling_backend, response._get_param("AutoScalingGroupName"))
     for member in list(group.instance_states):
         result = lifecycle.ABANDON if member.lifecycle_state == "Pending:Wait" else lifecycle.CONTINUE
         for action in [a for a in member.actions if a.hook == response._get_param("LifecycleHookName")]:
@@ -191,7 +231,7 @@ def _delete_hook(original: Any, response: Any) -> Any:
 
 
 def _put_policy(original: Any, response: Any) -> Any:
-    _group(response.autoscaling_backend, response._get_param("AutoScalingGroupName"))
+    groups.named(response.autoscaling_backend, response._get_param("AutoScalingGroupName"))
     enabled = response._get_bool_param("Enabled", True)
     result = original(response).result
     policy = _policy(response)
@@ -237,7 +277,7 @@ def _policy(response: Any) -> Any:
 
 
 def _terminate_instance(backend: Any, instance_id: str, should_decrement: bool) -> Any:
-    group, member = _member(backend, instance_id)
+    group, member = groups.member(backend, instance_id)
     if should_decrement:
         if group.desired_capacity - 1 < group.min_size:
             message = (
@@ -263,10 +303,10 @@ def _heartbeat(response: Any) -> Any:
     return EmptyResult()
 
 
-def _action(response: Any) -> tuple[Any, groups.Member, lifecycle.Action]:
+def _action(response: Any) -> tuple[Any, Member, lifecycle.Action]:
     """The outstanding action that a request names by instance, or by the action's token."""
     params = response._get_params()
-    group = _group(response.autoscaling_backend, params["AutoScalingGroupName"])
+    group = groups.named(response.autoscaling_backend, params["AutoScalingGroupName"])
     instance, token = params.get("InstanceId"), params.get("LifecycleActionToken")
     for member in group.instance_states:
         for action in member.actions:
@@ -282,20 +322,7 @@ def _describe_activities(response: Any) -> Any:
     params = response._get_params()
     name, wanted = params.get("AutoScalingGroupName"), params.get("ActivityIds", [])
     backend = response.autoscaling_backend
-    chosen = [_group(backend, name)] if name else list(backend.autoscaling_groups.values())
-    activities = [a for group in chosen for a in groups.history(group) if not wanted or a.activity_id in wanted]
-    return ActionResult({"Activities": activities[: params.get("MaxRecords", 100)]})
-
-
-def _group(backend: Any, name: str) -> Any:
-    if name not in backend.autoscaling_groups:
-        raise ValidationError(f"AutoScalingGroup name not found - AutoScalingGroup '{name}' not found")
-    return backend.autoscaling_groups[name]
-
-
-def _member(backend: Any, instance_id: str) -> tuple[Any, groups.Member]:
-    for group in backend.autoscaling_groups.values():
-        for member in group.instance_states:
-            if member.instance_id == instance_id:
-                return group, member
-    raise ValidationError(f"Instance Id not found - No managed instance found for instance ID: {instance_id}")
+    chosen = [groups.named(backend, name)] if name else list(backend.autoscaling_groups.values())
+    activities = [a for group in chosen for a in history(group) if not wanted or a.activity_id in wanted]
+    page, token = groups.page(activities, params.get("NextToken"), params.get("MaxRecords") or 100)
+    return ActionResult({"Activities": page, "NextToken": token})

@@ -33,10 +33,17 @@ def place_next(places: Sequence[Place], taken: Iterable[Place]) -> Place:
 
 def first_to_go(candidates: Iterable[Candidate], count: int) -> list[str]:
     """AWS's default termination policy: from the fullest zone, the oldest launch template, then the oldest instance."""
-    left, gone = list(candidates), []
-    while left and len(gone) < count:
-        zones = Counter(candidate.zone for candidate in left)
-        victim = min(left, key=lambda candidate: (-zones[candidate.zone], candidate.version, candidate.since))
-        left.remove(victim)
-        gone.append(victim.instance)
+    zones: dict[str, list[Candidate]] = {}
+    for candidate in sorted(candidates, key=_age)[::-1]:
+        zones.setdefault(candidate.zone, []).append(candidate)
+    gone: list[str] = []
+    while zones and len(gone) < count:
+        zone = min(zones, key=lambda name: (-len(zones[name]), _age(zones[name][-1])))
+        gone.append(zones[zone].pop().instance)
+        if not zones[zone]:
+            del zones[zone]
     return gone
+
+
+def _age(candidate: Candidate) -> tuple[int, datetime]:
+    return candidate.version, candidate.since

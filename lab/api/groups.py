@@ -5,47 +5,54 @@ it wants, as AWS does. The caller holds the API's lock.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from moto.autoscaling import models
+from moto.autoscaling.exceptions import ValidationError
 from moto.core.exceptions import ServiceException
-from moto.core.utils import utcnow
 
-from lab.api import instances, lifecycle, target_groups
+from lab.api import events, instances, lifecycle, replacement, target_groups
+from lab.api.activities import record
 from lab.api.balance import Candidate, Place, first_to_go, place_next
 from lab.api.launch import launch
+from lab.api.members import (
+    HEALTHY,
+    IN_SERVICE,
+    PENDING,
+    UNHEALTHY,
+    Member,
+)
 
 log = logging.getLogger(__name__)
 
 REPLACEMENT_PAUSE = 3.0
 """Seconds until the next launch after one that failed or was abandoned: a broken image must not spin."""
 
-ACTIVITIES_KEPT = 200
 
-PENDING, IN_SERVICE, STANDBY = "Pending", "InService", "Standby"
-LEAVING = ("Terminating", "Terminating:Wait", "Terminating:Proceed")
+@dataclass(frozen=True)
+class Configuration:
+    """What a group launches: a template, and its version as the caller names it, such as 2 or $Latest."""
 
-
-class Member(models.InstanceState):
-    """One instance of a group, with the lifecycle actions that it waits for."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.actions: list[lifecycle.Action] = []
-        self.activity: models.Activity | None = None
-        self.launched_version: int | None = None
+    template: Any
+    version: str
 
     @property
-    def launch_template(self) -> dict[str, Any] | None:
-        """The version that the instance was launched from; moto shows the template's default one."""
-        shown = super().launch_template
-        return shown if shown is None or self.launched_version is None else shown | {"Version": self.launched_version}
+    def identity(self) -> tuple[str, int]:
+        """The template's id and the version's number by now."""
+        return self.template.id, self.template.get_version(self.version).number
 
-    @property
-    def counts(self) -> bool:
-        """Whether it is part of the desired capacity."""
-        return self.lifecycle_state not in (*LEAVING, STANDBY)
+
+@dataclass(frozen=True)
+class Replacing:
+    """Machines that have to be replaced, between percentages of the desired capacity."""
+
+    due: tuple[str, ...]
+    least: int
+    most: int
+    warm_up: float
+    cause: str
 
 
 def groups() -> Iterator[Any]:
@@ -55,46 +62,89 @@ def groups() -> Iterator[Any]:
             yield from list(backend.autoscaling_groups.values())
 
 
+def named(backend: Any, name: str) -> Any:
+    """The group of that name; an error in AWS's words when there is none."""
+    if name not in backend.autoscaling_groups:
+        raise ValidationError(f"AutoScalingGroup name not found - AutoScalingGroup '{name}' not found")
+    return backend.autoscaling_groups[name]
+
+
+def member(backend: Any, instance_id: str) -> tuple[Any, Member]:
+    """An instance and its group; an error in AWS's words when no group has it."""
+    for group in backend.autoscaling_groups.values():
+        for each in group.instance_states:
+            if each.instance_id == instance_id:
+                return group, each
+    raise ValidationError(f"Instance Id not found - No managed instance found for instance ID: {instance_id}")
+
+
+def page(found: Sequence[Any], token: str | None, size: int) -> tuple[Sequence[Any], str | None]:
+    """One page of a list, and the token of the next: a token is a place in the list."""
+    try:
+        start = int(token or 0)
+    except ValueError:
+        raise ValidationError(f"The token {token} is not valid") from None
+    end = start + size
+    return found[start:end], str(end) if end < len(found) else None
+
+
+def own(group: Any) -> Configuration:
+    """What the group itself says that it launches."""
+    if group.ec2_launch_template is None:
+        raise ValidationError(
+            f"Auto Scaling group '{group.name}' has no launch template; the lab launches by template only"
+        )
+    return Configuration(group.ec2_launch_template, group.launch_template_version)
+
+
+def in_order_of_going(group: Any) -> list[Member]:
+    """The members, those first that the termination policy would take first; unhealthy ones before all others."""
+    members = {each.instance_id: each for each in group.instance_states}
+    order = first_to_go(map(_candidate, members.values()), len(members))
+    return sorted((members[identifier] for identifier in order), key=lambda each: each.health_status == HEALTHY)
+
+
 def reconcile(group: Any, now: float) -> bool:
     """Take the group a step towards what it wants; returns whether anything changed."""
-    before = [(member.instance_id, member.lifecycle_state) for member in group.instance_states]
-    for member in list(group.instance_states):
-        _expire(group, member, now)
-        _check_health(group, member, now)
-    missing = group.desired_capacity - sum(member.counts for member in group.instance_states)
-    if missing < 0:
-        _scale_in(group, -missing, now)
-    for _ in range(missing):
-        if _suspended(group, "Launch") or now < getattr(group, "next_launch", 0.0):
-            break
-        _launch(group, now)
-    return before != [(member.instance_id, member.lifecycle_state) for member in group.instance_states]
+    before = [(each.instance_id, each.lifecycle_state) for each in group.instance_states]
+    for each in list(group.instance_states):
+        _expire(group, each, now)
+        _proceed(group, each)
+        _check_health(group, each, now)
+    _replace(group, now)
+    return before != [(each.instance_id, each.lifecycle_state) for each in group.instance_states]
 
 
-def start_terminating(group: Any, member: Member, cause: str, now: float) -> models.Activity:
+def start_terminating(group: Any, member: Member, cause: str, now: float) -> Any:
     """Begin an instance's way out; without a hook it is terminated at once."""
-    if member.activity and member.activity.status_code == "MidLifecycleAction":
-        _finish(member.activity, "Cancelled")
-    member.activity = record(group, f"Terminating EC2 instance: {member.instance_id}", cause)
+    if member.activity and member.activity.waits:
+        member.activity.finish("Cancelled")
+    member.activity = record(
+        group,
+        f"Terminating EC2 instance: {member.instance_id}",
+        cause,
+        member.availability_zone,
+        member.instance.subnet_id,
+    )
     member.lifecycle_state = "Terminating"
     target_groups.leave(group, member.instance_id)
     member.actions = _actions(group, lifecycle.TERMINATING, now)
     if member.actions:
         member.lifecycle_state = "Terminating:Wait"
-        member.activity.status_code = "MidLifecycleAction"
+        member.activity.wait()
+        _tell(group, member, lifecycle.TERMINATING, events.GROUP, events.EC2)
     else:
         terminate(group, member)
     return member.activity
 
 
 def terminate(group: Any, member: Member) -> None:
-    """End an instance that nothing waits for any more."""
+    """End an instance that nothing waits for any more; its machine may take a while to shut down."""
     member.actions = []
-    group.instance_states.remove(member)
-    if member.instance.state != "terminated":
+    member.lifecycle_state = "Terminating:Proceed"
+    if member.instance.state not in instances.ENDED:
         group.ec2_backend.terminate_instances([member.instance_id])
-    if member.activity:
-        _finish(member.activity, "Successful")
+    _proceed(group, member)
 
 
 def complete(group: Any, member: Member, action: lifecycle.Action, result: str, now: float) -> None:
@@ -102,12 +152,12 @@ def complete(group: Any, member: Member, action: lifecycle.Action, result: str, 
     member.actions.remove(action)
     if member.lifecycle_state == "Pending:Wait" and result == lifecycle.ABANDON:
         if member.activity:
-            _finish(
-                member.activity,
+            member.activity.finish(
                 "Cancelled",
                 "Instance failed to complete user's Lifecycle Action: "
                 f"Lifecycle Action with token {action.token} was abandoned: {result} by hook {action.hook}",
             )
+            _tell_end(group, member, launch=True)
         group.next_launch = now + REPLACEMENT_PAUSE
         cause = f"instance {member.instance_id} was abandoned by lifecycle hook {action.hook}."
         member.activity = record(group, f"Terminating EC2 instance: {member.instance_id}", cause)
@@ -115,43 +165,100 @@ def complete(group: Any, member: Member, action: lifecycle.Action, result: str, 
     elif member.lifecycle_state == "Terminating:Wait" and (result == lifecycle.ABANDON or not member.actions):
         terminate(group, member)
     elif not member.actions:
-        _enter_service(group, member)
-        if member.activity:
-            _finish(member.activity, "Successful")
+        enter_service(group, member, now)
 
 
-def record(group: Any, description: str, cause: str) -> models.Activity:
-    """Begin an activity in the group's history, newest first."""
-    started = utcnow()
-    activity = models.Activity(description, f"At {started:%Y-%m-%dT%H:%M:%SZ} {cause}", group, start_time=started)
-    activity.end_time = None  # pyright: ignore[reportAttributeAccessIssue] - moto ends each activity at its start
-    history(group).insert(0, activity)
-    del history(group)[ACTIVITIES_KEPT:]
-    return activity
+def enter_service(group: Any, member: Member, now: float) -> None:
+    """An instance is launched, or comes back from standby."""
+    if not suspended(group, "AddToLoadBalancer"):
+        target_groups.join(group, member.instance_id)
+    launched = member.lifecycle_state in (PENDING, "Pending:Wait")
+    member.lifecycle_state, member.since = IN_SERVICE, now
+    if member.activity:
+        member.activity.finish("Successful")
+        if launched:
+            _tell_end(group, member, launch=True)
 
 
-def history(group: Any) -> list[models.Activity]:
-    """The group's activities, newest first."""
-    if not hasattr(group, "activities"):
-        group.activities = []
-    return group.activities
+def suspended(group: Any, process: str) -> bool:
+    """Whether a process of the group is suspended."""
+    return process in group._suspended_processes
 
 
-def _finish(activity: models.Activity, status: str, message: str | None = None) -> None:
-    activity.status_code = status
-    activity.progress = 100
-    activity.end_time = utcnow()
-    if message:
-        activity.status_message = message  # pyright: ignore[reportAttributeAccessIssue] - moto's has no such field
+def _replace(group: Any, now: float) -> None:
+    """Launch what is missing, end what is too much, and replace what has to be, within its bounds."""
+    counting = [each for each in group.instance_states if each.counts]
+    replacing = _replacing(group, counting)
+    due = set(replacing.due) if replacing else set()
+    bounds = replacement.limits(
+        group.desired_capacity, replacing.least if replacing else 100, replacing.most if replacing else 100
+    )
+    warm_up = replacing.warm_up if replacing else 0
+    by_id = {each.instance_id: each for each in counting}
+    order = [
+        *(by_id[i] for i in (replacing.due if replacing else ()) if i in by_id),
+        *(m for m in counting if m.instance_id not in due),
+    ]
+    step = replacement.plan(
+        group.desired_capacity,
+        bounds,
+        [replacement.Standing(each.instance_id, each.ready(now, warm_up), each.instance_id in due) for each in order],
+    )
+    if replacing and not suspended(group, "Terminate"):
+        for identifier in step.terminate:
+            start_terminating(group, by_id[identifier], f"an instance was taken out of service {replacing.cause}.", now)
+    excess = len(counting) - len(due & by_id.keys()) - group.desired_capacity
+    if excess > 0:
+        _scale_in(group, excess, now, spared=due)
+    for _ in range(step.launch):
+        if suspended(group, "Launch") or now < getattr(group, "next_launch", 0.0):
+            break
+        _launch(group, now)
+
+
+def _replacing(group: Any, counting: Sequence[Member]) -> Replacing | None:
+    """An instance refresh comes before unhealthy machines that a maintenance policy lets wait for their successor."""
+    active: Replacing | None = getattr(group, "replacing", None)
+    if active and active.due:
+        return active
+    policy = maintenance_policy(group)
+    if policy is None or suspended(group, "ReplaceUnhealthy"):
+        return None
+    unhealthy = tuple(each.instance_id for each in counting if each.health_status == UNHEALTHY)
+    least, most = policy
+    return Replacing(unhealthy, least, most, 0, "in response to a health check") if unhealthy else None
+
+
+def maintenance_policy(group: Any) -> tuple[int, int] | None:
+    """The group's least and most healthy percentages while machines are replaced, if it has such a policy."""
+    policy = getattr(group, "instance_maintenance_policy", None)
+    return (policy["MinHealthyPercentage"], policy["MaxHealthyPercentage"]) if policy else None
 
 
 def _actions(group: Any, transition: str, now: float) -> list[lifecycle.Action]:
     hooks = group.autoscaling_backend.describe_lifecycle_hooks(group.name)
     return [
-        lifecycle.Action(hook.name, float(hook.heartbeat_timeout), hook.default_result, now)
+        lifecycle.Action(
+            hook.name,
+            float(hook.heartbeat_timeout),
+            hook.default_result,
+            now,
+            metadata=getattr(hook, "notification_metadata", None),
+        )
         for hook in hooks
         if hook.lifecycle_transition == transition
     ]
+
+
+def _tell(group: Any, member: Member, transition: str, origin: str, destination: str) -> None:
+    for action in member.actions:
+        events.waits(group, member.instance_id, action, transition, origin, destination)
+
+
+def _tell_end(group: Any, member: Member, *, launch: bool) -> None:
+    origin, destination = (events.EC2, events.GROUP) if launch else (events.GROUP, events.EC2)
+    if member.activity:
+        events.ended(group, member.instance_id, member.activity, launch=launch, origin=origin, destination=destination)
 
 
 def _expire(group: Any, member: Member, now: float) -> None:
@@ -160,40 +267,71 @@ def _expire(group: Any, member: Member, now: float) -> None:
             complete(group, member, action, action.default, now)
 
 
+def _proceed(group: Any, member: Member) -> None:
+    """An instance that is terminated is no member any more; until then its machine shuts down."""
+    if member.lifecycle_state != "Terminating:Proceed" or member.instance.state != "terminated":
+        return
+    group.instance_states.remove(member)
+    if member.activity:
+        member.activity.finish("Successful")
+        _tell_end(group, member, launch=False)
+
+
 def _check_health(group: Any, member: Member, now: float) -> None:
+    """What EC2 says counts after the grace period; that an instance does not run any more, at once.
+
+    Source: https://docs.aws.amazon.com/autoscaling/ec2/userguide/health-check-grace-period.html
+    """
     if not member.counts or member not in group.instance_states:
         return
-    failing = member.instance.state != "running" or instances.impaired(member.instance)
-    if failing and not _suspended(group, "HealthCheck"):
-        member.health_status = "Unhealthy"
-    if member.health_status == "Unhealthy" and not _suspended(group, "ReplaceUnhealthy"):
+    ended = member.instance.state not in ("pending", "running")
+    failing = ended or (instances.impaired(member.instance) and not in_grace(group, member, now))
+    if failing and not suspended(group, "HealthCheck"):
+        member.health_status = UNHEALTHY
+    if member.health_status != UNHEALTHY or suspended(group, "ReplaceUnhealthy") or suspended(group, "Terminate"):
+        return
+    # One that runs may wait for its successor, where the group says so.
+    if ended or maintenance_policy(group) is None:
         check = "an EC2 health check" if failing else "a user health-check"
         start_terminating(group, member, f"an instance was taken out of service in response to {check}.", now)
 
 
-def _scale_in(group: Any, count: int, now: float) -> None:
-    if _suspended(group, "Terminate"):
+def in_grace(group: Any, member: Member, now: float) -> bool:
+    """Whether failed health checks don't count yet: from the launch on until some time after it came into service."""
+    return member.since is None or now < member.since + (group.health_check_grace_period or 0)
+
+
+def _scale_in(group: Any, count: int, now: float, spared: set[str]) -> None:
+    if suspended(group, "Terminate"):
         return
-    removable = {m.instance_id: m for m in group.instance_states if m.counts and not m.protected_from_scale_in}
-    candidates = [
-        Candidate(m.instance_id, m.availability_zone, m.launched_version or 0, m.instance.launch_time)
-        for m in removable.values()
-    ]
-    for instance in first_to_go(candidates, count):
+    removable = {
+        each.instance_id: each
+        for each in group.instance_states
+        if each.counts and not each.protected_from_scale_in and each.instance_id not in spared
+    }
+    for instance in first_to_go(map(_candidate, removable.values()), count):
         cause = f"an instance was taken out of service to match the desired capacity of {group.desired_capacity}."
         start_terminating(group, removable[instance], cause, now)
+
+
+def _candidate(member: Member) -> Candidate:
+    return Candidate(member.instance_id, member.availability_zone, member.version, member.instance.launch_time)
 
 
 def _launch(group: Any, now: float) -> None:
     subnets = group.ec2_backend.describe_subnets(subnet_ids=group.vpc_zone_identifier.split(","))
     places = [Place(subnet.id, subnet.availability_zone) for subnet in subnets]
-    taken = [Place(m.instance.subnet_id, m.availability_zone) for m in group.instance_states if m.counts]
-    activity = record(group, "Launching a new EC2 instance", f"the desired capacity is {group.desired_capacity}.")
+    taken = [Place(each.instance.subnet_id, each.availability_zone) for each in group.instance_states if each.counts]
+    place = place_next(places, taken)
+    cause = f"the desired capacity is {group.desired_capacity}."
+    activity = record(group, "Launching a new EC2 instance", cause, place.zone, place.subnet)
     try:
-        instance, version = launch(group, place_next(places, taken).subnet)
+        configuration = getattr(group, "configuration", None) or own(group)
+        instance, version = launch(group, configuration.template, configuration.version, place.subnet)
     except ServiceException as error:
         log.warning("%s: launch failed: %s", group.name, error)
-        _finish(activity, "Failed", str(error))
+        activity.finish("Failed", str(error))
+        events.ended(group, "", activity, launch=True, origin=events.EC2, destination=events.GROUP)
         group.next_launch = now + REPLACEMENT_PAUSE
         return
     activity.description = f"Launching a new EC2 instance: {instance.id}"
@@ -203,21 +341,13 @@ def _launch(group: Any, now: float) -> None:
         protected_from_scale_in=group.new_instances_protected_from_scale_in,
         autoscaling_group=group,
     )
-    member.launched_version, member.activity = version, activity
+    member.template = (configuration.template.id, configuration.template.name, version)
+    member.activity = activity
     member.actions = _actions(group, lifecycle.LAUNCHING, now)
     group.instance_states.append(member)
     if member.actions:
         member.lifecycle_state = "Pending:Wait"
-        activity.status_code = "MidLifecycleAction"
+        activity.wait()
+        _tell(group, member, lifecycle.LAUNCHING, events.EC2, events.GROUP)
     else:
-        _enter_service(group, member)
-        _finish(activity, "Successful")
-
-
-def _enter_service(group: Any, member: Member) -> None:
-    target_groups.join(group, member.instance_id)
-    member.lifecycle_state = IN_SERVICE
-
-
-def _suspended(group: Any, process: str) -> bool:
-    return any(suspended["ProcessName"] == process for suspended in group.suspended_processes)
+        enter_service(group, member, now)

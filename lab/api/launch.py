@@ -7,13 +7,11 @@ from moto.autoscaling.models import ASG_NAME_TAG
 from moto.ec2.utils import convert_tag_spec, filter_iam_instance_profiles
 
 
-def launch(group: Any, subnet_id: str) -> tuple[Any, int]:
-    """Run one instance of `group` in `subnet_id`; returns moto's instance and its template version."""
-    if group.ec2_launch_template is None:
-        raise ValidationError(
-            f"Auto Scaling group '{group.name}' has no launch template; the lab launches by template only"
-        )
-    version = group.ec2_launch_template.get_version(group.launch_template_version)
+def launch(group: Any, template: Any, numbered: str, subnet_id: str) -> tuple[Any, int]:
+    """Run one instance of `group` in `subnet_id`; returns moto's instance and the number of its template's version."""
+    version = template.get_version(numbered)
+    if not version.image_id:
+        raise ValidationError("The request must contain the parameter ImageId")
     data = version.data
     interface = (data.get("NetworkInterfaces") or [{}])[0]
     tags = convert_tag_spec(data.get("TagSpecifications", []))
@@ -32,7 +30,7 @@ def launch(group: Any, subnet_id: str) -> tuple[Any, int]:
         instance_type=version.instance_type,
         is_instance_type_default=False,
         subnet_id=subnet_id,
-        launch_template={"LaunchTemplateId": group.ec2_launch_template.id, "Version": version.number},
+        launch_template={"LaunchTemplateId": template.id, "Version": version.number},
         # None leaves it to the subnet's own setting.
         associate_public_ip=interface.get("AssociatePublicIpAddress"),
         metadata_options=data.get("MetadataOptions", {}),

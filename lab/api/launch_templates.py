@@ -7,6 +7,7 @@ from typing import Any
 
 from moto.core.types import Base64EncodedString
 from moto.ec2.models.launch_templates import LaunchTemplate
+from moto.ec2.responses.launch_templates import LaunchTemplates
 from moto.ec2.utils import parse_user_data
 
 from lab.api.patching import add, around
@@ -18,11 +19,28 @@ OWN = "launch-template"
 def install() -> None:
     """Change moto's launch templates. Once a process, before the first request."""
     around(LaunchTemplate, "create_version", _create_version)
+    around(LaunchTemplates, "create_launch_template_version", _create_from_source)
     add(LaunchTemplate, "tags", property(LaunchTemplate.get_tags, _keep_none))
+
+
+def _create_from_source(original: Any, response: Any) -> Any:
+    """A new version begins as its source version, where one is named; moto forgets that."""
+    source = response._get_param("SourceVersion")
+    if not source:
+        return original(response)
+    name, identifier = response._get_param("LaunchTemplateName"), response._get_param("LaunchTemplateId")
+    backend = response.ec2_backend
+    template = backend.get_launch_template_by_name(name) if name else backend.get_launch_template(identifier)
+    template.source = template.get_version(source).data
+    try:
+        return original(response)
+    finally:
+        del template.source
 
 
 def _create_version(original: Any, template: Any, data: dict[str, Any], description: str | None) -> Any:
     """moto parses the user data of first versions only, and takes the template's own tags for a part of the data."""
+    data = getattr(template, "source", {}) | data
     user_data = data.get("UserData")
     if not isinstance(user_data, Base64EncodedString):
         data = data | {"UserData": parse_user_data(user_data)}

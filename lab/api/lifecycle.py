@@ -23,6 +23,7 @@ class Action:
     heartbeat: float
     default: str
     started: float
+    metadata: str | None = None
     token: str = field(default_factory=lambda: str(uuid.uuid4()))
     deadline: float = field(init=False)
 

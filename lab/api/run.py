@@ -1,7 +1,6 @@
 """Puts the API together: moto with the lab's changes, the servers, and the clock that Auto Scaling runs by."""
 
 import importlib
-import logging
 import signal
 import threading
 from pathlib import Path
@@ -16,8 +15,6 @@ from lab.api.faults import Faults
 from lab.api.prewarm import prewarm
 from lab.api.serving import Server
 
-log = logging.getLogger(__name__)
-
 TICK_SECONDS = 1.0
 
 CHANGES = (
@@ -30,11 +27,13 @@ CHANGES = (
     "iam",
     "instances",
     "launch_templates",
+    "membership",
     "offers",
     "quotas",
     "rds",
     "rds_changes",
     "rds_rotation",
+    "refreshes",
     "s3",
     "secretsmanager",
     "security_groups",
@@ -80,9 +79,5 @@ def install() -> None:
 def tick(changes: Changes) -> None:
     """Timeouts and health checks of one second."""
     with changes.lock:
-        try:
-            if autoscaling.step():
-                changes.record()
-        except Exception:
-            # One bad group must not stop the clock for the others.
-            log.exception("an Auto Scaling step failed")
+        if autoscaling.step():
+            changes.record()

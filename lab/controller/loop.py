@@ -40,6 +40,9 @@ LINKS_PERIOD: Final = 20
 
 STARTS_AT_ONCE: Final = 6
 
+SHUTDOWN_GRACE_SECONDS: Final = 30.0
+"""How long a machine may take to shut down when its instance is stopped or terminated; EC2 gives it a few minutes."""
+
 REBOOT_GRACE_SECONDS: Final = 60.0
 """How long a machine may take to shut down for a reboot; EC2 gives it a few minutes."""
 
@@ -116,9 +119,9 @@ class Controller:
             case Reboot(spec):
                 self._background(spec.id, lambda: self._reboot(spec))
             case Halt(identifier):
-                self._background(identifier, lambda: self._halt(identifier))
+                self._aside(identifier, lambda: self._halt(identifier))
             case Stop(identifier):
-                self._background(identifier, lambda: self._stop(identifier))
+                self._aside(identifier, lambda: self._stop(identifier))
             case CarryOut(service, identifier, change):
                 log.info("%s: %s", service, type(change).__name__)
                 homes = self._state / "machines"
@@ -131,6 +134,13 @@ class Controller:
                 self._api.report(COLLECTIONS[kind], identifier, status)
 
     def _background(self, identifier: str, work: Callable[[], None]) -> None:
+        self._pool.submit(self._task(identifier, work))
+
+    def _aside(self, identifier: str, work: Callable[[], None]) -> None:
+        """Shutdowns take their time: no start waits for one, nor does the controller's own end."""
+        threading.Thread(target=self._task(identifier, work), name=f"end {identifier}", daemon=True).start()
+
+    def _task(self, identifier: str, work: Callable[[], None]) -> Callable[[], None]:
         with self._lock:
             self._busy.add(identifier)
 
@@ -143,7 +153,7 @@ class Controller:
                 with self._lock:
                     self._busy.discard(identifier)
 
-        self._pool.submit(run)
+        return run
 
     def _start(self, spec: machine.MachineSpec) -> None:
         log.info("starting %s (%s) at %s", spec.id, spec.tier, spec.address)
@@ -162,8 +172,8 @@ class Controller:
 
     def _halt(self, identifier: str) -> None:
         log.info("turning %s off", identifier)
-        machine.halt(identifier, self._state / "machines")
+        machine.halt(identifier, self._state / "machines", SHUTDOWN_GRACE_SECONDS)
 
     def _stop(self, identifier: str) -> None:
         log.info("stopping %s", identifier)
-        machine.stop(identifier, self._state / "machines")
+        machine.stop(identifier, self._state / "machines", SHUTDOWN_GRACE_SECONDS)

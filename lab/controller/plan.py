@@ -55,7 +55,8 @@ class Service:
 class Wanted:
     """What the API says should be: machines, the network between them, names, and the services behind endpoints.
 
-    `kept` are instances that are stopped: their disks stay. `impaired` are those that the API knows to have crashed.
+    `kept` are instances that are stopped, or are to be: their disks stay. `impaired` are those that the API knows to
+    have crashed. Of those that are `stopping` the API waits to hear that they are off, to be stopped or terminated.
     """
 
     machines: tuple[MachineSpec, ...]
@@ -64,6 +65,7 @@ class Wanted:
     services: tuple[Service, ...] = ()
     kept: frozenset[str] = frozenset()
     impaired: frozenset[str] = frozenset()
+    stopping: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ class Stop:
 
 @dataclass(frozen=True)
 class ReportInstance:
-    """Tell the API how an instance is: `shut-down` by itself, `impaired` by a crash, or `ok` again."""
+    """Tell the API how an instance is: `shut-down` by itself, `off` when told to, `impaired` by a crash, `ok` again."""
 
     instance: str
     status: str
@@ -151,6 +153,10 @@ def plan(wanted: Wanted, found: Collection[MachineStatus], busy: AbstractSet[str
     for service in wanted.services:
         if busy.isdisjoint(service.machines):
             actions += _report(service, [states.get(machine) for machine in service.machines])
+    off = {status.id for status in found if status.state is State.OFF and status.id in wanted.kept}
+    actions += [
+        ReportInstance(each, "off") for each in sorted(wanted.stopping - busy) if each in off or each not in there
+    ]
     actions += [Start(spec) for spec in wanted.machines if spec.id not in there and spec.id not in busy]
     return actions
 

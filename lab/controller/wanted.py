@@ -15,13 +15,17 @@ from .plan import Failover, Rotation, Service, TokenChange, Wanted
 
 RUNNING = ("pending", "running")
 STOPPED = ("stopping", "stopped")
+ENDING = ("stopping", "shutting-down")
 TIER_TAG = "expressway:tier"
 
 
 def wanted(api: ApiState, config: LabConfig, authority: Path) -> Wanted:
     """What should be. `authority` is the certificate (PEM) that all machines trust."""
     # A stopped instance keeps its addresses, but nothing is there that could send or answer.
-    reservations = [{"Instances": _in_state(RUNNING, api.reservations)}]
+    described = _booted(api.reservations, config)
+    running = _in_state(RUNNING, described)
+    # One that shuts down has its network to the end: what it has begun, it finishes.
+    reservations = [{"Instances": [*running, *_in_state(ENDING, described)]}]
     nodes = [node for cache in api.caches for node in _nodes(cache)]
     network = model.from_api(
         reservations=reservations,
@@ -39,10 +43,7 @@ def wanted(api: ApiState, config: LabConfig, authority: Path) -> Wanted:
     rules = {rule for cache in api.caches for rule in _among_nodes(_group(cache))}
     network = dataclasses.replace(network, rules=network.rules | rules)
     reboots = {item["id"]: item["reboots"] for item in api.instances}
-    machines = [
-        _instance(instance, reboots.get(instance["InstanceId"], 0), config, authority)
-        for instance in reservations[0]["Instances"]
-    ]
+    machines = [_instance(instance, reboots.get(instance["InstanceId"], 0), config, authority) for instance in running]
     machines += [
         _service_machine(database_machine(item["id"]), "database", "postgresql", item, config, authority)
         for item in api.databases
@@ -64,8 +65,9 @@ def wanted(api: ApiState, config: LabConfig, authority: Path) -> Wanted:
                 for item in api.caches
             ),
         ),
-        kept=frozenset(instance["InstanceId"] for instance in _in_state(STOPPED, api.reservations)),
+        kept=frozenset(instance["InstanceId"] for instance in _in_state(STOPPED, described)),
         impaired=frozenset(item["id"] for item in api.instances if item["status"] == "impaired"),
+        stopping=frozenset(instance["InstanceId"] for instance in _in_state(ENDING, described)),
     )
 
 
@@ -79,8 +81,13 @@ def cache_machine(node: str) -> str:
     return f"cache-{node}"
 
 
-def _in_state(states: Collection[str], reservations: Iterable[Mapping[str, Any]]) -> list[Any]:
+def _booted(reservations: Iterable[Mapping[str, Any]], config: LabConfig) -> list[Any]:
+    """The instances that are machines here; those of another image are in the API alone."""
     instances = (instance for reservation in reservations for instance in reservation["Instances"])
+    return [instance for instance in instances if instance["ImageId"] in config.images]
+
+
+def _in_state(states: Collection[str], instances: Iterable[Mapping[str, Any]]) -> list[Any]:
     return [instance for instance in instances if instance["State"]["Name"] in states]
 
 

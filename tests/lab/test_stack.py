@@ -366,6 +366,25 @@ def test_an_app_server_that_dies_is_replaced_and_the_edge_goes_on(stack: Stack) 
     assert eventually(lambda: answering(stack) == survivor_and_new), "the new app server gets no traffic"
 
 
+def test_a_machine_that_the_api_terminates_shuts_down_in_order(stack: Stack) -> None:
+    stack.refresh()
+    victim = sorted(machine["id"] for machine in stack.machines("app"))[0]
+    slow = stack.shell(victim, "systemd-run", "--unit=slow", "-p", "ExecStop=sleep 4", "sleep", "infinity")
+    assert slow.returncode == 0, slow.stderr
+    ec2 = aws()("ec2")
+
+    def state() -> str:
+        found = ec2.describe_instances(InstanceIds=[victim])["Reservations"]
+        return found[0]["Instances"][0]["State"]["Name"]
+
+    began = time.monotonic()
+    ec2.terminate_instances(InstanceIds=[victim])
+    assert state() == "shutting-down"
+    assert eventually(lambda: state() == "terminated", 60)
+    assert time.monotonic() - began >= 4, "its units were not waited for"
+    assert eventually(lambda: replaced(stack, victim), 90), "no other came"
+
+
 def test_a_permission_taken_out_of_the_program_makes_the_boot_fail_as_on_aws(stack: Stack) -> None:
     iam, autoscaling = aws()("iam"), aws()("autoscaling")
     role, policy, document = policy_that_allows("ssm:GetParameter")

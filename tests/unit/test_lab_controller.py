@@ -209,3 +209,20 @@ class World:
                 self.impaired.discard(instance)
             case ReportService() | CarryOut():
                 raise AssertionError("there are no services here")
+
+
+def _stopping(machine: str, *, kept: bool) -> Wanted:
+    return dataclasses.replace(wanted(kept={machine} if kept else ()), stopping=frozenset({machine}))
+
+
+def test_the_api_hears_that_a_terminated_machine_is_off_when_nothing_is_left_of_it() -> None:
+    ending = _stopping("i-1", kept=False)
+    assert plan(ending, [status("i-1")]) == [Stop("i-1")], "it shuts down first"
+    assert plan(ending, [status("i-1")], {"i-1"}) == [], "which takes its time"
+    assert plan(ending, []) == [ReportInstance("i-1", "off")], "then it is terminated, also if it had never been there"
+
+
+def test_the_api_hears_that_a_stopped_machine_is_off_and_its_disk_stays() -> None:
+    stopping = _stopping("i-1", kept=True)
+    assert plan(stopping, [status("i-1")]) == [Halt("i-1")]
+    assert plan(stopping, [status("i-1", State.OFF)]) == [ReportInstance("i-1", "off")]

@@ -163,6 +163,8 @@ class Group(Resource):
         if not force:
             _drain(aws, group)
         aws("autoscaling").delete_auto_scaling_group(AutoScalingGroupName=identifier, ForceDelete=force)
+        # What its machines use can't be deleted before them.
+        _wait(lambda: _group(aws, identifier) is None, DRAIN_SECONDS, f"the group {identifier} is still there")
 
 
 class LifecycleHook(Resource):
