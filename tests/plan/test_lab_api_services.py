@@ -192,6 +192,6 @@ def test_a_large_upload_arrives_and_leaves_whole_over_one_connection(api: ApiSer
 
 def test_a_call_that_the_lab_does_not_have_says_so(api: ApiServer) -> None:
     with pytest.raises(ClientError, match="The lab's API does not support this"):
-        api.client("autoscaling").start_instance_refresh(AutoScalingGroupName="x")
+        api.client("autoscaling").describe_termination_policy_types()
     with pytest.raises(requests.HTTPError, match="404"):
         api.control("nothing-like-that")
