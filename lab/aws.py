@@ -12,7 +12,7 @@ ACCOUNT_CREDENTIALS = {"aws_access_key_id": "lab", "aws_secret_access_key": "lab
 """The API checks no signatures: any key is the lab's only account."""
 
 
-_MISSING = re.compile(r"NotFound|NoSuch(Entity|Bucket|Key|Tag|Public|Life)|^404$|ResourceNotFound")
+_MISSING = re.compile(r"NotFound|NonExistentQueue|NoSuch(Entity|Bucket|Key|Tag|Public|Life)|^404$|ResourceNotFound")
 
 
 def says_missing(error: BaseException) -> bool:

@@ -20,7 +20,8 @@ from lab.api.faults import Faults
 
 log = logging.getLogger(__name__)
 
-READING = ("Describe", "Get", "List", "Head", "BatchGet", "AssumeRole")
+READING = ("Describe", "Get", "List", "Head", "BatchGet", "AssumeRole", "ReceiveMessage", "DeleteMessage")
+"""Begins of calls that change nothing that a machine or a group goes by."""
 
 
 class Application:

@@ -7,17 +7,26 @@ https://docs.aws.amazon.com/autoscaling/ec2/userguide/instance-refresh-eventbrid
 
 import json
 import logging
+from fnmatch import fnmatchcase
 from typing import Any
 
 from moto.core.utils import iso_8601_datetime_without_milliseconds
-from moto.events.models import events_backends
+from moto.events.models import Rule, events_backends
+from moto.sqs.models import sqs_backends
 
 from lab.api.activities import Activity
 from lab.api.lifecycle import LAUNCHING, Action
+from lab.api.patching import around
 
 log = logging.getLogger(__name__)
 
 EC2, GROUP, WARM_POOL = "EC2", "AutoScalingGroup", "WarmPool"
+
+
+def install() -> None:
+    """Change moto's EventBridge. Once a process, before the first request."""
+    around(Rule, "send_to_targets", _send_to_targets)
+    around(Rule, "_send_to_sqs_queue", _send_to_queue)
 
 
 def send(group: Any, kind: str, detail: dict[str, Any], instance: str | None = None) -> None:
@@ -73,3 +82,49 @@ def ended(group: Any, instance: str, activity: Activity, *, launch: bool, origin
         "Destination": destination,
     }
     send(group, f"EC2 Instance {'Launch' if launch else 'Terminate'} {word}", detail, instance or None)
+
+
+def allows(policy: dict[str, Any], rule: str) -> bool:
+    """Whether a queue's policy lets EventBridge send to it for the rule of this ARN.
+
+    Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html#eb-sqs-permissions
+    """
+    return any(_allows(statement, rule) for statement in _list(policy.get("Statement", [])))
+
+
+def _allows(statement: dict[str, Any], rule: str) -> bool:
+    principal = statement.get("Principal", {})
+    services = ["*"] if principal == "*" else _list(principal.get("Service", principal.get("AWS", [])))
+    sources = [
+        source
+        for operator, keys in statement.get("Condition", {}).items()
+        for key, values in keys.items()
+        for source in (_list(values) if operator.startswith("Arn") and key.lower() == "aws:sourcearn" else [])
+    ]
+    return (
+        statement["Effect"] == "Allow"
+        and any(service in ("*", "events.amazonaws.com") for service in services)
+        and any(fnmatchcase("sqs:sendmessage", action.lower()) for action in _list(statement.get("Action", [])))
+        and (not sources or any(fnmatchcase(rule, source) for source in sources))
+    )
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _send_to_targets(original: Any, rule: Any, event: Any, transform_input: bool = True) -> None:
+    """moto takes no rule for disabled, sends a field of its own, and wants a further library to change nothing."""
+    if rule.state == "ENABLED":
+        changed = transform_input and any("InputTransformer" in target for target in rule.targets)
+        original(rule, {key: value for key, value in event.items() if key != "ingestion-time"}, changed)
+
+
+def _send_to_queue(original: Any, rule: Any, name: str, event: Any, group: str | None = None) -> None:
+    """Nothing reaches a queue whose policy does not let EventBridge in."""
+    queue = sqs_backends[rule.account_id][rule.region_name].queues.get(name)
+    policy = getattr(queue, "policy", None) if queue else None
+    if policy and allows(policy if isinstance(policy, dict) else json.loads(policy), rule.arn):
+        original(rule, name, event, group)
+    else:
+        log.warning("the rule %s may not send to the queue %s: its policy does not say so", rule.name, name)

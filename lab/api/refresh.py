@@ -130,16 +130,17 @@ class Refresh:
 
     def advance(self, desired: int, machines: Sequence[Machine], alarm: str | None, now: float) -> list[str]:
         """Look how far it is; returns the names of what has happened, as EventBridge calls it."""
-        before = self.status
+        happened: list[str] = []
         if self.status == PENDING:
             self.status = IN_PROGRESS
+            happened.append(IN_PROGRESS)
+        before = self.status
         if self.status in (IN_PROGRESS, ROLLING_BACK, BAKING):
             self._measure(desired, machines, now)
             if alarm and self.status != ROLLING_BACK:
                 self._fail(f"CloudWatch alarm {alarm} is in ALARM state", machines, now)
             elif self.status != BAKING and now - self._progressed >= PATIENCE:
                 self._fail("No instance was replaced within one hour", machines, now)
-        happened: list[str] = []
         if self.status == CANCELLING and not (self.waits and any(machine.moving for machine in machines)):
             self.status, self.reason = CANCELLED, "Cancelled due to user request."
         elif self.status == BAKING and self._baked is not None and now >= self._baked:
@@ -147,7 +148,7 @@ class Refresh:
         elif self.status == ROLLING_BACK and self.percent >= 100 and not self._leaving:
             self.status = ROLLED_BACK
         elif self.status == IN_PROGRESS:
-            happened = self._check(now)
+            happened += self._check(now)
         return happened + ([] if self.status == before else [self.status])
 
     def cancel(self, *, waits: bool) -> None:

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 from types import FrameType
 
-from lab.api import autoscaling, tls
+from lab.api import autoscaling, queues, tls
 from lab.api.application import Application
 from lab.api.authorization.gate import Gate
 from lab.api.changes import Changes
@@ -24,11 +24,13 @@ CHANGES = (
     "elasticache",
     "elasticache_changes",
     "elasticache_failover",
+    "events",
     "iam",
     "instances",
     "launch_templates",
     "membership",
     "offers",
+    "queues",
     "quotas",
     "rds",
     "rds_changes",
@@ -49,6 +51,7 @@ def serve(port: int, region: str, tls_address: str | None, tls_port: int, tls_di
     """Serve until SIGTERM or SIGINT. The addresses have to be free."""
     install()
     stopped, prewarmed, changes, gate, faults = threading.Event(), threading.Event(), Changes(), Gate(), Faults()
+    queues.take_turns(changes)
     control = Control(changes, prewarmed.is_set, gate, faults)
     application = Application(changes, control, gate, faults, autoscaling.step, tls_dir)
     servers = [Server("127.0.0.1", port, application)]

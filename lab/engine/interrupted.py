@@ -49,6 +49,7 @@ BALANCING: Final = {
 }
 """Types with an ARN for an id, and how to find it: the call, what it lists, and a field that is what an input was."""
 REPEATABLE: Final = (
+    "aws:cloudwatch/eventTarget:EventTarget",
     "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup",
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
     "aws:s3/bucketObjectv2:BucketObjectv2",
@@ -57,6 +58,7 @@ REPEATABLE: Final = (
     "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
     "aws:s3/bucketVersioning:BucketVersioning",
     "aws:secretsmanager/secretVersion:SecretVersion",
+    "aws:sqs/queuePolicy:QueuePolicy",
 )
 """Types that are set on something else: setting them again is as good."""
 

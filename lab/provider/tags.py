@@ -82,6 +82,21 @@ def set_elb(aws: Aws, arn: str, old: Tags, new: Tags) -> None:
     _set(elb.remove_tags, elb.add_tags, {"ResourceArns": [arn]}, old, new)
 
 
+def set_events(aws: Aws, arn: str, old: Tags, new: Tags) -> None:
+    """Set the tags of anything in EventBridge."""
+    events = aws("events")
+    _set(events.untag_resource, events.tag_resource, {"ResourceARN": arn}, old, new)
+
+
+def set_queue(aws: Aws, url: str, old: Tags, new: Tags) -> None:
+    """Set the tags of a queue, which SQS has as a map."""
+    removed, added = _difference(old, new)
+    if removed:
+        aws("sqs").untag_queue(QueueUrl=url, TagKeys=removed)
+    if added:
+        aws("sqs").tag_queue(QueueUrl=url, Tags=added)
+
+
 def _set(remove: Callable[..., Any], add: Callable[..., Any], where: Mapping[str, Any], old: Tags, new: Tags) -> None:
     """By the two calls that every service but EC2 has, which differ in how they name the resource: `where`."""
     removed, added = _difference(old, new)

@@ -174,3 +174,18 @@ class World:
     def secret(self) -> str:
         """A new secret without a value."""
         return self.aws("secretsmanager").create_secret(Name=self.unique("secret"))["ARN"]
+
+    def event_rule(self) -> str:
+        """A new rule of EventBridge."""
+        name = self.unique("rule")
+        self.aws("events").put_rule(Name=name, EventPattern=json.dumps({"source": ["aws.ec2"]}))
+        return name
+
+    def queue(self) -> str:
+        """A new queue of SQS; its URL."""
+        return self.aws("sqs").create_queue(QueueName=self.unique("queue"))["QueueUrl"]
+
+    def queue_arn(self) -> str:
+        """A new queue of SQS; its ARN."""
+        found = self.aws("sqs").get_queue_attributes(QueueUrl=self.queue(), AttributeNames=["QueueArn"])
+        return found["Attributes"]["QueueArn"]

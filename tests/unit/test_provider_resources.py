@@ -55,8 +55,8 @@ def test_what_aws_fills_in_is_what_its_provider_says(resource: Resource) -> None
 
 
 def test_an_unknown_type_or_function_is_an_error_that_names_it() -> None:
-    with pytest.raises(UnknownTypeError, match="aws:sqs/queue:Queue"):
-        registry.resource("aws:sqs/queue:Queue")
+    with pytest.raises(UnknownTypeError, match="aws:kinesis/stream:Stream"):
+        registry.resource("aws:kinesis/stream:Stream")
     with pytest.raises(UnknownTypeError, match="aws:ec2/getNothing:getNothing"):
         registry.invoke("aws:ec2/getNothing:getNothing")
 

@@ -127,6 +127,8 @@ def read(signed_by: Signer, request: Request) -> Call:
 
 
 def _permission(service: str, operation: str, parameters: Mapping[str, Any]) -> str:
+    if service == "sqs":
+        return operation.removesuffix("Batch")
     if service != "s3":
         return operation
     name = S3_ACTIONS.get(operation, operation)

@@ -93,6 +93,11 @@ def _instances(given: Mapping[str, Any], place: Place) -> Sequence[str]:
     return [f"{_arn('ec2', place)}:instance/{each}" for each in given["InstanceIds"]]
 
 
+def _queue(given: Mapping[str, Any], place: Place) -> Sequence[str]:
+    name = given.get("QueueName") or given.get("QueueUrl", "*").rpartition("/")[2]
+    return [f"{_arn('sqs', place)}:{name}"]
+
+
 def _arn(service: str, place: Place) -> str:
     partition, region, account = place
     return f"arn:{partition}:{service}:{region}:{account}"
@@ -112,6 +117,12 @@ _FINDERS: Final[dict[str, Callable[[Mapping[str, Any], Place], Sequence[str]]]] 
     "secretsmanager:DescribeSecret": _secret,
     "secretsmanager:GetSecretValue": _secret,
     "secretsmanager:PutSecretValue": _secret,
+    "sqs:ChangeMessageVisibility": _queue,
+    "sqs:DeleteMessage": _queue,
+    "sqs:GetQueueAttributes": _queue,
+    "sqs:GetQueueUrl": _queue,
+    "sqs:ReceiveMessage": _queue,
+    "sqs:SendMessage": _queue,
     "ssm:GetParameter": _parameters("Name"),
     "ssm:GetParameters": _parameters("Names"),
     "ssm:GetParametersByPath": _parameters("Path"),

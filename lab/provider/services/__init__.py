@@ -6,12 +6,14 @@ from lab.provider.services import (
     ec2,
     elasticache,
     elb,
+    events,
     iam,
     network,
     rds,
     s3,
     secretsmanager,
     security_groups,
+    sqs,
     ssm,
 )
 
@@ -20,12 +22,14 @@ ALL_RESOURCES: tuple[type[Resource], ...] = (
     *ec2.RESOURCES,
     *elasticache.RESOURCES,
     *elb.RESOURCES,
+    *events.RESOURCES,
     *iam.RESOURCES,
     *network.RESOURCES,
     *rds.RESOURCES,
     *s3.RESOURCES,
     *secretsmanager.RESOURCES,
     *security_groups.RESOURCES,
+    *sqs.RESOURCES,
     *ssm.RESOURCES,
 )
 ALL_INVOKES: tuple[Invoke, ...] = (

@@ -42,12 +42,14 @@ def all_cases() -> tuple[Case, ...]:
         ec2,
         elasticache,
         elb,
+        events,
         iam,
         network,
         rds,
         s3,
         secretsmanager,
         security_groups,
+        sqs,
         ssm,
     )
 
@@ -56,12 +58,14 @@ def all_cases() -> tuple[Case, ...]:
         *ec2.CASES,
         *elasticache.CASES,
         *elb.CASES,
+        *events.CASES,
         *iam.CASES,
         *network.CASES,
         *rds.CASES,
         *s3.CASES,
         *secretsmanager.CASES,
         *security_groups.CASES,
+        *sqs.CASES,
         *ssm.CASES,
     )
 
