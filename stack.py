@@ -37,6 +37,12 @@ class Outputs(TypedDict):
     """The port that the app listens on."""
     readinessPath: str
     """Where an app server says whether it should get traffic."""
+    region: str
+    """AWS's region that the stack is in."""
+    nodeVersion: int
+    """Node's major version on the app servers, which a release is built with."""
+    architecture: str
+    """The app servers' architecture, x64 or arm64, which a release is built for."""
     artifactBucket: pulumi.Output[str]
     """The bucket of releases, which a deployment uploads to."""
     releaseParameter: pulumi.Output[str]
@@ -110,6 +116,9 @@ def build(settings: Settings) -> None:
         "appGroupName": servers.group_name,
         "appPort": settings.app.port,
         "readinessPath": settings.app.readiness_path,
+        "region": settings.region,
+        "nodeVersion": settings.app.node_version,
+        "architecture": settings.app.arch,
         "artifactBucket": release.bucket,
         "releaseParameter": release.parameter_name,
         "databaseEndpoint": pulumi.Output.format("{0}:{1}", database.host, database.port),

@@ -18,6 +18,15 @@ def print_json(value: object) -> None:
 
 def fail(message: str) -> NoReturn:
     """Say what went wrong on standard error and exit with 1."""
+    _end(message, 1)
+
+
+def refuse(message: str) -> NoReturn:
+    """Say what is wrong with what was asked for, and exit with 2."""
+    _end(message, 2)
+
+
+def _end(message: str, status: int) -> NoReturn:
     err.print("[red]error:[/red] ", end="")
     err.print(message, markup=False, soft_wrap=True)
-    raise typer.Exit(1)
+    raise typer.Exit(status)

@@ -35,17 +35,23 @@ def up(
     from lab.up import Options, UpError, up
 
     try:
-        record, table = up(Options(app_dir, tuple(config or ()), plain, api_port, engine, tuple(secret or ())), err)
+        done = up(Options(app_dir, tuple(config or ()), plain, api_port, engine, tuple(secret or ())), err)
     except (UpError, BusyError) as error:
         fail(str(error))
     except KeyboardInterrupt:
         fail("interrupted; what was started is cleared away by the next `lab up`, or now by: make down")
+    if done.app is not None:
+        from cli.deploy import deploy_to_lab
+
+        deploy_to_lab(Path(done.app["path"]))
     if json:
         _print_status(json=True)
         return
-    err.print(table)
+    record = done.record
+    err.print(done.table)
     _print_status(json=False)
-    out.print(f"\nfirst answer after {record.seconds['first_answer']:.1f} s: [bold]{record.url}[/bold]")
+    if done.app is None:
+        out.print(f"\nfirst answer after {record.seconds['first_answer']:.1f} s: [bold]{record.url}[/bold]")
     # A certificate is for the site's names, and this is an address.
     curl = "curl --insecure" if record.url.startswith("https:") else "curl"
     out.print(f"try: {curl} {record.url}/    stop: make down", markup=False)

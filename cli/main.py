@@ -6,13 +6,21 @@ import typer
 
 from cli.build import build
 from cli.check import check
+from cli.deploy import deploy, rollback
 from cli.doctor import doctor
 from cli.prune import prune
+from cli.scale import scale
+from cli.status import releases, status
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Expressway: an Express app as a fleet.")
 app.command()(check)
 app.command()(build)
 app.command()(doctor)
+app.command()(deploy)
+app.command()(rollback)
+app.command()(releases)
+app.command()(status)
+app.command()(scale)
 app.command()(prune)
 
 # The lab boots this repository's program and app, so only a clone has it.

@@ -1,7 +1,7 @@
 """What `lab status` shows: the machines of the lab, how they are, and the app they serve."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,10 @@ class Record:
     outputs: dict[str, Any]
     steps: list[dict[str, Any]]
     """Name, and seconds from the start of `lab up` at which each step began and ended."""
+    overrides: list[str] = field(default_factory=list[str])
+    """Settings on top of Pulumi.lab.yaml."""
+    apps: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    """What was said of each release in `app`."""
 
 
 def write(record: Record, state: Path = paths.STATE) -> None:
@@ -38,6 +42,15 @@ def read(state: Path = paths.STATE) -> Record | None:
     except (FileNotFoundError, TypeError, ValueError):
         # Not there, half written, or another version's.
         return None
+
+
+def deployed(release: str, app: dict[str, Any] | None = None, state: Path = paths.STATE) -> None:
+    """Write down that a deploy ended with `release`. `app` describes it, where it was built for that."""
+    if (record := read(state)) is None:
+        return
+    known = {**record.apps, record.app["release"]: record.app}
+    app = app or known.get(release) or {**record.app, "release": release}
+    write(replace(record, app=app, apps={**known, release: app}), state)
 
 
 def works() -> bool:

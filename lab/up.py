@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from http import HTTPStatus
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -63,42 +63,68 @@ class Options:
     """What Secrets Manager is to hold, as `NAME=FILE`."""
 
 
-def up(options: Options, console: Console) -> tuple[status.Record, Table]:
-    """Bring the lab up and wait until all of it is in service; what it is, and where the seconds went.
+@dataclass(frozen=True)
+class Up:
+    """What came of it."""
 
-    A lab that is up already becomes what the program says now, where the real engine made it. Raises UpError, or
-    BusyError. What was started stays for a look at it, and the next `lab up` clears it away.
+    record: status.Record
+    table: Table
+    """Where the seconds went."""
+    app: Mapping[str, Any] | None
+    """The app as it is now, where the lab was up before: its release, and what has changed of the machines, are yet to
+    be deployed."""
+
+
+def up(options: Options, console: Console) -> Up:
+    """Bring the lab up and wait until all of it is in service.
+
+    A lab that is up already becomes what the program says now, where the real engine made it; what runs on its machines
+    is for a deploy to change. Raises UpError, or BusyError. What was started stays for a look at it, and the next
+    `lab up` clears it away.
     """
     with exclusive():
         engine = _engine(options.engine)
         running = status.read() if status.works() else None
-        if running:
-            _check_changeable(running.url, engine)
         overrides = _overrides(options)
         settled = _settings(overrides)
         secrets = _secrets(options)
         steps = Steps(console)
         with steps.live():
-            if running and engine:
-                return _update(settled, overrides, secrets, engine, steps), steps.table()
+            if running:
+                record, app = _change(running, settled, overrides, secrets, engine, steps)
+                return Up(record, steps.table(), app)
             # What is left over holds the very addresses and ports that are checked next.
             if os.geteuid() == 0 and down.present():
                 with steps.step("clear away what a former lab left"):
                     down.down()
             _check_host(options, settled, console)
             record = _up(options, settled, overrides, secrets, engine, steps)
-        return record, steps.table()
+        return Up(record, steps.table(), None)
 
 
-def _check_changeable(url: str, engine: pulumi_cli.Cli | None) -> None:
-    """UpError when the lab that is up can't be made into another one."""
-    if not apply.HOME.state.exists():
-        why = "it was made without the Pulumi engine, which alone could change it"
-    elif engine is None:
-        why = "the Pulumi engine made it, and this is without one (make pulumi)"
-    else:
-        return
-    raise UpError(f"a lab is already up at {url}; {why}. Take it down first: make down")
+def _change(
+    running: status.Record,
+    settled: settings.Settings,
+    overrides: Sequence[str],
+    secrets: Mapping[str, str],
+    engine: pulumi_cli.Cli | None,
+    steps: Steps,
+) -> tuple[status.Record, Mapping[str, Any]]:
+    """Make the lab that is up what the program says now; the app is what `_describe` says of it."""
+    made_by_engine = apply.HOME.state.exists()
+    if engine is not None and made_by_engine:
+        return _update(running, settled, overrides, secrets, engine, steps)
+    # Without the engine the infrastructure can't be changed, and the app can.
+    if sorted(overrides) == sorted(running.overrides):
+        app = _describe(settled, _build_app(settled, steps))
+        if app["release"] != running.app["release"]:
+            return running, app
+    why = (
+        "the Pulumi engine made it, and this is without one (make pulumi)"
+        if made_by_engine
+        else "it was made without the Pulumi engine, which alone could change more than the app"
+    )
+    raise UpError(f"a lab is already up at {running.url}; {why}. Take it down first: make down")
 
 
 def _engine(wanted: Engine) -> pulumi_cli.Cli | None:
@@ -154,32 +180,29 @@ def _up(
     except BaseException:
         status.write(status.Record("failed", "", app, {}, {}, []))
         raise
+    record = replace(record, overrides=list(overrides))
     status.write(record)
     return record
 
 
 def _update(
+    running: status.Record,
     settled: settings.Settings,
     overrides: Sequence[str],
     secrets: Mapping[str, str],
     engine: pulumi_cli.Cli,
     steps: Steps,
-) -> status.Record:
+) -> tuple[status.Record, Mapping[str, Any]]:
     lab = config.read()
     if lab is None:
         raise UpError(f"{paths.STATE} lacks what describes the lab that is up; take it down first: make down")
     built, _, _ = _build(settled, steps)
-    running = status.read()
-    if running and running.app.get("release") != built.release_id:
-        # Machines keep the release that they booted: only a deployment moves it, and `pulumi up` must not undo one.
-        raise UpError(
-            f"the app is another one than the lab runs (release {running.app.get('release')}, now {built.release_id}), "
-            "and an update of the infrastructure moves no release. Take it down first: make down"
-        )
     given_secrets.put(Aws(lab.endpoint, lab.region)("secretsmanager"), secrets)
-    record = _await(_apply(overrides, engine, lab, steps), _describe(settled, built), steps)
+    # Machines keep the release that they booted: only a deploy moves it.
+    record = _await(_apply(overrides, engine, lab, steps), running.app, steps)
+    record = replace(record, overrides=list(overrides), apps=running.apps)
     status.write(record)
-    return record
+    return record, _describe(settled, built)
 
 
 def _describe(settled: settings.Settings, built: Artifact) -> dict[str, Any]:
@@ -227,6 +250,14 @@ def _check_host(options: Options, settled: settings.Settings, console: Console) 
         raise UpError("\n".join(map(str, fatal)))
 
 
+def _build_app(settled: settings.Settings, steps: Steps) -> Artifact:
+    try:
+        with steps.step("app artifact") as detail:
+            return artifact.build(settled.app.path, settled.app.node_version, settled.app.arch, cache_root(), detail)
+    except (AppError, BuildError) as error:
+        raise UpError(str(error)) from error
+
+
 def _build(settled: settings.Settings, steps: Steps) -> tuple[Artifact, Runtime, dict[str, Image]]:
     """The app's artifact, the Node runtime and the images; what does not wait for another is made side by side."""
     cache = cache_root()
@@ -236,8 +267,7 @@ def _build(settled: settings.Settings, steps: Steps) -> tuple[Artifact, Runtime,
             base = pool.submit(image.ensure, [BASE], steps.step)
             with steps.step("Node runtime") as detail:
                 runtime = artifact.build_runtime(node, arch, cache, detail)
-            with steps.step("app artifact") as detail:
-                built = artifact.build(settled.app.path, node, arch, cache, detail)
+            built = _build_app(settled, steps)
             base.result()
         with steps.step("images"):
             made = dict(image.ensure(images.recipes(runtime), steps.step))

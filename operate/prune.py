@@ -2,19 +2,21 @@
 
 An update leaves them, since it can't know which machines are just starting or may be rolled back. The rule: an object
 goes once it has been there for `days`, no launch template version that counts names it, and the release pointer has not
-named it for as long. A version counts while a group or a machine uses it, while it is its template's newest or default
-one, and for `days` after it was made.
+named it for as long. The last ten releases stay, so that a rollback finds them. A version counts while a group or a
+machine uses it, while it is its template's newest or default one, and for `days` after it was made.
 """
 
 import base64
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
 
-FOLDERS = ("bundles/", "releases/", "runtime/")
+from operate import releases
+
+FOLDERS = ("bundles/", "releases/", "runtime/", releases.HISTORY)
 DAYS = 90
 """A quarter: longer than anyone goes back to a release, and than a stack that nobody touches is forgotten."""
 
@@ -34,13 +36,13 @@ class Object:
 
 @dataclass(frozen=True)
 class Text:
-    """What names objects: a launch template version's user data, or a value of the release pointer."""
+    """What names objects: a launch template version's user data, a value of the release pointer, or a release."""
 
     content: str
     counts: bool
     """Whether what it names is needed, however old it is."""
     until: datetime
-    """When it was made, or, for a pointer's value, when the next one took its place."""
+    """When it was made or deployed, or, for a pointer's value, when the next one took its place."""
 
 
 def superfluous(objects: Sequence[Object], texts: Sequence[Text], oldest: datetime) -> list[Object]:
@@ -53,9 +55,9 @@ def find(session: boto3.Session, outputs: Mapping[str, Any], now: datetime, days
     """The objects of the stack's bucket that can go. `outputs` are the stack's. PruneError when that can't be told."""
     templates = list(_templates(session, outputs))
     pointer = list(_pointer(session, str(outputs["releaseParameter"]), now))
-    return superfluous(
-        list(_objects(session, str(outputs["artifactBucket"]))), [*templates, *pointer], now - timedelta(days=days)
-    )
+    bucket = str(outputs["artifactBucket"])
+    texts = [*templates, *pointer, *_releases(session, bucket)]
+    return superfluous(list(_objects(session, bucket)), texts, now - timedelta(days=days))
 
 
 def delete(session: boto3.Session, bucket: str, objects: Sequence[Object]) -> None:
@@ -106,6 +108,15 @@ def _pointer(session: boto3.Session, name: str, now: datetime) -> Iterator[Text]
     for entry, following in zip(history, [*history[1:], None], strict=True):
         until = now if following is None else following["LastModifiedDate"]
         yield Text(entry["Value"], following is None, until)
+
+
+def _releases(session: boto3.Session, bucket: str) -> Iterator[Text]:
+    """What can be rolled back to. A release's own entry in the history goes with its archive."""
+    entries = releases.entries(session.client("s3"), bucket)
+    kept = {each.release for each in [entry for entry in entries if entry.good][: releases.KEPT]}
+    for each in entries:
+        names = f"{each.key} {releases.HISTORY}{each.release}.json"
+        yield Text(names, each.release in kept, datetime.fromtimestamp(each.at, UTC))
 
 
 def _objects(session: boto3.Session, bucket: str) -> Iterator[Object]:

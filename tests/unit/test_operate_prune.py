@@ -104,6 +104,30 @@ def test_a_bucket_is_cleared_of_what_no_machine_can_ask_for(session: boto3.Sessi
     assert found(session, 91) == ["bundles/1", "releases/1"], "version 2 is a group's, and 3 the newest"
 
 
+def test_the_last_ten_releases_stay_whatever_their_age_and_the_others_go_with_their_history(
+    session: boto3.Session,
+) -> None:
+    s3 = session.client("s3")
+    for number in range(1, 13):
+        told = {
+            "release_id": f"r{number:02}",
+            "key": f"releases/a{number:02}",
+            "sha256": "0",
+            "at": number,
+            "good": number != 12,
+        }
+        s3.put_object(Bucket="shop-artifacts", Key=f"deploys/history/r{number:02}.json", Body=json.dumps(told).encode())
+        s3.put_object(Bucket="shop-artifacts", Key=f"releases/a{number:02}", Body=b"x")
+    s3.put_object(Bucket="shop-artifacts", Key="deploys/current.json", Body=b"{}")
+    gone = [key for key in found(session, 91) if not key.startswith("bundles/")]
+    assert gone == [
+        "releases/1",
+        "releases/a01",
+        "releases/a12",
+        *(f"deploys/history/r{number}.json" for number in ("01", "12")),
+    ]
+
+
 def test_what_was_deleted_can_be_restored(session: boto3.Session) -> None:
     later = datetime.now(UTC) + timedelta(days=91)
     prune.delete(session, "shop-artifacts", prune.find(session, OUTPUTS, later))
