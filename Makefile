@@ -59,6 +59,9 @@ bench-rotation: setup-lab ## what requests see of a password changed twice, on t
 prove: setup-lab ## what clients see while the stack is lived with: docs/proof.md, and JSON=<file>; ONLY=<scenario>
 	@$(PY) -m lab.prove --json $(or $(JSON),proof.json) $(if $(ONLY),--only $(ONLY))
 
+bench-reconciler: setup-lab ## the reconciler before 1,000 machines: CPU, calls of the API; JSON=<file>
+	@$(PY) -m lab.bench.reconciler --json $(or $(JSON),bench-reconciler.json)
+
 docs: setup ## write docs/reference anew
 	@$(PY) scripts/reference.py
 
@@ -75,4 +78,4 @@ lock: setup ## renew the locks from pyproject.toml: all that a clone needs, and 
 	@$(LOCK) --extra cli --group lab --group dev -o requirements.txt
 	@$(LOCK) --constraints requirements.txt -o components/requirements.txt
 
-.PHONY: help setup setup-lab up down status pulumi build check unit test test-engine golden-state bench-up bench-engine bench-rotation prove docs golden lock
+.PHONY: help setup setup-lab up down status pulumi build check unit test test-engine golden-state bench-up bench-engine bench-reconciler bench-rotation prove docs golden lock

@@ -221,14 +221,16 @@ def _permissions(
 ) -> list[dict[str, Any]]:
     # arn:aws:ec2:<region>:<account>, which AWS gives with the address
     here = address.arn.apply(lambda arn: arn.rpartition(":")[0])
-    hooks = [{"Action": "autoscaling:CompleteLifecycleAction", "Resource": targets["group_arn"]}]
-    if targets["lifecycle_hooks"] == []:
-        hooks = []
+    on_targets = ["autoscaling:SetInstanceHealth"]
+    if targets["lifecycle_hooks"] != []:
+        on_targets += ["autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActionHeartbeat"]
+    reports = pulumi.Output.concat(bucket.arn, "/reports/edge/*")
     reads_certificate = [{"Action": "secretsmanager:GetSecretValue", "Resource": certificate}] if certificate else []
     return [
         *reads_certificate,
-        {"Action": "s3:GetObject", "Resource": pulumi.Output.concat(bucket.arn, "/bundles/*")},
-        *hooks,
+        {"Action": "s3:GetObject", "Resource": [pulumi.Output.concat(bucket.arn, "/bundles/*"), reports]},
+        {"Action": "s3:PutObject", "Resource": reports},
+        {"Action": on_targets, "Resource": targets["group_arn"]},
         {
             # AWS checks the address and the machine that gets it; which machine that is, only the machine knows.
             "Action": "ec2:AssociateAddress",
@@ -241,9 +243,11 @@ def _permissions(
             # AWS can't restrict these to resources.
             "Action": [
                 "autoscaling:DescribeAutoScalingGroups",
+                "autoscaling:DescribeAutoScalingInstances",
                 "autoscaling:DescribeLifecycleHooks",
                 "ec2:DescribeAddresses",
                 "ec2:DescribeInstances",
+                "ec2:DescribeTags",
             ],
             "Resource": "*",
         },

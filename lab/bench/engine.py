@@ -6,23 +6,17 @@ Pulumi waits for no machine: what is measured is the engine, the program, the la
 import argparse
 import json
 import os
-import socket
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
-
-import requests
 
 import artifact
 import settings
 from artifact.cache import root as cache_root
-from lab.api.amis import Image
 from lab.aws import Aws
+from lab.bench import api
 from lab.bench.figures import Figure, console, repeat, report, seconds
 from lab.engine import pulumi_cli, stack_config
 from lab.engine.apply import CONFIGURATION
@@ -31,8 +25,6 @@ from lab.engine.stack import PARALLEL, STACK, LabStack
 from lab.paths import ROOT
 
 RUNS: Final = 5
-API_SECONDS: Final = 60
-IMAGES: Final = ("expressway-edge-1", "expressway-app-1")
 PLUGIN: Final = ROOT / "components" / "PulumiPlugin.yaml"
 AT_ONCE: Final = ("--yes", "--skip-preview", f"--parallel={PARALLEL}", "-s", STACK)
 
@@ -50,7 +42,7 @@ def main() -> int:
     values = stack_config.load(ROOT, CONFIGURATION, ())
     app = settings.parse(values, stack=STACK, base=ROOT, source=CONFIGURATION.name).app
     artifact.ensure(app.path, app.node_version, app.arch, cache_root(), console.print)
-    with tempfile.TemporaryDirectory(prefix="expressway-bench-") as directory, _api(Path(directory)) as endpoint:
+    with tempfile.TemporaryDirectory(prefix="expressway-bench-") as directory, api.running(Path(directory)) as endpoint:
         figures = _figures(found, Path(directory), endpoint, values)
     report(figures, options.json, pulumi=found.version)
     return 0
@@ -101,37 +93,6 @@ def _timed_up(stack: LabStack) -> float:
     began = time.monotonic()
     stack.up()
     return time.monotonic() - began
-
-
-@contextmanager
-def _api(directory: Path) -> Generator[str]:
-    """The lab's API, alone; where it listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    endpoint, amis = f"http://127.0.0.1:{port}", directory / "amis.json"
-    amis.write_text(json.dumps([Image(name, "x86_64", "2026-01-01T00:00:00.000Z").entry() for name in IMAGES]))
-    with (directory / "api.log").open("w") as log:
-        command = [sys.executable, "-m", "lab.api", "--port", str(port), "--amis", str(amis)]
-        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
-    try:
-        _await(f"{endpoint}/lab/v1/health", process)
-        yield endpoint
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _await(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + API_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if requests.get(url, timeout=5).json()["prewarmed"]:
-                return
-        except requests.ConnectionError:
-            pass
-        time.sleep(0.1)
-    raise SystemExit("the API did not start")
 
 
 if __name__ == "__main__":

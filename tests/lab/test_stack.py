@@ -385,6 +385,44 @@ def test_a_machine_that_the_api_terminates_shuts_down_in_order(stack: Stack) -> 
     assert eventually(lambda: replaced(stack, victim), 90), "no other came"
 
 
+def told_by(edge: str, stack: Stack) -> dict[str, str]:
+    """Each app server's state, as this edge reports it in the bucket."""
+    s3 = aws()("s3")
+    for bucket in s3.list_buckets()["Buckets"]:
+        found = s3.list_objects_v2(Bucket=bucket["Name"], Prefix=f"reports/edge/{edge}.json").get("Contents", [])
+        for each in found:
+            body = s3.get_object(Bucket=bucket["Name"], Key=each["Key"])["Body"].read()
+            return {member["id"]: member["state"] for member in json.loads(body)["members"]}
+    return {}
+
+
+def test_an_app_server_with_the_tag_is_drained_and_comes_back_without_it(stack: Stack) -> None:
+    edge, (drained, other) = stack.machines("edge")[0]["id"], [each["id"] for each in stack.machines("app")]
+    ec2, tag = aws()("ec2"), {"Key": "expressway:drain", "Value": "test"}
+    ec2.create_tags(Resources=[drained], Tags=[tag])
+    try:
+        assert eventually(lambda: told_by(edge, stack) == {drained: "out", other: "serving"}), told_by(edge, stack)
+        assert answering(stack) == {other}
+    finally:
+        ec2.delete_tags(Resources=[drained], Tags=[{"Key": tag["Key"]}])
+    assert eventually(lambda: answering(stack) == {drained, other}), "it does not come back"
+
+
+def test_an_app_server_that_hangs_gets_no_requests_and_is_replaced(stack: Stack) -> None:
+    """EC2's own checks see nothing of it: its kernel is well."""
+    victim, other = (each["id"] for each in stack.machines("app"))
+    edge = stack.machines("edge")[0]["id"]
+    hung = stack.shell(victim, "sh", "-c", "systemctl kill --signal=STOP expressway-app.service")
+    assert hung.returncode == 0, hung.stderr
+    began = time.monotonic()
+    assert eventually(lambda: told_by(edge, stack).get(victim) != "serving"), "it still gets requests"
+    assert time.monotonic() - began < 12, "5 s, the report and what a busy host adds"
+    assert answering(stack) == {other}
+    assert eventually(lambda: replaced(stack, victim), 150), f"{victim} was not replaced: {stack.status['machines']}"
+    said = stack.shell(edge, "journalctl", "--unit=expressway-reconciler", "--no-pager").stdout
+    assert f"{victim}: reported as unhealthy, to be replaced: timed out" in said, said
+
+
 def test_a_permission_taken_out_of_the_program_makes_the_boot_fail_as_on_aws(stack: Stack) -> None:
     iam, autoscaling = aws()("iam"), aws()("autoscaling")
     role, policy, document = policy_that_allows("ssm:GetParameter")
@@ -443,6 +481,17 @@ def test_no_permission_of_the_machines_is_left_that_nothing_uses(stack: Stack) -
     again = 'rm -r "$(readlink -f /opt/expressway/runtime/current)" && /opt/expressway/bundle/install'
     done = stack.shell(stack.machines("app")[0]["id"], "bash", "-c", again)
     assert done.returncode == 0, done.stderr
+    # What the edge does when another edge is there, and when requests take long.
+    rarely = (
+        "from reconciler import bucket, groups, model; from expressway_machine import aws, config; "
+        "machine = config.load(); get = aws.Clients(machine['region']).get; "
+        "bucket.Reports(get('s3'), machine['bucket']).read('i-another'); "
+        "group = machine['upstream']['auto_scaling_group']; "
+        "member = model.Member('i-1', 'Terminating:Wait', None, 1, group=group); "
+        "groups.Groups(get('autoscaling'), None, (), 'i-1').beat(member, model.Hook('terminate', 1.0))"
+    )
+    did = stack.shell("edge", "env", "PYTHONPATH=/opt/expressway/bundle", "python3", "-c", rarely)
+    assert did.returncode == 0, did.stderr
     lab = read()
     assert lab, "the lab has no configuration"
     permissions = requests.get(f"{lab.endpoint}/lab/v1/permissions", timeout=10).json()

@@ -192,7 +192,7 @@ http.server.ThreadingHTTPServer(("127.0.0.1", 3000), Handler).serve_forever()
 """
 
 
-APPLY = "from reconciler import upstream; upstream.Balancer().apply([upstream.Entry('i-app', '{address}', 3000)])"
+APPLY = "from reconciler import model, upstream; upstream.Balancer().apply([model.Server('i-app', '{address}', 3000)])"
 
 
 @pytest.fixture(scope="module")

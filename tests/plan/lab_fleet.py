@@ -27,13 +27,14 @@ def hook(transition: str, default: str = "ABANDON", seconds: int = 300, name: st
 class Fleet:
     """What a test makes its groups from: two private subnets in two zones, one public one, and a template."""
 
-    def __init__(self, api: ApiServer) -> None:
+    def __init__(self, api: ApiServer, network: str = "10.20") -> None:
+        """`network` is the first half of its addresses."""
         self.ec2, self.autoscaling, iam = (api.client(service) for service in ("ec2", "autoscaling", "iam"))
         self.unique = uuid.uuid4().hex[:8]
         self.groups: list[str] = []
-        vpc = self.ec2.create_vpc(CidrBlock="10.20.0.0/16")["Vpc"]["VpcId"]
-        self.private = [self._subnet(vpc, f"10.20.{n}.0/24", f"us-east-1{'ab'[n]}") for n in range(2)]
-        self.public = self._subnet(vpc, "10.20.9.0/24", "us-east-1a")
+        vpc = self.ec2.create_vpc(CidrBlock=f"{network}.0.0/16")["Vpc"]["VpcId"]
+        self.private = [self._subnet(vpc, f"{network}.{n}.0/24", f"us-east-1{'ab'[n]}") for n in range(2)]
+        self.public = self._subnet(vpc, f"{network}.9.0/24", "us-east-1a")
         self.ec2.modify_subnet_attribute(SubnetId=self.public, MapPublicIpOnLaunch={"Value": True})
         self.security_group = self.ec2.create_security_group(GroupName="g", Description="g", VpcId=vpc)["GroupId"]
         trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "ec2.amazonaws.com"}}

@@ -330,8 +330,11 @@ def test_an_app_server_reads_the_named_secrets_and_no_other() -> None:
 
 def test_the_edge_completes_its_targets_hooks_and_claims_its_own_address() -> None:
     statements = make_edge().statements("edge-boot")
-    (hooks,) = [each for each in statements if each["Action"] == "autoscaling:CompleteLifecycleAction"]
+    (hooks,) = [each for each in statements if "autoscaling:CompleteLifecycleAction" in each["Action"]]
     assert hooks["Resource"] == "arn:aws:autoscaling:us-east-1:123456789012:app-group"
+    assert "autoscaling:SetInstanceHealth" in hooks["Action"], "of no group but its targets'"
+    (reports,) = [each for each in statements if each["Action"] == "s3:PutObject"]
+    assert reports["Resource"] == "arn:aws:s3:::bucket/reports/edge/*"
     (looks,) = [each for each in statements if each["Resource"] == "*"]
     assert "autoscaling:DescribeLifecycleHooks" in looks["Action"], "the reconciler asks which hook to complete"
     (claim,) = [each for each in statements if each["Action"] == "ec2:AssociateAddress"]

@@ -188,7 +188,8 @@ def test_a_load_balancer_by_itself_keeps_its_files_in_a_bucket_of_its_own() -> N
     assert {"edge-versioning", "edge-tls-only"} <= uploaded.depends_on, "stored earlier, it would have no version"
     assert made.machine("edge")["bucket"] == "edge-bucket"
     (read,) = [each for each in made.statements("edge-boot") if each["Action"] == "s3:GetObject"]
-    assert read["Resource"] == "arn:aws:s3:us-east-1:123456789012:edge-bucket/bundles/*"
+    bundles = "arn:aws:s3:us-east-1:123456789012:edge-bucket/bundles/*"
+    assert read["Resource"] == [bundles, bundles.replace("bundles", "reports/edge")]
 
 
 def test_a_load_balancer_looks_up_the_arn_of_a_bucket_that_is_there() -> None:
@@ -197,7 +198,7 @@ def test_a_load_balancer_looks_up_the_arn_of_a_bucket_that_is_there() -> None:
     made = record(lambda: LoadBalancer("edge", args))
     assert not made.all("aws:s3/bucket:Bucket")
     (read,) = [each for each in made.statements("edge-boot") if each["Action"] == "s3:GetObject"]
-    assert read["Resource"] == "arn:aws:s3:::bucket/bundles/*"
+    assert read["Resource"][0] == "arn:aws:s3:::bucket/bundles/*"
 
 
 def test_releases_may_go_into_a_bucket_that_is_there(tmp_path: Path) -> None:

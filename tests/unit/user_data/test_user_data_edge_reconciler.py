@@ -1,242 +1,30 @@
-"""The reconciler's hands: the balancer's socket, the API, a whole pass; and the public address."""
+"""The reconciler's hands: the API, Nginx's socket, the bucket, the queue; and the public address."""
 
-import http.server
 import json
 import socketserver
-import tempfile
 import threading
-import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import ClientError
+from edge_examples import LAUNCH, TERMINATE, member, server, servers
 from expressway_edge import address
-from expressway_machine import readiness
-from hypothesis import given
-from hypothesis import strategies as st
 from moto import mock_aws
-from reconciler import observe, upstream
-from reconciler.loop import Reconciler
-from reconciler.model import Member, Observation
+from reconciler.bucket import Reports
+from reconciler.calls import Calls
+from reconciler.events import Events
+from reconciler.groups import Groups, NoAnswerError, Target
+from reconciler.upstream import Balancer, BalancerError
 
-HOOKS = ("up", "down")
-
-
-class NginxBalancer(socketserver.ThreadingUnixStreamServer):
-    """Nginx's end of the socket, as far as the reconciler sees it. It refuses a list with 10.0.0.3."""
-
-    daemon_threads = True
-
-    def __init__(self, path: Path) -> None:
-        self.servers: list[dict[str, Any]] = []
-        self.asked: list[str] = []
-        super().__init__(str(path), Asked)
-        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+ME = "i-me"
 
 
-class Asked(http.server.BaseHTTPRequestHandler):
-    server: NginxBalancer  # pyright: ignore[reportIncompatibleVariableOverride]
-
-    def address_string(self) -> str:
-        return "local"
-
-    def log_request(self, code: Any = "-", size: Any = "-") -> None:
-        """Nothing: pytest's output is for the tests."""
-
-    def do_GET(self) -> None:
-        self.server.asked.append("GET")
-        none = {"in_flight": 0, "requests": 0, "connect_failures": 0, "aside_for": 0, "seconds": 0}
-        told = [
-            {key: value for key, value in each.items() if key != "max_conns"} | none | {"statuses": {}, "buckets": {}}
-            for each in self.server.servers
-        ]
-        self._answer(200, {"servers": told, "leaving": []})
-
-    def do_PUT(self) -> None:
-        self.server.asked.append("PUT")
-        document = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if any(each["address"] == "10.0.0.3" for each in document["servers"]):
-            self._answer(400, {"error": "not an address of mine"})
-            return
-        self.server.servers = document["servers"]
-        self._answer(200, {"applied": len(document["servers"])})
-
-    def _answer(self, status: int, document: dict[str, Any]) -> None:
-        body = json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-
-@pytest.fixture
-def nginx(tmp_path: Path) -> Iterator[NginxBalancer]:
-    with NginxBalancer(tmp_path / "balancer.sock") as server:
-        yield server
-        server.shutdown()
-
-
-@pytest.fixture
-def balancer(nginx: NginxBalancer, tmp_path: Path) -> upstream.Balancer:
-    return upstream.Balancer(tmp_path / "balancer.sock")
-
-
-def changes(nginx: NginxBalancer) -> int:
-    """How many lists Nginx was given since the last question."""
-    count = nginx.asked.count("PUT")
-    nginx.asked.clear()
-    return count
-
-
-@given(st.lists(st.integers(1, 250), unique=True))
-def test_a_list_is_told_whole(numbers: list[int]) -> None:
-    servers = [upstream.Entry(f"i-{each:x}", f"10.0.1.{each}", 3000, each) for each in numbers]
-    with tempfile.TemporaryDirectory() as folder, NginxBalancer(Path(folder) / "s") as server:
-        balancer = upstream.Balancer(Path(folder) / "s")
-        balancer.apply(servers)
-        assert [upstream.Entry(**each) for each in server.servers] == servers
-        assert [(each.id, each.address, each.port) for each in balancer.read().servers] == [
-            (each.id, each.address, each.port) for each in servers
-        ]
-        server.shutdown()
-
-
-def test_a_list_that_nginx_refuses_is_an_error_that_says_why(balancer: upstream.Balancer) -> None:
-    balancer.apply([upstream.Entry("i-1", "10.0.0.1", 3000)])
-    with pytest.raises(upstream.ApplyError, match="not an address of mine"):
-        balancer.apply([upstream.Entry("i-3", "10.0.0.3", 3000)])
-    assert [each.id for each in balancer.read().servers] == ["i-1"]
-
-
-def test_an_nginx_that_does_not_answer_is_an_error_that_names_the_socket(tmp_path: Path) -> None:
-    with pytest.raises(upstream.ApplyError, match=r"/none\.sock gives no good answer: .*No such file"):
-        upstream.Balancer(tmp_path / "none.sock").read()
-
-
-class Group(observe.Group):
-    """A group whose answers the test gives."""
-
-    def __init__(self) -> None:
-        self.answer: Observation | Exception = Observation(())
-        self.completed: list[tuple[str, str]] = []
-        self.refuses: list[ClientError] = []
-
-    def observe(self) -> Observation:
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
-
-    def complete(self, instance_id: str, hook: str) -> None:
-        if self.refuses:
-            raise self.refuses.pop()
-        self.completed.append((instance_id, hook))
-
-
-@pytest.fixture
-def group() -> Group:
-    return Group()
-
-
-@pytest.fixture
-def reconciler(
-    group: Group, balancer: upstream.Balancer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Reconciler:
-    """A reconciler that finds everybody ready."""
-
-    def probe(address: str, port: int, path: str) -> readiness.Answer:
-        return readiness.Answer((port, path) == (3000, "/readyz"), address)
-
-    monkeypatch.setattr(readiness, "probe", probe)
-    return Reconciler(group, balancer, 3000, "/readyz", tmp_path / "run/reconciler.json")
-
-
-def published(tmp_path: Path) -> dict[str, Any]:
-    return json.loads((tmp_path / "run/reconciler.json").read_text())
-
-
-def test_a_pass_puts_the_group_into_nginx_and_tells(reconciler: Reconciler, group: Group, tmp_path: Path) -> None:
-    group.answer = Observation(
-        (Member("i-1", "InService", "10.0.0.1"), Member("i-2", "Pending:Wait", "10.0.0.2")), ("hook",)
-    )
-    reconciler.run_pass()
-    assert group.completed == [("i-2", "hook")], "its launch goes on"
-    state = published(tmp_path)
-    assert [each["address"] for each in state["upstreams"]] == ["10.0.0.1", "10.0.0.2"]
-    assert state["changes"] == 1
-    assert state["last_answer_age_seconds"] < 5
-    assert state["error"] is None
-    reconciler.run_pass()
-    assert published(tmp_path)["changes"] == 1, "nothing changed"
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        ClientError({"Error": {"Code": "Throttling", "Message": "Rate exceeded"}}, "DescribeAutoScalingGroups"),
-        EndpointConnectionError(endpoint_url="https://autoscaling.us-east-1.amazonaws.com"),
-        observe.NoAnswerError("there is no Auto Scaling group shop-app"),
-    ],
-)
-def test_an_api_that_fails_leaves_nginx_alone_and_the_answer_ages(
-    error: Exception, reconciler: Reconciler, group: Group, nginx: NginxBalancer, tmp_path: Path
-) -> None:
-    group.answer = Observation((Member("i-1", "InService", "10.0.0.1"),))
-    reconciler.run_pass()
-    answered = published(tmp_path)["last_answer_at"]
-    changes(nginx)
-    group.answer = error
-    reconciler.run_pass()
-    assert changes(nginx) == 0, "nothing was asked of Nginx"
-    state = published(tmp_path)
-    assert [each["instance_id"] for each in state["upstreams"]] == ["i-1"], "the last good list"
-    assert state["last_answer_at"] == answered, "no new answer"
-    assert str(error) in state["error"], "what is wrong"
-
-
-def test_no_hook_is_completed_when_nginx_refused_the_list(reconciler: Reconciler, group: Group, tmp_path: Path) -> None:
-    group.answer = Observation((Member("i-3", "Pending:Wait", "10.0.0.3"),), ("hook",))
-    reconciler.run_pass()
-    assert group.completed == [], "it would be in service without getting requests"
-    assert "not an address of mine" in published(tmp_path)["error"]
-
-
-def test_a_hook_that_could_not_be_completed_is_tried_again(
-    reconciler: Reconciler, group: Group, tmp_path: Path
-) -> None:
-    group.answer = Observation((Member("i-1", "Pending:Wait", "10.0.0.1"),), ("hook",))
-    group.refuses = [ClientError({"Error": {"Code": "Throttling", "Message": "slow down"}}, "CompleteLifecycleAction")]
-    reconciler.run_pass()
-    assert "slow down" in published(tmp_path)["error"]
-    reconciler.run_pass()
-    assert group.completed == [("i-1", "hook")]
-    assert published(tmp_path)["error"] is None, "all is well again"
-
-
-def test_a_leaving_machine_is_let_go_once_its_drain_is_over(
-    reconciler: Reconciler, group: Group, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    leaving = Member("i-2", "Terminating:Wait", "10.0.0.2")
-    group.answer = Observation((Member("i-1", "InService", "10.0.0.1"), leaving), (), ("down",))
-    for now in (100.0, 110.0, 120.0):
-        assert group.completed == [], f"let go before {now - 100} s"
-        monkeypatch.setattr(time, "monotonic", lambda now=now: now)
-        reconciler.run_pass()
-    assert group.completed == [("i-2", "down")]
-
-
-def test_a_lasting_problem_is_logged_once(
-    reconciler: Reconciler, group: Group, capsys: pytest.CaptureFixture[str]
-) -> None:
-    group.answer = observe.NoAnswerError("gone")
-    for _ in range(3):
-        reconciler.run_pass()
-    group.answer = Observation(())
-    reconciler.run_pass()
-    assert capsys.readouterr().out.count("gone") == 1, "every two seconds would fill the journal"
+def target(name: str = "shop-app", *hooks: str, port: int = 3000) -> Target:
+    return Target(name, port, "/readyz", hooks)
 
 
 @pytest.fixture
@@ -248,97 +36,283 @@ def aws() -> Iterator[dict[str, Any]]:
         subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.0.0/24")["Subnet"]["SubnetId"]
         image = "ami-12345678"
         autoscaling.create_launch_configuration(LaunchConfigurationName="app", ImageId=image, InstanceType="t3.small")
-        autoscaling.create_auto_scaling_group(
-            AutoScalingGroupName="shop-app",
-            LaunchConfigurationName="app",
-            MinSize=2,
-            MaxSize=2,
-            VPCZoneIdentifier=subnet,
-        )
-        yield {"ec2": ec2, "autoscaling": autoscaling, "image": image, "subnet": subnet}
+
+        def create(name: str, size: int) -> None:
+            autoscaling.create_auto_scaling_group(
+                AutoScalingGroupName=name,
+                LaunchConfigurationName="app",
+                MinSize=size,
+                MaxSize=size,
+                VPCZoneIdentifier=subnet,
+            )
+
+        create("shop-app", 2)
+        yield {"ec2": ec2, "autoscaling": autoscaling, "image": image, "subnet": subnet, "create": create}
+
+
+def groups(aws: dict[str, Any], *targets: Target, me: str = ME) -> Groups:
+    return Groups(aws["autoscaling"], aws["ec2"], targets or [target()], me)
 
 
 def test_the_group_is_seen_with_its_addresses(aws: dict[str, Any]) -> None:
-    group = observe.Group(aws["autoscaling"], aws["ec2"], "shop-app", HOOKS)
-    seen = group.observe()
+    seen = groups(aws).observe()
     there = {
         each["InstanceId"]: each["PrivateIpAddress"]
         for reservation in aws["ec2"].describe_instances()["Reservations"]
         for each in reservation["Instances"]
     }
     assert {each.instance_id: each.address for each in seen.members} == there
-    assert [each.state for each in seen.members] == ["InService", "InService"]
+    assert [(each.state, each.port, each.path) for each in seen.members] == [("InService", 3000, "/readyz")] * 2
+    assert (seen.wanted, seen.edges) == (2, ())
 
 
-def test_addresses_are_asked_for_once(aws: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    group = observe.Group(aws["autoscaling"], aws["ec2"], "shop-app", HOOKS)
-    first = group.observe()
-    monkeypatch.setattr(aws["ec2"], "get_paginator", None)
-    assert group.observe() == first, "they never change"
+def test_several_groups_are_one_list_each_with_its_port(aws: dict[str, Any]) -> None:
+    aws["create"]("shop-blue", 1)
+    seen = groups(aws, target(), target("shop-blue", port=4000)).observe()
+    assert sorted((each.group, each.port) for each in seen.members) == [
+        ("shop-app", 3000),
+        ("shop-app", 3000),
+        ("shop-blue", 4000),
+    ]
+    assert seen.wanted == 3
+
+
+def test_the_other_machines_of_the_edges_own_group_are_seen(aws: dict[str, Any]) -> None:
+    aws["create"]("shop-edge", 2)
+    (edges,) = aws["autoscaling"].describe_auto_scaling_groups(AutoScalingGroupNames=["shop-edge"])["AutoScalingGroups"]
+    me, other = sorted(each["InstanceId"] for each in edges["Instances"])
+    assert groups(aws, me=me).observe().edges == (other,)
+
+
+def test_a_fleet_at_rest_costs_two_questions_each_time(aws: dict[str, Any]) -> None:
+    calls = Calls()
+    for client in ("autoscaling", "ec2"):
+        calls.watch(aws[client])
+    asked = groups(aws, me=groups(aws).observe().members[0].instance_id)
+    first = asked.observe()
+    before = calls.a_minute()
+    assert asked.observe() == first
+    after = calls.a_minute()
+    asked_again = {name: count - before.get(name, 0) for name, count in after.items() if count != before.get(name)}
+    assert asked_again == {"auto-scaling.DescribeAutoScalingGroups": 1, "ec2.DescribeTags": 1}, (
+        "addresses never change, and tags are asked for by key"
+    )
+
+
+def test_a_machine_with_the_tag_is_to_be_drained_until_it_is_gone(aws: dict[str, Any]) -> None:
+    asked = groups(aws)
+    first = asked.observe().members[0].instance_id
+
+    def drained() -> list[str]:
+        return [each.instance_id for each in asked.observe().members if each.drain]
+
+    aws["ec2"].create_tags(Resources=[first], Tags=[{"Key": "expressway:drain", "Value": ""}])
+    assert drained() == [], "any value but an empty one"
+    aws["ec2"].create_tags(Resources=[first], Tags=[{"Key": "expressway:drain", "Value": "deploy-7"}])
+    assert drained() == [first]
+    aws["ec2"].delete_tags(Resources=[first], Tags=[{"Key": "expressway:drain"}])
+    assert drained() == []
 
 
 def test_a_group_that_is_not_there_is_no_answer(aws: dict[str, Any]) -> None:
-    with pytest.raises(observe.NoAnswerError, match="nothing"):
-        observe.Group(aws["autoscaling"], aws["ec2"], "nothing", HOOKS).observe()
+    with pytest.raises(NoAnswerError, match="there is no Auto Scaling group nothing"):
+        groups(aws, target("nothing"), target()).observe()
+
+
+def test_what_ec2_does_not_know_has_not_ended(aws: dict[str, Any]) -> None:
+    asked = groups(aws)
+    first, second = (each.instance_id for each in asked.observe().members)
+    aws["ec2"].stop_instances(InstanceIds=[first])
+    assert asked.ended([first, second, "i-00000000000000000"]) == {first}
+    assert asked.ended([]) == frozenset()
+
+
+def test_a_machine_is_given_up_to_auto_scaling(aws: dict[str, Any]) -> None:
+    asked = groups(aws)
+    first = asked.observe().members[0].instance_id
+    asked.give_up(first)
+    found = aws["autoscaling"].describe_auto_scaling_instances(InstanceIds=[first])["AutoScalingInstances"]
+    assert [each["HealthStatus"].lower() for each in found] == ["unhealthy"]
 
 
 class Waiting:
-    """The Auto Scaling API with an instance that waits in a hook; moto has none."""
+    """The Auto Scaling API with instances that wait in hooks; moto has none."""
 
     def __init__(self, message: str = "") -> None:
         self.message = message
+        self.told: list[tuple[str, dict[str, Any]]] = []
 
-    def get_paginator(self, _: str) -> "Waiting":
+    def describe_auto_scaling_instances(self, **_: object) -> dict[str, Any]:
+        return {"AutoScalingInstances": []}
+
+    def get_paginator(self, operation: str) -> "Waiting":
+        self.operation = operation
         return self
 
     def paginate(self, **_: object) -> list[dict[str, Any]]:
-        instances = [{"InstanceId": "i-1", "LifecycleState": "Terminating:Wait"}]
-        return [{"AutoScalingGroups": [{"Instances": instances}]}]
+        states = {"i-1": "Terminating:Wait", "i-2": "Pending:Wait", "i-3": "InService"}
+        instances = [{"InstanceId": each, "LifecycleState": state} for each, state in states.items()]
+        group = {"AutoScalingGroupName": "shop-app", "DesiredCapacity": 2, "Instances": instances}
+        return [{"AutoScalingGroups": [group], "Reservations": [], "Tags": []}]
 
     def describe_lifecycle_hooks(self, **_: object) -> dict[str, Any]:
-        transitions = {"up": "autoscaling:EC2_INSTANCE_LAUNCHING", "down": "autoscaling:EC2_INSTANCE_TERMINATING"}
-        hooks = [{"LifecycleHookName": name, "LifecycleTransition": each} for name, each in transitions.items()]
-        return {"LifecycleHooks": hooks}
+        self.told.append(("describe_lifecycle_hooks", {}))
+        hooks = {"launch": "LAUNCHING", "terminate": "TERMINATING", "warm": "LAUNCHING"}
+        return {
+            "LifecycleHooks": [
+                {
+                    "LifecycleHookName": name,
+                    "LifecycleTransition": f"autoscaling:EC2_INSTANCE_{transition}",
+                    "HeartbeatTimeout": 600,
+                }
+                for name, transition in hooks.items()
+            ]
+        }
 
-    def complete_lifecycle_action(self, **_: object) -> None:
-        raise ClientError({"Error": {"Code": "ValidationError", "Message": self.message}}, "CompleteLifecycleAction")
+    def complete_lifecycle_action(self, **given: Any) -> None:
+        self.told.append(("complete", given))
+        if self.message:
+            raise ClientError({"Error": {"Code": "ValidationError", "Message": self.message}}, "Complete")
+
+    def record_lifecycle_action_heartbeat(self, **given: Any) -> None:
+        self.told.append(("beat", given))
 
 
-def test_hooks_are_told_apart_by_their_transition() -> None:
-    seen = observe.Group(Waiting(), None, "shop-app", HOOKS).observe()
-    assert (seen.launch_hooks, seen.terminate_hooks) == (("up",), ("down",))
+def test_a_machine_waits_for_our_hooks_on_its_own_transition() -> None:
+    api = Waiting()
+    seen = Groups(api, api, [target("shop-app", "launch", "terminate")], ME)
+    assert [each.waits_for for each in seen.observe().members] == [(TERMINATE,), (LAUNCH,), ()]
+    seen.observe()
+    assert len(api.told) == 1, "hooks change with the stack, if ever"
 
 
 def test_hooks_of_others_are_let_be() -> None:
-    seen = observe.Group(Waiting(), None, "shop-app", ["down"]).observe()
-    assert (seen.launch_hooks, seen.terminate_hooks) == ((), ("down",))
+    api = Waiting()
+    seen = Groups(api, api, [target("shop-app", "terminate")], ME).observe()
+    assert [each.waits_for for each in seen.members] == [(TERMINATE,), (), ()]
+    assert not Groups(api, api, [target()], ME).observe().members[0].waits_for, "a group without hooks of ours"
+
+
+def test_a_hook_is_completed_or_kept_waiting_by_name() -> None:
+    api = Waiting()
+    seen = Groups(api, api, [target()], ME)
+    seen.complete(member(1, "Terminating:Wait"), TERMINATE)
+    seen.beat(member(1, "Terminating:Wait"), TERMINATE)
+    which = {"AutoScalingGroupName": "app", "LifecycleHookName": "terminate", "InstanceId": "i-1"}
+    assert api.told == [("complete", which | {"LifecycleActionResult": "CONTINUE"}), ("beat", which)]
 
 
 def test_a_hook_that_is_completed_already_is_no_problem() -> None:
-    observe.Group(Waiting("No active Lifecycle Action found with instance ID i-1"), None, "shop-app", HOOKS).complete(
-        "i-1", "up"
-    )
+    late = Waiting("No active Lifecycle Action found with instance ID i-1")
+    Groups(late, late, [target()], ME).complete(member(1, "Pending:Wait"), LAUNCH)
+    refused = Waiting("not authorized")
     with pytest.raises(ClientError, match="not authorized"):
-        observe.Group(Waiting("not authorized"), None, "shop-app", HOOKS).complete("i-1", "up")
+        Groups(refused, refused, [target()], ME).complete(member(1, "Pending:Wait"), LAUNCH)
 
 
-def test_only_those_that_may_have_traffic_are_probed(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
+class Nginx(socketserver.ThreadingUnixStreamServer):
+    """A balancer's socket that answers what the test says."""
 
-    def probe(address: str, port: int, path: str) -> readiness.Answer:
-        asked.append(f"{address}:{port}{path}")
-        return readiness.Answer(address == "10.0.0.1", "")
+    daemon_threads = True
 
-    monkeypatch.setattr(readiness, "probe", probe)
-    members = [
-        Member("i-1", "InService", "10.0.0.1"),
-        Member("i-2", "Pending:Wait", "10.0.0.2"),
-        Member("i-3", "Terminating:Wait", "10.0.0.3"),
-        Member("i-4", "InService", None),
+    def __init__(self, path: Path) -> None:
+        self.status, self.answer, self.put = 200, "{}", ""
+        super().__init__(str(path), _Handler)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        nginx = self.server
+        assert isinstance(nginx, Nginx)
+        if self.command == "PUT":
+            nginx.put = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        self.send_response(nginx.status)
+        self.end_headers()
+        self.wfile.write(nginx.answer.encode())
+
+    do_PUT = do_GET  # noqa: N815
+
+    def address_string(self) -> str:
+        return "socket"
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+
+@pytest.fixture
+def nginx(tmp_path: Path) -> Iterator[tuple[Nginx, Balancer]]:
+    path = tmp_path / "balancer.sock"
+    with Nginx(path) as listening:
+        threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield listening, Balancer(path)
+        listening.shutdown()
+
+
+def test_nginx_is_told_its_servers(nginx: tuple[Nginx, Balancer]) -> None:
+    listening, balancer = nginx
+    balancer.apply(servers(1, 2))
+    assert json.loads(listening.put)["servers"] == [
+        {"id": "i-1", "address": "10.0.0.1", "port": 3000},
+        {"id": "i-2", "address": "10.0.0.2", "port": 3000},
     ]
-    with ThreadPoolExecutor() as pool:
-        assert observe.probe_all(members, 3000, "/readyz", pool) == {"i-1": True, "i-2": False}
-    assert sorted(asked) == ["10.0.0.1:3000/readyz", "10.0.0.2:3000/readyz"]
+
+
+def test_nginx_tells_what_it_has_and_counts_also_of_those_that_left(nginx: tuple[Nginx, Balancer]) -> None:
+    listening, balancer = nginx
+    one = {"id": "i-1", "address": "10.0.0.1", "port": 3000, "in_flight": 1}
+    listening.answer = json.dumps({"servers": [one], "leaving": [one | {"id": "i-2", "in_flight": 4}]})
+    traffic = balancer.read()
+    assert traffic.servers == (server(1),)
+    assert [traffic.in_flight(each) for each in ("i-1", "i-2", "i-3")] == [1, 4, 0]
+
+
+@pytest.mark.parametrize("answer", ["", "[]", "{}", '{"servers": [{}]}', '{"servers": 7}', "<html>"])
+def test_a_balancer_that_answers_something_else_is_an_error(answer: str, nginx: tuple[Nginx, Balancer]) -> None:
+    listening, balancer = nginx
+    listening.answer = answer
+    with pytest.raises(BalancerError):
+        balancer.read()
+
+
+def test_a_list_that_nginx_refuses_is_an_error_with_its_words(nginx: tuple[Nginx, Balancer]) -> None:
+    listening, balancer = nginx
+    listening.status, listening.answer = 400, '{"error": "duplicate id i-1"}'
+    with pytest.raises(BalancerError, match="duplicate id i-1"):
+        balancer.apply(servers(1))
+
+
+def test_no_nginx_is_an_error_that_names_the_socket(tmp_path: Path) -> None:
+    with pytest.raises(BalancerError, match=r"balancer\.sock: .*No such file"):
+        Balancer(tmp_path / "balancer.sock").read()
+
+
+def test_reports_are_read_as_they_were_written_and_none_is_none(aws: dict[str, Any]) -> None:
+    s3 = boto3.client("s3", region_name="us-east-1")
+    s3.create_bucket(Bucket="shop")
+    reports = Reports(s3, "shop")
+    reports.write({"id": "i-1", "members": []})
+    assert reports.read("i-1") == {"id": "i-1", "members": []}
+    assert s3.list_objects_v2(Bucket="shop")["Contents"][0]["Key"] == "reports/edge/i-1.json"
+    assert reports.read("i-2") is None
+    with pytest.raises(ClientError, match="NoSuchBucket"):
+        Reports(s3, "nothing").read("i-1")
+
+
+def test_an_event_wakes_and_is_gone(aws: dict[str, Any]) -> None:
+    sqs = boto3.client("sqs", region_name="us-east-1")
+    queue = sqs.create_queue(QueueName="events")["QueueUrl"]
+    woken: list[int] = []
+    events = Events(sqs, queue, lambda: woken.append(1))
+    events.listen(0)
+    assert not woken, "nothing has happened"
+    for number in range(3):
+        sqs.send_message(QueueUrl=queue, MessageBody=str(number))
+    while not woken:
+        events.listen(0)
+    for _ in range(3):
+        events.listen(0)
+    count = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]
+    assert (count["ApproximateNumberOfMessages"], count["ApproximateNumberOfMessagesNotVisible"]) == ("0", "0")
 
 
 def test_the_public_address_is_claimed_and_taken_over(aws: dict[str, Any]) -> None:

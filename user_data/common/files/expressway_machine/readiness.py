@@ -16,7 +16,7 @@ class Answer:
 def probe(address: str, port: int, path: str, timeout: float = 1.0) -> Answer:
     """Ask `http://<address>:<port><path>`, waiting `timeout` seconds for each step.
 
-    Any answer below 500 means ready: an app without such a path says 404, and runs. Redirects are not followed.
+    Redirects are not followed.
     """
     connection = HTTPConnection(address, port, timeout=timeout)
     try:
@@ -26,4 +26,9 @@ def probe(address: str, port: int, path: str, timeout: float = 1.0) -> Answer:
         return Answer(False, str(error) or type(error).__name__)
     finally:
         connection.close()
+    return judge(status)
+
+
+def judge(status: int) -> Answer:
+    """What an HTTP status says. Any below 500 means ready: an app without such a path says 404, and runs."""
     return Answer(status < 500, f"HTTP {status}")

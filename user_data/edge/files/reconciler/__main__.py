@@ -1,35 +1,73 @@
-"""The reconciler's service: a pass about every two seconds, for as long as the machine runs."""
+"""The reconciler's service, for as long as the machine runs."""
 
-import random
-import time
+import asyncio
 from pathlib import Path
+from typing import Any
 
-from expressway_machine import config, systemd
+from expressway_machine import config, metadata, systemd
 from expressway_machine.aws import Clients
 
-from . import observe, upstream
+from .bucket import Reports
+from .calls import Calls
+from .events import Events
+from .groups import Groups, Target
 from .loop import Reconciler
+from .upstream import SOCKET, Balancer
 
-INTERVAL = 2.0
-"""Seconds between passes, give or take a fifth, so that many edges don't ask in step."""
-RUN = Path("/run/expressway")
+STATE = Path("/run/expressway/reconciler.json")
 
 
 def main() -> None:
     """Run until stopped."""
-    machine = config.load()
-    target = machine["upstream"]
-    # Short-tempered: the next pass is at hand, and meanwhile nothing changes.
+    asyncio.run(run(config.load(), metadata.instance_id()))
+
+
+async def run(machine: config.Machine, instance_id: str, socket: Path = SOCKET, state: Path = STATE) -> None:
+    """Run until cancelled, as the machine of that id."""
+    # Short-tempered: the next question is at hand, and meanwhile nothing changes.
     clients = Clients(machine["region"], attempts=2, read_timeout=5)
-    group = observe.Group(
-        clients.get("autoscaling"), clients.get("ec2"), target["auto_scaling_group"], target["lifecycle_hooks"]
+    calls = Calls()
+
+    def client(service: str) -> Any:
+        return calls.watch(clients.get(service))
+
+    upstream = machine["upstream"]
+    targets = [_target(each) for each in (upstream if isinstance(upstream, list) else [upstream])]
+    events = None
+    if queue := machine.get("events_queue_url"):
+        # Patient enough for a long poll.
+        patient = Clients(machine["region"], attempts=1, read_timeout=30)
+        events = Events(calls.watch(patient.get("sqs")), queue, lambda: reconciler.wake())
+    reconciler = Reconciler(
+        Groups(client("autoscaling"), client("ec2"), targets, instance_id),
+        Balancer(socket),
+        Reports(client("s3"), machine["bucket"]),
+        instance_id,
+        {each.port: each.path for each in targets},
+        state,
+        calls,
+        lambda: events.error if events else None,
     )
-    balancer = upstream.Balancer()
-    reconciler = Reconciler(group, balancer, target["port"], target["readiness_path"], RUN / "reconciler.json")
-    while True:
-        reconciler.run_pass()
+    listening = False
+
+    def passed() -> None:
+        nonlocal listening
         systemd.notify("READY=1\nWATCHDOG=1")
-        time.sleep(INTERVAL * random.uniform(0.8, 1.2))  # noqa: S311, not for secrets
+        if events and not listening:
+            listening = True
+            events.start()
+
+    await reconciler.run(passed)
+
+
+def _target(upstream: dict[str, Any]) -> Target:
+    """One group of machine.json's `upstream`, which is one, or a list of them."""
+    return Target(
+        upstream["auto_scaling_group"],
+        upstream["port"],
+        upstream["readiness_path"],
+        tuple(upstream["lifecycle_hooks"]),
+    )
 
 
 if __name__ == "__main__":

@@ -1,62 +1,70 @@
-"""What the reconciler sees, remembers and decides. Plain values."""
+"""What the reconciler sees. Plain values; times are seconds of a clock that only goes forward."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+UNKNOWN = "Unknown"
+"""State of a server that Nginx has, while the API has not said anything yet."""
+MISSING = "Missing"
+"""State of a machine that the API suddenly leaves out, as long as that is in doubt (belief.py)."""
+
 
 @dataclass(frozen=True, order=True)
 class Server:
-    """One that Nginx balances over."""
+    """One of Nginx's servers."""
 
     instance_id: str
     address: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Hook:
+    """A lifecycle hook that is this edge's to complete."""
+
+    name: str
+    heartbeat_timeout: float
+    """Seconds after which AWS goes on without us, unless a heartbeat comes."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """An instance of the group."""
+    """An instance of a group."""
 
     instance_id: str
     state: str
-    """AWS's LifecycleState: `Pending:Wait`, `InService`, `Terminating:Wait`, ..."""
+    """AWS's LifecycleState (`Pending:Wait`, `InService`, `Terminating:Wait`, ...), UNKNOWN or MISSING."""
     address: str | None
     """Its private address; None while EC2 doesn't say."""
+    port: int
+    path: str = "/readyz"
+    """Where it says whether it is ready."""
+    group: str = ""
+    waits_for: tuple[Hook, ...] = ()
+    """Where `state` ends with `:Wait`: the hooks on that transition that are this edge's."""
+    drain: bool = False
+    """Whether an operator wants it out of the list."""
 
 
 @dataclass(frozen=True)
-class Observation:
-    """A good answer about the group. Where there was none, there is no Observation."""
+class Answer:
+    """A good answer about the groups. Where there was none, there is no Answer."""
 
     members: tuple[Member, ...]
-    launch_hooks: tuple[str, ...] = ()
-    """Names of the hooks on launching that are this edge's; looked up only while an instance waits in one."""
-    terminate_hooks: tuple[str, ...] = ()
+    wanted: int
+    """How many machines the groups ought to have."""
+    edges: tuple[str, ...] = ()
+    """The other machines of this edge's own group."""
 
 
 @dataclass(frozen=True)
-class Memory:
-    """What one pass tells the next. Losing it delays a removal or a drain, and does no harm."""
-
-    failures: Mapping[str, int] = field(default_factory=dict[str, int])
-    """Failed probes in a row, by instance id."""
-    out_since: Mapping[str, float] = field(default_factory=dict[str, float])
-    """When a leaving instance was first out of the upstream, in seconds of the clock that `plan` is given."""
-
-
-@dataclass(frozen=True)
-class Completion:
-    """A lifecycle hook to be completed with CONTINUE."""
-
-    instance_id: str
-    hook: str
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What to do, in this order: servers into Nginx, then completions."""
+class Traffic:
+    """What Nginx has and counts, by instance id; also of servers that left its list and still have requests."""
 
     servers: tuple[Server, ...]
-    completions: tuple[Completion, ...]
-    memory: Memory
-    """To be kept only if `servers` could be applied."""
-    log: tuple[str, ...]
+    counters: Mapping[str, Mapping[str, object]] = field(default_factory=dict[str, Mapping[str, object]])
+
+    def in_flight(self, instance_id: str) -> int:
+        """Requests that wait for this server's answer."""
+        counted = self.counters.get(instance_id, {}).get("in_flight", 0)
+        return counted if isinstance(counted, int) else 0

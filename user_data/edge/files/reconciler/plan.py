@@ -1,108 +1,122 @@
-"""From what is seen to what is done. Pure: no clock, no network, no files."""
+"""Who gets requests. Pure: no clock, no network, no files."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from .model import Completion, Member, Memory, Observation, Plan, Server
+from .belief import Belief
+from .health import Health
+from .model import MISSING, UNKNOWN, Member, Server
 
-FAILURES_TO_REMOVE = 3
-"""Probes in a row, about 2 s apart. Meanwhile the balancer leaves a server alone that refuses connections."""
-DRAIN_SECONDS = 15.0
-"""From out of the upstream until the instance may be terminated: time for requests under way."""
-SERVING_STATES = frozenset({"Pending:Wait", "Pending:Proceed", "InService"})
-"""Lifecycle states in which an instance may have traffic, if it answers."""
+NEW = Health()
 
 
-def plan(
-    observation: Observation | None,
-    current: Sequence[Server],
-    probes: Mapping[str, bool],
-    memory: Memory,
-    now: float,
-) -> Plan:
-    """Decide on one pass.
+@dataclass(frozen=True)
+class Plan:
+    """The list that Nginx ought to have, and why."""
 
-    `observation` is None when the API gave no good answer: then nothing changes. `current` is what Nginx has, `probes`
-    says by instance id who is ready (an instance that isn't there is not), `now` is any clock in seconds that only
-    goes forward.
+    servers: tuple[Server, ...]
+    reasons: Mapping[str, str]
+    """Why a machine is not in the list, or still in it, by instance id; of those that need a reason."""
+
+
+def plan(belief: Belief, current: Sequence[Server], health: Mapping[str, Health]) -> Plan:
+    """Decide on one list.
+
+    `current` is what Nginx has, `health` what probes say of members and of Nginx's servers. All changes are one list:
+    nothing goes before what replaces it is there. The rules, in the order of their weight:
+
+    1. While anything answers, the list isn't empty: who ought to leave stays until another can take its place, unless
+       there ought to be no machine at all.
+    2. Who may serve and answers is in; new ones at their first answer.
+    3. Who fails comes out, but at least half of those that ought to serve stay in: if most of them seem to fail, it may
+       as well be this machine, or a dependency that they share.
+    4. Who is to be drained comes out, down to the same half.
     """
-    if observation is None:
-        return Plan(tuple(current), (), memory, ())
-    members = observation.members
-    serving = [each for each in members if each.address and _may_serve(each, observation)]
-    failures = {
-        each.instance_id: 0 if probes.get(each.instance_id) else memory.failures.get(each.instance_id, 0) + 1
-        for each in serving
-    }
-    in_nginx = {each.instance_id for each in current}
-    chosen = _choose(serving, failures, in_nginx)
-    # Never nothing: Nginx would have no one left to ask, and the last good list is the best guess there is.
-    servers = tuple(sorted(Server(each.instance_id, each.address or "") for each in chosen)) or tuple(current)
+    in_nginx = {each.instance_id: each for each in current}
+    members = {each.instance_id: each for each in belief.members}
+    reasons: dict[str, str] = {}
 
-    out_since = _out_since(members, servers, memory, now)
-    completions = [
-        Completion(each.instance_id, hook)
-        for each in chosen
-        if each.state == "Pending:Wait" and failures[each.instance_id] == 0
-        for hook in observation.launch_hooks
+    def good(instance_id: str) -> bool:
+        """Whether it answers; of who was not probed yet, that it did when it came into the list."""
+        up = health.get(instance_id, NEW).up
+        return instance_id in in_nginx if up is None else up
+
+    serving = [each for each in belief.members if each.address and _may_serve(each)]
+    ought = [each for each in serving if each.state not in ("Pending:Wait", MISSING)]
+    at_least = (len(ought) + 1) // 2
+    well = [each for each in serving if good(each.instance_id)]
+    chosen = {each.instance_id: _server(each) for each in well if not each.drain}
+    chosen |= _not_drained(well, in_nginx, len(chosen), at_least, reasons)
+    if not chosen:
+        chosen = {each.instance_id: _server(each) for each in well}
+        reasons |= dict.fromkeys(chosen, "to be drained, but no other answers")
+    if not chosen and belief.wanted != 0:
+        chosen = {instance_id: server for instance_id, server in in_nginx.items() if good(instance_id)}
+        reasons |= {each: f"{_state(members, each)}, but no other answers" for each in chosen}
+    failing = [each for each in ought if each.instance_id in in_nginx and each.instance_id not in chosen]
+    for each in sorted(
+        (each for each in failing if not each.drain and not good(each.instance_id)),
+        key=lambda each: _how_bad(each, health),
+    ):
+        found = health[each.instance_id]
+        if len(chosen) < at_least:
+            chosen[each.instance_id] = _server(each)
+            reasons[each.instance_id] = f"fails ({found.detail}), but too few others answer"
+    for each in belief.members:
+        if each.instance_id not in chosen:
+            reasons.setdefault(each.instance_id, _why_out(each, health.get(each.instance_id, NEW)))
+    return Plan(tuple(sorted(chosen.values())), reasons)
+
+
+def changes(current: Sequence[Server], decided: Plan) -> list[str]:
+    """What is to be logged."""
+    added = [f"{each.instance_id} ({each.address}) added: ready" for each in decided.servers if each not in current]
+    gone = [each for each in current if each not in decided.servers]
+    return added + [
+        f"{each.instance_id} ({each.address}) removed: {decided.reasons.get(each.instance_id, 'not in the group')}"
+        for each in gone
     ]
-    completions += [
-        Completion(instance_id, hook)
-        for instance_id, since in out_since.items()
-        if now - since >= DRAIN_SECONDS
-        for hook in observation.terminate_hooks
-    ]
-    log = _log(members, current, servers, failures)
-    return Plan(servers, tuple(completions), Memory(failures, out_since), log)
 
 
-def _may_serve(member: Member, observation: Observation) -> bool:
+def _may_serve(member: Member) -> bool:
     """Whether it may have traffic, if it answers. One that waits for somebody else's hook is not ready yet."""
     if member.state == "Pending:Wait":
-        return bool(observation.launch_hooks)
-    return member.state in SERVING_STATES
+        return bool(member.waits_for)
+    return member.state in ("Pending:Proceed", "InService", UNKNOWN, MISSING)
 
 
-def _choose(serving: Sequence[Member], failures: Mapping[str, int], in_nginx: set[str]) -> list[Member]:
-    """Who gets traffic: all that are ready, and of those that fail as few as the rules allow.
-
-    One that fails comes out after FAILURES_TO_REMOVE probes, but at least half of those that ought to serve stay in: if
-    most of them seem to fail, it may as well be this machine, or a dependency that they share. Who has yet to be let
-    into the group does not count: the floor would sink with each one that comes out.
-    """
-    ought_to_serve = sum(each.state != "Pending:Wait" for each in serving)
-    at_least = (ought_to_serve + 1) // 2
-    chosen = [each for each in serving if failures[each.instance_id] == 0]
-    failing = [each for each in serving if failures[each.instance_id] > 0 and each.instance_id in in_nginx]
-    for each in sorted(failing, key=lambda each: (failures[each.instance_id], each.instance_id)):
-        if failures[each.instance_id] < FAILURES_TO_REMOVE or len(chosen) < at_least:
-            chosen.append(each)
-    return chosen
+def _not_drained(
+    well: Sequence[Member], in_nginx: Mapping[str, Server], others: int, at_least: int, reasons: dict[str, str]
+) -> dict[str, Server]:
+    """Those that an operator wants out, and that have to stay for now. One that is out stays out."""
+    wanted_out = sorted((each for each in well if each.drain), key=lambda each: each.instance_id)
+    staying = [each for each in wanted_out if each.instance_id in in_nginx]
+    while staying and others + len(staying) - 1 >= max(1, at_least):
+        staying.pop(0)
+    reasons |= {each.instance_id: "to be drained, but too few others would be left" for each in staying}
+    return {each.instance_id: _server(each) for each in staying}
 
 
-def _out_since(members: Sequence[Member], servers: Sequence[Server], memory: Memory, now: float) -> dict[str, float]:
-    """Since when each instance in Terminating:Wait has been without new requests.
-
-    One that is still in the upstream, because no other can stand in yet, has to stay; unless none is to come.
-    """
-    still_in = {each.instance_id for each in servers}
-    others = any(each.state.startswith("Pending") or each.state == "InService" for each in members)
-    return {
-        each.instance_id: memory.out_since.get(each.instance_id, now)
-        for each in members
-        if each.state == "Terminating:Wait" and not (each.instance_id in still_in and others)
-    }
+def _how_bad(member: Member, health: Mapping[str, Health]) -> tuple[bool, int, str]:
+    found = health.get(member.instance_id, NEW)
+    return (not found.answers, found.failures, member.instance_id)
 
 
-def _log(
-    members: Sequence[Member], current: Sequence[Server], servers: Sequence[Server], failures: Mapping[str, int]
-) -> tuple[str, ...]:
-    states = {each.instance_id: each.state for each in members}
+def _server(member: Member) -> Server:
+    return Server(member.instance_id, member.address or "", member.port)
 
-    def reason(instance_id: str) -> str:
-        if failed := failures.get(instance_id):
-            return f"{failed} probes failed"
-        return states.get(instance_id, "no longer in the group")
 
-    added = [f"{each.instance_id} ({each.address}) added: ready" for each in servers if each not in current]
-    gone = [each for each in current if each not in servers]
-    return (*added, *(f"{each.instance_id} ({each.address}) removed: {reason(each.instance_id)}" for each in gone))
+def _state(members: Mapping[str, Member], instance_id: str) -> str:
+    return members[instance_id].state if instance_id in members else "not in the group"
+
+
+def _why_out(member: Member, health: Health) -> str:
+    if member.drain:
+        return "to be drained"
+    if not _may_serve(member):
+        return member.state
+    if not member.address:
+        return "its address is not known yet"
+    if health.has_been_up:
+        return f"{health.failures} probes failed: {health.detail}" if health.failures else "was failing a moment ago"
+    return f"not ready: {health.detail}" if health.detail else "not probed yet"

@@ -1,101 +1,68 @@
-"""The balancer in Nginx, over its local socket: the list of servers that it has, and what became of their requests."""
+"""Nginx's list of servers, over the socket on which its balancer takes it: nothing is reloaded."""
 
-import http.client
 import json
 import socket
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
+from .model import Server, Traffic
+
 SOCKET = Path("/run/expressway/balancer.sock")
-_PATIENCE = 5.0
-"""Seconds; an answer takes a millisecond."""
+TIMEOUT = 2.0
+"""Seconds for each step. Nginx answers in a millisecond, or is not there."""
 
 
-class ApplyError(Exception):
-    """The balancer gave no good answer, or didn't take the list. What it said is the message."""
-
-
-@dataclass(frozen=True, order=True)
-class Entry:
-    """A server as the balancer is told of it."""
-
-    id: str
-    address: str
-    port: int
-    max_conns: int = 0
-    """Requests that it may have in flight; 0: any number."""
-
-
-@dataclass(frozen=True)
-class Reading:
-    """A server as the balancer tells of it. Counts are totals since Nginx's start."""
-
-    id: str
-    address: str
-    port: int
-    in_flight: int
-    requests: int
-    connect_failures: int
-    aside_for: float
-    """Seconds for which it gets no requests after a connection that failed; 0: it gets them."""
-    statuses: Mapping[str, int] = field(hash=False)
-    """Answers by class: `2xx` to `5xx`."""
-    seconds: float
-    """How long all requests took together."""
-    buckets: Mapping[str, int] = field(hash=False)
-    """Requests that took at most so many seconds, as Prometheus counts them; `+Inf` has all."""
-
-
-@dataclass(frozen=True)
-class State:
-    """What the balancer has."""
-
-    servers: tuple[Reading, ...]
-    leaving: tuple[Reading, ...]
-    """Off the list, and with requests in flight, or gone for less than a minute."""
+class BalancerError(OSError):
+    """Nginx isn't there, or didn't take the list. What it said is the message."""
 
 
 class Balancer:
-    """The running Nginx."""
+    """The balancer in the running Nginx."""
 
     def __init__(self, path: Path = SOCKET) -> None:
-        """`path` is its socket."""
         self._path = path
 
-    def read(self) -> State:
-        """The servers and their counts. ApplyError when it can't be asked, as while Nginx restarts."""
-        answer = self._ask("GET")
-        return State(*(tuple(Reading(**each) for each in answer[key]) for key in ("servers", "leaving")))
-
-    def apply(self, servers: Sequence[Entry]) -> None:
-        """Have Nginx balance over these and no others, at once. ApplyError when it doesn't: then the old list stays."""
-        self._ask("PUT", json.dumps({"servers": [asdict(each) for each in servers]}))
-
-    def _ask(self, method: str, body: str | None = None) -> Any:
-        connection = _Connection(self._path)
+    def read(self) -> Traffic:
+        """The servers it has, and what it counts of them. BalancerError when it doesn't say."""
+        answer = self._request("GET")
         try:
-            connection.request(method, "/servers", body)
-            answer = connection.getresponse()
-            document = json.loads(answer.read())
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            raise ApplyError(f"the balancer at {self._path} gives no good answer: {error}") from error
+            servers = tuple(sorted(Server(each["id"], each["address"], each["port"]) for each in answer["servers"]))
+            counters = {each["id"]: each for each in (*answer.get("leaving", []), *answer["servers"])}
+        except (KeyError, TypeError) as error:
+            raise BalancerError(f"nginx's balancer answered something else: {error!r}") from error
+        return Traffic(servers, counters)
+
+    def apply(self, servers: Sequence[Server]) -> None:
+        """Have it balance over these from the next request on. BalancerError when it doesn't: then nothing changes."""
+        told = [{"id": each.instance_id, "address": each.address, "port": each.port} for each in servers]
+        self._request("PUT", json.dumps({"servers": told}))
+
+    def _request(self, method: str, body: str | None = None) -> Any:
+        connection = _UnixConnection(self._path)
+        try:
+            connection.request(method, "/servers", body, {"Content-Type": "application/json"} if body else {})
+            response = connection.getresponse()
+            text = response.read().decode(errors="replace")
+        except (OSError, HTTPException) as error:
+            raise BalancerError(f"{self._path}: {str(error) or type(error).__name__}") from error
         finally:
             connection.close()
-        if answer.status != http.client.OK:
-            raise ApplyError(f"the balancer refused the list: {document['error']}")
-        return document
+        if response.status != 200:
+            raise BalancerError(f"nginx's balancer refused: {text.strip() or response.status}")
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise BalancerError(f"nginx's balancer answered no JSON: {text[:100]!r}") from error
 
 
-class _Connection(http.client.HTTPConnection):
-    """HTTP over a unix socket."""
-
+class _UnixConnection(HTTPConnection):
     def __init__(self, path: Path) -> None:
-        super().__init__("balancer", timeout=_PATIENCE)
+        super().__init__("localhost", timeout=TIMEOUT)
         self._path = path
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
+        self.sock.settimeout(TIMEOUT)
         self.sock.connect(str(self._path))
