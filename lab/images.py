@@ -1,11 +1,11 @@
-"""Which images a lab needs: the plain one, the baked ones of both tiers, and those behind RDS and ElastiCache."""
+"""Which images a lab needs: the plain one, the baked ones of both tiers, and those behind managed services."""
 
 from collections.abc import Sequence
 
 from artifact import Runtime
 from lab.machines import recipe
 from lab.machines.recipe import Recipe
-from lab.machines.services import postgresql, redis
+from lab.machines.services import load_balancer, postgresql, redis
 from lab.paths import ROOT
 
 USER_DATA = ROOT / "user_data"
@@ -25,4 +25,5 @@ def recipes(runtime: Runtime) -> Sequence[Recipe]:
         recipe.app(app, runtime.path, runtime.sha256),
         postgresql.IMAGE,
         redis.IMAGE,
+        load_balancer.IMAGE,
     )

@@ -286,7 +286,7 @@ def _start(options: Options, settled: settings.Settings, made: dict[str, Image],
         api_port=options.api_port,
         region=settled.region,
         images={one.ami().id: [str(layer) for layer in one.layers] for one in offered},
-        services={name: [str(layer) for layer in made[name].layers] for name in ("postgresql", "redis")},
+        services={name: [str(layer) for layer in made[name].layers] for name in ("postgresql", "redis", "haproxy")},
     )
     config.write(lab)
     with steps.step("AWS API"):

@@ -64,7 +64,7 @@ servers = AppServers(
         "port": PORT,
         "target_group_arns": [target_group.arn],
         "ingress": {"alb": alb_group.id},
-        "packages": ["ffmpeg"],
+        "packages": ["webp"],
         "outgoing_ports": [587],
     },
     opts=pulumi.ResourceOptions(transforms=[within_boundary]),

@@ -7,7 +7,7 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from lab.api import account, elasticache, elasticache_failover, instances, rds, rds_rotation, rds_window
+from lab.api import account, elasticache, elasticache_failover, instances, load_balancers, rds, rds_rotation, rds_window
 from lab.api.authorization.gate import Gate
 from lab.api.changes import Changes
 from lab.api.faults import Faults, UnknownFaultError
@@ -55,6 +55,16 @@ class Control:
             case "GET", ["replication-groups", identifier, "auth-token"]:
                 token = elasticache.auth_token(identifier)
                 return _answer({"token": token}) if token else _error(404, f"no auth token for {identifier}")
+            case "GET", ["load-balancers"]:
+                return _answer([asdict(machine) for machine in load_balancers.machines()])
+            case "PUT", ["load-balancers", identifier]:
+                return self._status(request, identifier, load_balancers.set_status, load_balancers.STATUSES)
+            case "PUT", ["load-balancers", identifier, "configuration", version]:
+                return self._done(load_balancers.set_applied(identifier, version), f"there is no {identifier}")
+            case "PUT", ["load-balancers", identifier, "health"]:
+                # No change of what should run here, so nothing is counted.
+                known = load_balancers.set_health(identifier, request.get_json(force=True))
+                return _answer({}) if known else _error(404, f"there is no {identifier}")
             case "PUT", ["account"]:
                 return _plant(request)
             case "PUT", ["fault"]:

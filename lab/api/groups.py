@@ -109,6 +109,7 @@ def reconcile(group: Any, now: float) -> bool:
     before = [(each.instance_id, each.lifecycle_state) for each in group.instance_states]
     for each in list(group.instance_states):
         _expire(group, each, now)
+        _go_on_leaving(group, each, now)
         _proceed(group, each)
         _check_health(group, each, now)
     _replace(group, now)
@@ -127,15 +128,31 @@ def start_terminating(group: Any, member: Member, cause: str, now: float) -> Any
         member.instance.subnet_id,
     )
     member.lifecycle_state = "Terminating"
+    activity = member.activity
     target_groups.leave(group, member.instance_id)
+    _go_on_leaving(group, member, now)
+    return activity
+
+
+def _go_on_leaving(group: Any, member: Member, now: float) -> None:
+    """Its load balancers' deregistration delay comes before its hooks, and then its end.
+
+    https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_Activity.html (WaitingForELBConnectionDraining)
+    """
+    if member.lifecycle_state != "Terminating" or member not in group.instance_states:
+        return
+    if target_groups.draining(group, member.instance_id):
+        if member.activity:
+            member.activity.status_code = "WaitingForELBConnectionDraining"
+        return
     member.actions = _actions(group, lifecycle.TERMINATING, now)
-    if member.actions:
-        member.lifecycle_state = "Terminating:Wait"
-        member.activity.wait()
-        _tell(group, member, lifecycle.TERMINATING, events.GROUP, events.EC2)
-    else:
+    if not member.actions:
         terminate(group, member)
-    return member.activity
+        return
+    member.lifecycle_state = "Terminating:Wait"
+    if member.activity:
+        member.activity.wait()
+    _tell(group, member, lifecycle.TERMINATING, events.GROUP, events.EC2)
 
 
 def terminate(group: Any, member: Member) -> None:
@@ -285,15 +302,26 @@ def _check_health(group: Any, member: Member, now: float) -> None:
     if not member.counts or member not in group.instance_states:
         return
     ended = member.instance.state not in ("pending", "running")
-    failing = ended or (instances.impaired(member.instance) and not in_grace(group, member, now))
-    if failing and not suspended(group, "HealthCheck"):
+    failed = None if suspended(group, "HealthCheck") else _failed_check(group, member, now)
+    if failed:
         member.health_status = UNHEALTHY
     if member.health_status != UNHEALTHY or suspended(group, "ReplaceUnhealthy") or suspended(group, "Terminate"):
         return
     # One that runs may wait for its successor, where the group says so.
     if ended or maintenance_policy(group) is None:
-        check = "an EC2 health check" if failing else "a user health-check"
+        check = failed or "a user health-check"
         start_terminating(group, member, f"an instance was taken out of service in response to {check}.", now)
+
+
+def _failed_check(group: Any, member: Member, now: float) -> str | None:
+    if member.instance.state not in ("pending", "running"):
+        return "an EC2 health check"
+    if in_grace(group, member, now):
+        return None
+    if instances.impaired(member.instance):
+        return "an EC2 health check"
+    failing = member.lifecycle_state == IN_SERVICE and target_groups.failing(group, member.instance_id)
+    return "an ELB system health check failure" if failing else None
 
 
 def in_grace(group: Any, member: Member, now: float) -> bool:

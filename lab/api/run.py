@@ -3,10 +3,11 @@
 import importlib
 import signal
 import threading
+import time
 from pathlib import Path
 from types import FrameType
 
-from lab.api import autoscaling, queues, tls
+from lab.api import autoscaling, queues, target_health, tls
 from lab.api.application import Application
 from lab.api.authorization.gate import Gate
 from lab.api.changes import Changes
@@ -28,6 +29,7 @@ CHANGES = (
     "iam",
     "instances",
     "launch_templates",
+    "load_balancers",
     "membership",
     "offers",
     "queues",
@@ -42,6 +44,7 @@ CHANGES = (
     "service_roles",
     "simulation",
     "ssm",
+    "target_health",
     "vpc",
 )
 """The modules of this package that change what moto does, each with an `install()`."""
@@ -82,5 +85,6 @@ def install() -> None:
 def tick(changes: Changes) -> None:
     """Timeouts and health checks of one second."""
     with changes.lock:
-        if autoscaling.step():
+        # Not one or the other: each has its own clock.
+        if any([target_health.step(time.monotonic()), autoscaling.step()]):
             changes.record()

@@ -6,6 +6,8 @@ https://docs.aws.amazon.com/autoscaling/ec2/userguide/lifecycle-hooks-overview.h
 
 from typing import Any
 
+from lab.api import target_health
+
 IN_SERVICE = "InService"
 
 
@@ -22,6 +24,18 @@ def leave(group: Any, instance_id: str) -> None:
         group.autoscaling_backend.elbv2_backend.deregister_targets(
             arn, [{"Id": instance_id, "Port": target_group.port}]
         )
+
+
+def draining(group: Any, instance_id: str) -> bool:
+    """Whether a machine that leaves may still have requests under way, in any of its target groups."""
+    return any(target_health.draining(target_group, instance_id) for _, target_group in _target_groups(group))
+
+
+def failing(group: Any, instance_id: str) -> bool:
+    """Whether the group goes by its load balancers' health checks, and a machine in service fails those of one."""
+    if "ELB" not in group.health_check_type:
+        return False
+    return any(target_health.failing(each, instance_id) for _, each in _target_groups(group))
 
 
 def attach(backend: Any, group_name: str) -> None:

@@ -13,7 +13,7 @@ CALL_SECONDS = 10
 
 @dataclass(frozen=True)
 class ApiState:
-    """The lists inside the API's `describe_*` answers, and what it alone knows of instances, databases and caches."""
+    """The lists inside the API's `describe_*` answers, and what it alone knows of instances and services."""
 
     reservations: list[Any]
     security_groups: list[Any]
@@ -25,6 +25,7 @@ class ApiState:
     instances: list[Any]
     databases: list[Any]
     caches: list[Any]
+    load_balancers: list[Any]
 
 
 class Api:
@@ -54,6 +55,7 @@ class Api:
             instances=self.get("instances"),
             databases=self.get("db-instances"),
             caches=self.get("replication-groups"),
+            load_balancers=self.get("load-balancers"),
         )
 
     def get(self, path: str) -> Any:
@@ -66,7 +68,12 @@ class Api:
         """A control call that says that something is done. Raises requests.RequestException."""
         self._http.put(self._control + path, timeout=CALL_SECONDS).raise_for_status()
 
+    def report_health(self, load_balancer: str, found: str) -> None:
+        """Say what a load balancer's probes found, in the JSON that its machine writes."""
+        url = f"{self._control}load-balancers/{urllib.parse.quote(load_balancer)}/health"
+        self._http.put(url, data=found, timeout=CALL_SECONDS).raise_for_status()
+
     def report(self, collection: str, identifier: str, status: str) -> None:
-        """Say how one of `instances`, `db-instances` or `replication-groups` is."""
+        """Say how one of `instances`, `db-instances`, `replication-groups` or `load-balancers` is."""
         url = f"{self._control}{collection}/{urllib.parse.quote(identifier)}"
         self._http.put(url, json={"status": status}, timeout=CALL_SECONDS).raise_for_status()

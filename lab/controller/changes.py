@@ -1,4 +1,4 @@
-"""What the API has begun to change in a running database or cache: do it where the service runs, then tell the API.
+"""What the API has begun to change in a running service: do it where the service runs, then tell the API.
 
 Doing it again changes nothing, so whatever is killed half-way is done by the next round.
 """
@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from lab.machines import access
-from lab.machines.services import postgresql, redis
+from lab.machines.services import load_balancer, postgresql, redis
 
 from .api import Api
-from .plan import Change, Failover, Rotation, TokenChange
+from .plan import Change, Failover, Reconfiguration, Rotation, TokenChange
 
 GAP_SECONDS: Final = 1.0
 """Between the new password in PostgreSQL and the secret that says so, when readers still get the old one. RDS does not
@@ -32,6 +32,10 @@ def carry_out(api: Api, service: str, machine: str, change: Change, machines: Pa
             _fail_over(api, service, change, machines)
         case TokenChange():
             _take_tokens(api, service, change, machines)
+        case Reconfiguration():
+            command, given = load_balancer.apply(change.version, json.loads(change.configuration))
+            _run(machine, command, given, machines)
+            api.put(f"load-balancers/{service}/configuration/{change.version}")
 
 
 def _set_password(api: Api, database: str, machine: str, rotation: Rotation, machines: Path) -> None:

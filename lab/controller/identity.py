@@ -13,14 +13,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lab.api import tls
 from lab.machines import describe, guest
 from lab.machines.instance import InstanceMetadata, Role
-from lab.machines.services import postgresql, redis
+from lab.machines.services import load_balancer, postgresql, redis
 from lab.network import names
 
 from .api import Api, ApiState
-from .wanted import cache_machine, database_machine
+from .wanted import balancer_machine, cache_machine, database_machine
 
 SERVICE_TYPE = "lab.service"
 MASTER = ("username", "password")
+MACHINES = {"database": database_machine, "cache": cache_machine, "load-balancer": balancer_machine}
 
 
 class Identities:
@@ -52,6 +53,7 @@ class Identities:
                 for cache in state.caches
                 for node in cache["nodes"]
             }
+            self._services |= {item["address"]: ("load-balancer", item) for item in state.load_balancers}
             self._subnets = {subnet["SubnetId"]: subnet for subnet in state.subnets}
             self._vpcs = {vpc["VpcId"]: vpc for vpc in state.vpcs}
 
@@ -90,7 +92,7 @@ class Identities:
         return self._roles[instance, profile_arn]
 
     def _service(self, kind: str, item: Mapping[str, Any]) -> InstanceMetadata:
-        machine = (database_machine if kind == "database" else cache_machine)(item["id"])
+        machine = MACHINES[kind](item["id"])
         return InstanceMetadata(
             instance_id=machine,
             image_id="ami-lab",
@@ -103,6 +105,8 @@ class Identities:
         )
 
     def _service_user_data(self, machine: str, kind: str, item: Mapping[str, Any]) -> bytes:
+        if kind == "load-balancer":
+            return load_balancer.user_data()
         # A machine that is started anew, empty, gets what counts by then.
         state = item["secret_version"] if kind == "database" else (item["cache"]["tokens_version"], item["role"])
         known = f"{machine} {state}"

@@ -16,6 +16,7 @@ from lab.network import addresses, dns, links, nft, security_groups
 
 from .api import Api, ApiState
 from .changes import carry_out
+from .health import HealthRelay
 from .identity import Identities
 from .plan import (
     Action,
@@ -48,7 +49,7 @@ REBOOT_GRACE_SECONDS: Final = 60.0
 
 METADATA_PORT: Final = 80
 
-COLLECTIONS: Final = {"database": "db-instances", "cache": "replication-groups"}
+COLLECTIONS: Final = {"database": "db-instances", "cache": "replication-groups", "load-balancer": "load-balancers"}
 
 log = logging.getLogger("lab.controller")
 
@@ -62,6 +63,7 @@ class Controller:
         self._authority = state / "tls" / tls.CERTIFICATE
         self._api = Api(config.endpoint, config.region)
         self._identities = Identities(self._api, state / "tls", config.region)
+        self._health = HealthRelay(self._api, state / "machines")
         self._pool = ThreadPoolExecutor(STARTS_AT_ONCE, thread_name_prefix="machine")
         self._busy: set[str] = set()
         self._lock = threading.Lock()
@@ -96,6 +98,7 @@ class Controller:
             busy = set(self._busy)
         for action in plan(current, found, busy):
             self._begin(action)
+        self._health.relay(service for service in current.services if service.kind == "load-balancer")
         self._round += 1
         if self._round % LINKS_PERIOD == 0:
             for spec in current.machines:

@@ -36,13 +36,21 @@ class TokenChange:
     machines: tuple[str, ...]
 
 
-Change = Rotation | Failover | TokenChange
+@dataclass(frozen=True)
+class Reconfiguration:
+    """What a load balancer listens for and whom it forwards to, up to `version`. `configuration` is JSON."""
+
+    version: str
+    configuration: str
+
+
+Change = Rotation | Failover | TokenChange | Reconfiguration
 """What the API has begun, and what has to be done where the service runs."""
 
 
 @dataclass(frozen=True)
 class Service:
-    """A database or a cache of the API, and the machines that run it. `status` is the API's."""
+    """A database, a cache or a load balancer of the API, and the machines that run it. `status` is the API's."""
 
     kind: str
     id: str
@@ -113,7 +121,7 @@ class ReportInstance:
 
 @dataclass(frozen=True)
 class ReportService:
-    """Tell the API how a database or a cache is."""
+    """Tell the API how a service is."""
 
     kind: str
     id: str
@@ -131,7 +139,8 @@ class CarryOut:
 
 Action = Start | Resume | Reboot | Halt | Stop | ReportInstance | ReportService | CarryOut
 
-SERVICE_FAILED = {"database": "failed", "cache": "create-failed"}
+SERVICE_READY = {"database": "available", "cache": "available", "load-balancer": "active"}
+SERVICE_FAILED = {"database": "failed", "cache": "create-failed", "load-balancer": "failed"}
 
 
 def plan(wanted: Wanted, found: Collection[MachineStatus], busy: AbstractSet[str] = frozenset()) -> list[Action]:
@@ -185,7 +194,7 @@ def _instance(spec: MachineSpec, status: MachineStatus, *, impaired: bool) -> li
 
 
 def _behind_service(service: Service, spec: MachineSpec, status: MachineStatus) -> list[Action]:
-    """The lab's own, whatever ended it: a database is started again on its disk, a cache's node anew and empty."""
+    """The lab's own, whatever ended it: it is started again on its disk, but a cache's node anew and empty."""
     if status.state in (State.READY, State.FAILED, State.BOOTING):
         return []
     return [Stop(status.id)] if service.kind == "cache" else [Resume(spec)]
@@ -195,7 +204,7 @@ def _report(service: Service, states: list[State | None]) -> list[Action]:
     if all(state is State.READY for state in states):
         if service.change:
             return [CarryOut(service.id, service.machines[0], service.change)]
-        now = "available"
+        now = SERVICE_READY[service.kind]
     elif State.FAILED in states:
         now = SERVICE_FAILED[service.kind]
     else:

@@ -1,6 +1,7 @@
 """From what the API says to the machines, the network and the names that should be. Pure."""
 
 import dataclasses
+import json
 from collections.abc import Collection, Iterable, Mapping
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -11,7 +12,7 @@ from lab.machines.machine import MachineSpec
 from lab.network import dns, model
 
 from .api import ApiState
-from .plan import Failover, Rotation, Service, TokenChange, Wanted
+from .plan import Failover, Reconfiguration, Rotation, Service, TokenChange, Wanted
 
 RUNNING = ("pending", "running")
 STOPPED = ("stopping", "stopped")
@@ -37,6 +38,7 @@ def wanted(api: ApiState, config: LabConfig, authority: Path) -> Wanted:
         services=[
             *(_placed(database_machine(item["id"]), item) for item in api.databases),
             *(_placed(cache_machine(node["id"]), node) for node in nodes),
+            *(_placed(balancer_machine(item["id"]), item) for item in api.load_balancers),
         ],
     )
     # ElastiCache's nodes reach each other beside the security groups that its users see.
@@ -51,6 +53,10 @@ def wanted(api: ApiState, config: LabConfig, authority: Path) -> Wanted:
     machines += [
         _service_machine(cache_machine(node["id"]), "cache", "redis", node, config, authority) for node in nodes
     ]
+    machines += [
+        _service_machine(balancer_machine(item["id"]), "load-balancer", "haproxy", item, config, authority)
+        for item in api.load_balancers
+    ]
     return Wanted(
         machines=tuple(machines),
         network=network,
@@ -63,6 +69,10 @@ def wanted(api: ApiState, config: LabConfig, authority: Path) -> Wanted:
             *(
                 Service("cache", item["id"], _machines(item), item["status"], _failover(item) or _token_change(item))
                 for item in api.caches
+            ),
+            *(
+                Service("load-balancer", item["id"], (balancer_machine(item["id"]),), item["status"], _unapplied(item))
+                for item in api.load_balancers
             ),
         ),
         kept=frozenset(instance["InstanceId"] for instance in _in_state(STOPPED, described)),
@@ -79,6 +89,11 @@ def database_machine(identifier: str) -> str:
 def cache_machine(node: str) -> str:
     """The id of the machine behind a node of a replication group."""
     return f"cache-{node}"
+
+
+def balancer_machine(identifier: str) -> str:
+    """The id of the machine behind an Application Load Balancer."""
+    return f"alb-{identifier}"
 
 
 def _booted(reservations: Iterable[Mapping[str, Any]], config: LabConfig) -> list[Any]:
@@ -145,6 +160,13 @@ def _token_change(cache: Mapping[str, Any]) -> TokenChange | None:
     return TokenChange(version, _machines(cache)) if version != cache["tokens_known"] else None
 
 
+def _unapplied(balancer: Mapping[str, Any]) -> Reconfiguration | None:
+    version = balancer["version"]
+    if version == balancer["applied"]:
+        return None
+    return Reconfiguration(version, json.dumps(balancer["configuration"]))
+
+
 def _group(cache: Mapping[str, Any]) -> str:
     return f"lab-nodes-{cache['id']}"
 
@@ -160,6 +182,7 @@ def _placed(machine: str, item: Mapping[str, Any]) -> model.ServiceMachine:
         address=IPv4Address(item["address"]),
         groups=frozenset(item["security_groups"]),
         subnet=item["subnet"],
+        public_address=IPv4Address(public) if (public := item.get("public_address")) else None,
     )
 
 
@@ -170,4 +193,7 @@ def _endpoints(api: ApiState) -> dict[str, IPv4Address]:
         names[cache["reader_endpoint"]] = IPv4Address((replicas or cache["nodes"])[0]["address"])
         for node in cache["nodes"]:
             names[node["endpoint"]] = IPv4Address(node["address"])
+    for item in api.load_balancers:
+        # Not the private one even within the VPC, other than with an instance's name.
+        names[item["endpoint"]] = IPv4Address(item["public_address"] or item["address"])
     return names

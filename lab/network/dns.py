@@ -21,11 +21,12 @@ STOP_SECONDS = 5.0
 """How long it may take to stop before it is killed."""
 
 CONFIGURATION = """\
-# No AWS name leaves this machine, and none of a database or cache that doesn't exist (yet) has an address.
+# No AWS name leaves this machine, and none of a service's endpoint that doesn't exist (yet) has an address.
 address=/amazonaws.com/{api}
 address=/api.aws/{api}
 local=/rds.amazonaws.com/
 local=/cache.amazonaws.com/
+local=/elb.amazonaws.com/
 address=/pki.rds.amazonaws.com/{api}
 local=/ec2.internal/
 local=/compute.internal/

@@ -69,7 +69,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Machine:
-    """One machine on the network: an EC2 instance, or a machine behind RDS or ElastiCache."""
+    """One machine on the network: an EC2 instance, or a machine behind a managed service."""
 
     id: str
     address: IPv4Address
@@ -106,6 +106,7 @@ class ServiceMachine:
     address: IPv4Address
     groups: frozenset[str]
     subnet: str
+    public_address: IPv4Address | None = None
 
 
 def from_api(
@@ -140,7 +141,7 @@ def from_api(
                     instance["SubnetId"],
                 )
                 machines.append(routing.place(described, IPv4Address(public) if public else None))
-    machines += [routing.place(service, None) for service in services]
+    machines += [routing.place(service, service.public_address) for service in services]
     machines.sort(key=lambda machine: machine.address)
 
     problems = _problems(machines)

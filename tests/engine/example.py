@@ -13,7 +13,7 @@ import yaml
 
 from lab.engine.home import Home
 from lab.engine.pulumi_cli import Cli
-from tests.fresh_environment import ROOT, run
+from tests.fresh_environment import ROOT, build_wheel, install, make_environment, run
 
 STACK = "dev"
 SKIPPED = shutil.ignore_patterns("node_modules", ".venv", "sdks", "bin", "__pycache__")
@@ -24,6 +24,26 @@ def need_language(pulumi: Cli, language: str) -> None:
     host = f"pulumi-language-{language}"
     if not (pulumi.path.parent / host).exists() and shutil.which(host) is None:
         pytest.skip(f"there is no {host} beside {pulumi.path}")
+
+
+class Clone:
+    """Copies of examples in `folder`, as in a clone. They share one home, so that a stack can refer to another."""
+
+    def __init__(self, folder: Path, home: Home, pulumi: Cli) -> None:
+        for room in ("components", "user_data"):
+            shutil.copytree(ROOT / room, folder / room, ignore=SKIPPED)
+        self._folder, self._home, self._pulumi = folder, home, pulumi
+
+    def copy(self, name: str) -> "Example":
+        """The example of that name."""
+        return Example(name, self._folder, self._home, self._pulumi)
+
+
+def environment_with_wheel(folder: Path) -> Path:
+    """Its interpreter."""
+    made = make_environment(folder / "venv")
+    install(made, build_wheel(folder))
+    return made
 
 
 class Example:

@@ -1,7 +1,6 @@
 """The components in other people's stacks: Python through the wheel, YAML and TypeScript through the plugin."""
 
 import base64
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -10,8 +9,7 @@ import pytest
 
 from lab.engine.home import Home
 from lab.engine.pulumi_cli import Cli
-from tests.engine.example import SKIPPED, Example, need_language
-from tests.fresh_environment import ROOT, build_wheel, install, make_environment
+from tests.engine.example import Clone, Example, environment_with_wheel, need_language
 from tests.plan.lab_api_server import ApiServer
 
 BOUNDARY = "arn:aws:iam::aws:policy/PowerUserAccess"
@@ -22,13 +20,10 @@ Copy = Callable[[str], Example]
 
 @pytest.fixture(scope="module")
 def copy(pulumi: Cli, api: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Copy:
-    """Copies an example; all of them share one home, so that a stack can refer to another."""
-    folder = tmp_path_factory.mktemp("clone")
-    for room in ("components", "user_data"):
-        shutil.copytree(ROOT / room, folder / room, ignore=SKIPPED)
+    """Copies an example."""
     home = Home(tmp_path_factory.mktemp("home"))
     home.prepare(api.endpoint)
-    return lambda name: Example(name, folder, home, pulumi)
+    return Clone(tmp_path_factory.mktemp("clone"), home, pulumi).copy
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +38,7 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment with the wheel."""
-    made = make_environment(tmp_path_factory.mktemp("python") / "venv")
-    install(made, build_wheel(tmp_path_factory.mktemp("wheel")))
-    return made
+    return environment_with_wheel(tmp_path_factory.mktemp("python"))
 
 
 def groups(api: ApiServer) -> list[dict[str, str]]:

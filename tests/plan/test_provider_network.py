@@ -19,6 +19,7 @@ ENDPOINT = "aws:ec2/vpcEndpoint:VpcEndpoint"
 GROUP = "aws:ec2/securityGroup:SecurityGroup"
 DEFAULT_GROUP = "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup"
 RULE = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+LISTENER = "aws:lb/listener:Listener"
 S3 = "com.amazonaws.us-east-1.s3"
 
 
@@ -126,3 +127,33 @@ def test_a_subnet_has_one_table_and_takes_its_association_along(
     ec2.delete_subnet(SubnetId=subnet)
     assert association.read()[0] == ""
     ec2.delete_route_table(RouteTableId=second)
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        {
+            "type": "redirect",
+            "redirect": {
+                "host": "www.shop.example",
+                "path": "/#{path}",
+                "port": "443",
+                "protocol": "HTTPS",
+                "query": "#{query}",
+                "statusCode": "HTTP_301",
+            },
+        },
+        {
+            "type": "fixed-response",
+            "fixedResponse": {"contentType": "text/plain", "messageBody": "not here", "statusCode": "404"},
+        },
+    ],
+)
+def test_a_listener_redirects_or_answers_by_itself(
+    provider: ProviderClient, world: World, action: dict[str, Any]
+) -> None:
+    place = {"loadBalancerArn": world.load_balancer(), "port": 80, "protocol": "HTTP"}
+    made = Made(provider, LISTENER, {**place, "defaultActions": [action]})
+    assert made.read()[2]["defaultActions"] == [action], "a refresh finds what was given"
+    made.update(defaultActions=[{"type": "forward", "targetGroupArn": world.target_group()}])
+    assert made.read()[2]["defaultActions"][0]["type"] == "forward"

@@ -1,6 +1,6 @@
 """Elastic Load Balancing: Application and Network Load Balancers, their target groups and listeners.
 
-The lab keeps what the API is told of them; nothing in the lab forwards their traffic (docs/lab.md).
+What of it a machine of the lab does: docs/lab.md.
 """
 
 from typing import Any
@@ -32,7 +32,25 @@ HEALTH_CHECK: Spec = {
     "unhealthyThreshold": "UnhealthyThresholdCount",
     "matcher": ("Matcher", lambda codes: {"HttpCode": codes}),
 }
-ACTION: Spec = {"type": "Type", "targetGroupArn": "TargetGroupArn"}
+ACTION: Spec = {
+    "type": "Type",
+    "targetGroupArn": "TargetGroupArn",
+    "fixedResponse": (
+        "FixedResponseConfig",
+        {"contentType": "ContentType", "messageBody": "MessageBody", "statusCode": "StatusCode"},
+    ),
+    "redirect": (
+        "RedirectConfig",
+        {
+            "host": "Host",
+            "path": "Path",
+            "port": "Port",
+            "protocol": "Protocol",
+            "query": "Query",
+            "statusCode": "StatusCode",
+        },
+    ),
+}
 
 
 class LoadBalancer(Resource):
