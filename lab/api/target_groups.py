@@ -19,11 +19,10 @@ def join(group: Any, instance_id: str) -> None:
 
 
 def leave(group: Any, instance_id: str) -> None:
-    """Take a machine out: what is under way has the deregistration delay."""
-    for arn, target_group in _target_groups(group):
-        group.autoscaling_backend.elbv2_backend.deregister_targets(
-            arn, [{"Id": instance_id, "Port": target_group.port}]
-        )
+    """Take a machine out, where it is in: what is under way has the deregistration delay."""
+    for _, target_group in _target_groups(group):
+        if instance_id in target_group.targets:
+            target_group.deregister([{"Id": instance_id}])
 
 
 def draining(group: Any, instance_id: str) -> bool:

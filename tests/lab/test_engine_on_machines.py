@@ -52,11 +52,3 @@ def test_a_second_up_after_an_edit_is_an_update(tmp_path: Path) -> None:
 
     secret = expressway("lab", "pulumi", "config", "get", "expressway:environment")
     assert secret.stdout.strip() == "dev", "the lab's stack is the one that is asked"
-
-
-@pytest.mark.usefixtures("no_lab")
-def test_destroy_takes_every_machine_away() -> None:
-    stack = up(engine="pulumi")
-    destroyed = expressway("lab", "pulumi", "destroy", "--yes", "--skip-preview", seconds=300)
-    assert destroyed.returncode == 0, destroyed.stdout + destroyed.stderr
-    stack.await_machines(0)
