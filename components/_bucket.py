@@ -82,7 +82,15 @@ def _protect(
                 "filter": {},
                 "noncurrent_version_expiration": {"noncurrent_days": old_versions_days},
                 "abort_incomplete_multipart_upload": {"days_after_initiation": 7},
-            }
+            },
+            {
+                # Machines renew theirs twice a day and more: what is left belongs to a machine that is gone.
+                "id": "reports",
+                "status": "Enabled",
+                "filter": {"prefix": "reports/"},
+                "expiration": {"days": 2},
+                "noncurrent_version_expiration": {"noncurrent_days": 1},
+            },
         ],
         opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[versioning])),
     )

@@ -96,8 +96,12 @@ def launch_template(
     detailed_monitoring: bool,
     cpu_credits: str | None,
     child: pulumi.ResourceOptions,
+    reads_tags: bool = False,
 ) -> "aws.ec2.LaunchTemplate":
-    """How a machine of this component is made: no key pair, IMDSv2 only, encrypted disk."""
+    """How a machine of this component is made: no key pair, IMDSv2 only, encrypted disk.
+
+    `reads_tags`: its metadata service tells it its tags.
+    """
     profile = aws.iam.InstanceProfile(f"{name}-profile", role=role.name, opts=child)
     return aws.ec2.LaunchTemplate(
         f"{name}-template",
@@ -110,7 +114,12 @@ def launch_template(
         monitoring={"enabled": True} if detailed_monitoring else None,
         credit_specification={"cpu_credits": cpu_credits} if cpu_credits else None,
         # A hop limit of 1 keeps the machine's credentials out of reach of containers and of proxied requests.
-        metadata_options={"http_endpoint": "enabled", "http_tokens": "required", "http_put_response_hop_limit": 1},
+        metadata_options={
+            "http_endpoint": "enabled",
+            "http_tokens": "required",
+            "http_put_response_hop_limit": 1,
+            "instance_metadata_tags": "enabled" if reads_tags else "disabled",
+        },
         block_device_mappings=[
             {
                 "device_name": image.root_device_name,

@@ -155,6 +155,8 @@ class AppServers(pulumi.ComponentResource):
             detailed_monitoring=args.get("detailed_monitoring", False),
             cpu_credits=args.get("cpu_credits"),
             child=child,
+            # By a tag they hear of a deploy in place.
+            reads_tags=True,
         )
         group = self._create_group(name, args, template, tags, [*permissions, *rules])
         if _completes_itself(args):
@@ -361,6 +363,7 @@ def _boot_permissions(given: _Given, secrets: dict[str, pulumi.Output[str]]) -> 
             ],
         },
         {"Action": "ssm:GetParameter", "Resource": release["parameter_arn"]},
+        {"Action": "s3:PutObject", "Resource": pulumi.Output.concat(release["bucket_arn"], "/reports/app/*")},
     ]
     if wanted:
         statements.append({"Action": "secretsmanager:GetSecretValue", "Resource": wanted})

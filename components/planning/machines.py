@@ -55,11 +55,21 @@ def check_sizes(fewest: object, most: object) -> list[Finding]:
     return findings
 
 
+_TAG_NAME = re.compile(r"(?!\.{1,2}$|_index$)[A-Za-z0-9_\-+=,.@:]{1,128}")
+
+
 def check_tags(path: str, tags: Mapping[str, object]) -> list[Finding]:
-    """What AWS would refuse of the tags at `path`. https://docs.aws.amazon.com/tag-editor/latest/userguide/tagging.html"""
-    rule = "a tag must be text of at most 256 characters, its name at most 128, and not start with aws:"
+    """What AWS would refuse of the tags at `path`, of a machine that reads its own.
+
+    https://docs.aws.amazon.com/tag-editor/latest/userguide/tagging.html,
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/work-with-tags-in-IMDS.html
+    """
+    rule = (
+        "a tag must be text of at most 256 characters; its name at most 128 letters, digits and any of _-+=,.@: "
+        "and not start with aws:"
+    )
     return [
-        Finding(f"{path}.{key}", value, rule, "Put it in quotes, or shorten it.")
+        Finding(f"{path}.{key}", value, rule, "Put it in quotes, shorten it, or rename it.")
         for key, value in tags.items()
         if not _is_tag(key, value)
     ]
@@ -67,7 +77,7 @@ def check_tags(path: str, tags: Mapping[str, object]) -> list[Finding]:
 
 def _is_tag(key: str, value: object) -> bool:
     fits = value is UNKNOWN or (isinstance(value, str) and len(value) <= 256)
-    return fits and 0 < len(key) <= 128 and not key.lower().startswith("aws:")
+    return fits and bool(_TAG_NAME.fullmatch(key)) and not key.lower().startswith("aws:")
 
 
 AGENT_KEY_PAGE = "https://docs.aws.amazon.com/systems-manager/latest/userguide/verify-agent-signature.html"

@@ -49,7 +49,9 @@ def rules(made: Recording, kind: str) -> set[tuple[str, str, int]]:
 
 def test_machines_are_hardened(either: Recording) -> None:
     template = either.one(TEMPLATE).inputs
-    assert template["metadataOptions"] == {
+    options = dict(template["metadataOptions"])
+    options.pop("instanceMetadataTags")
+    assert options == {
         "httpEndpoint": "enabled",
         "httpTokens": "required",
         "httpPutResponseHopLimit": 1,
@@ -61,6 +63,11 @@ def test_machines_are_hardened(either: Recording) -> None:
     }
     assert "keyName" not in template, "nobody logs in"
     assert "networkInterfaces" not in template, "whether a machine has a public address is its subnet's affair"
+
+
+def test_app_servers_hear_of_deploys_by_their_tags_and_the_edge_needs_none() -> None:
+    options = [made.one(TEMPLATE).inputs["metadataOptions"] for made in (make_app(), make_edge())]
+    assert [each["instanceMetadataTags"] for each in options] == ["enabled", "disabled"]
 
 
 def test_groups_name_the_templates_version_by_number(either: Recording) -> None:
@@ -319,7 +326,7 @@ def test_an_app_needs_neither_database_nor_cache() -> None:
     assert machine["cache"] is None
     assert not made.all(INGRESS)
     granted = [each["Action"] for each in made.statements("app-boot")]
-    assert granted == ["s3:GetObject", "ssm:GetParameter"], "no secret is readable that isn't named"
+    assert granted == ["s3:GetObject", "ssm:GetParameter", "s3:PutObject"], "no secret is readable that isn't named"
 
 
 def test_an_app_server_reads_the_named_secrets_and_no_other() -> None:

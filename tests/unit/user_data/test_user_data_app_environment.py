@@ -35,9 +35,9 @@ def test_the_app_is_told_all_that_was_agreed(app_machine: dict[str, Any], secret
     variables = environment.build(app_machine, "abc123", "i-1", secrets)
     assert variables.keys() == {
         *("PORT", "NODE_ENV", "RELEASE_ID", "INSTANCE_ID", "DATABASE_URL", "DATABASE_REPLICA_URLS", "REDIS_URL"),
-        *("NODE_EXTRA_CA_CERTS", "EXPRESSWAY_ENVIRONMENT", "GREETING", "API_KEY"),
+        *("HOST", "NODE_EXTRA_CA_CERTS", "EXPRESSWAY_ENVIRONMENT", "GREETING", "API_KEY"),
     }
-    assert variables["PORT"] == "3000"
+    assert (variables["HOST"], variables["PORT"]) == ("0.0.0.0", "3000"), "reached from outside the machine"  # noqa: S104
     assert variables["NODE_ENV"] == "production"
     assert (variables["RELEASE_ID"], variables["INSTANCE_ID"]) == ("abc123", "i-1")
     assert variables["API_KEY"] == "line one\nline two", "a secret's value, as it is"

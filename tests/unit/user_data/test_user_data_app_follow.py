@@ -41,7 +41,17 @@ def manager() -> Iterator[Any]:
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The app server's places, under this test's own directory; no such user has to exist."""
     run = tmp_path / "run"
-    for name in ("ENVIRONMENT", "CURRENT", "SECRETS", "WORKERS", "LOCK", "REFRESH"):
+    for name in (
+        "ENVIRONMENT",
+        "CURRENT",
+        "SECRETS",
+        "WORKERS",
+        "STARTED",
+        "RELOADING",
+        "LOCK",
+        "REFRESH",
+        "ECOSYSTEM",
+    ):
         monkeypatch.setattr(paths, name, run / getattr(paths, name).name)
     monkeypatch.setattr(paths, "RELEASES", tmp_path / "releases")
     (tmp_path / "releases").mkdir()

@@ -45,10 +45,12 @@ def read_pointer(ssm: Any, parameter: str) -> Release:
     return release
 
 
-def fetch(s3: Any, bucket: str, key: str, sha256: str, target: Path, owner: str | None = None) -> bool:
+def fetch(
+    s3: Any, bucket: str, key: str, sha256: str, target: Path, owner: str | None = None, mark: str | None = None
+) -> bool:
     """Unpack `s3://bucket/key` to `target`, as the user `owner`, unless it is there. Whether it had to be fetched.
 
-    It is unpacked beside `target` and renamed, so a folder that is there is whole.
+    It is unpacked beside `target` and renamed, so a folder that is there is whole. A file `mark` in it has the hash.
     """
     if target.is_dir():
         return False
@@ -64,6 +66,8 @@ def fetch(s3: Any, bucket: str, key: str, sha256: str, target: Path, owner: str 
         host.run(
             "tar", "--extract", "--gzip", "--no-same-owner", f"--file={tarball}", f"--directory={partial}", user=owner
         )
+        if mark:
+            (partial / mark).write_text(sha256)
         partial.rename(target)
     finally:
         tarball.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ import json
 import sys
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from expressway_machine import config, files, metadata
@@ -68,6 +69,7 @@ def refresh(machine: config.Machine, client: Any, instance_id: str, *, starting:
         files.write(paths.CURRENT, json.dumps(variables, indent=1), FOR_THE_APP, group=paths.USER)
         if starting:
             workers_run_with(refreshed.digest)
+            files.write(paths.STARTED, digest_of(paths.ECOSYSTEM), SECRET)
     return refreshed
 
 
@@ -80,6 +82,20 @@ def workers_have() -> str:
     """The digest of the environment that every worker has; empty when they differ, or nobody knows."""
     with contextlib.suppress(OSError):
         return paths.WORKERS.read_text()
+    return ""
+
+
+def pm2_runs(ecosystem: str) -> bool:
+    """Whether PM2 was started with this ecosystem file; only a restart of the service gives it another."""
+    with contextlib.suppress(OSError):
+        return paths.STARTED.read_text() == hashlib.sha256(ecosystem.encode()).hexdigest()
+    return False
+
+
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal; empty when there is none."""
+    with contextlib.suppress(OSError):
+        return hashlib.sha256(path.read_bytes()).hexdigest()
     return ""
 
 

@@ -18,11 +18,12 @@ class SecretError(Exception):
 def build(machine: config.Machine, release_id: str, instance_id: str, secrets: Mapping[str, str]) -> dict[str, str]:
     """The app's variables. `secrets` maps each name or ARN in `machine` to its value.
 
-    A team's own variables win over NODE_ENV and the addresses, so that an app can be pointed elsewhere; not over what
-    says who and where this process is.
+    A team's own variables win over NODE_ENV, HOST and the addresses, so that an app can be pointed elsewhere; not over
+    what says who and where this process is.
     """
     app = machine["app"]
-    variables = {"NODE_ENV": "production", "NODE_EXTRA_CA_CERTS": str(paths.CA_BUNDLE)}
+    # HOST: many apps listen on it, and on this machine alone without it.
+    variables = {"NODE_ENV": "production", "HOST": "0.0.0.0", "NODE_EXTRA_CA_CERTS": str(paths.CA_BUNDLE)}  # noqa: S104
     variables["EXPRESSWAY_ENVIRONMENT"] = str(paths.CURRENT)
     if database := machine["database"]:
         variables |= _database(database, secrets[database["secret"]])

@@ -103,13 +103,16 @@ class Follower:
             self._reloading.join()
 
     def _reload(self, wanted: Refreshed) -> None:
-        began = time.monotonic()
-        try:
-            self._reload_workers(wanted.variables)
-        except reload.ReloadError as error:
-            say(f"the workers keep the environment that they have for now: {error}")
-            return
-        current.workers_run_with(wanted.digest)
+        with reload.alone():
+            if paths.release() != wanted.variables["RELEASE_ID"] or current.workers_have() == wanted.digest:
+                return  # a deploy came first; the next look sees what is left to do
+            began = time.monotonic()
+            try:
+                self._reload_workers(wanted.variables)
+            except reload.ReloadError as error:
+                say(f"the workers keep the environment that they have for now: {error}")
+                return
+            current.workers_run_with(wanted.digest)
         say(f"all workers have the new environment, after {time.monotonic() - began:.1f} s")
 
     def _complain(self, problems: set[str]) -> None:

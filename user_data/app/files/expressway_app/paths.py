@@ -10,6 +10,12 @@ RUNTIMES = Path("/opt/expressway/runtime")
 RELEASES = Path("/srv/releases")
 """One folder per release, named by its id; `current` points at the one in use."""
 
+STATE = Path("/var/lib/expressway/deploy.json")
+"""Which deploy this machine has followed, and which release was ready last."""
+
+REPORT = Path("/var/lib/expressway/report.json")
+"""What was told last about this machine."""
+
 ECOSYSTEM = Path("/etc/expressway/ecosystem.json")
 """What PM2 is told to run."""
 
@@ -24,6 +30,12 @@ SECRETS = Path("/run/expressway/secrets.json")
 
 WORKERS = Path("/run/expressway/workers.sha256")
 """The digest of the environment that all of the app's workers run with."""
+
+STARTED = Path("/run/expressway/ecosystem.sha256")
+"""The digest of the ecosystem file that PM2 was started with."""
+
+RELOADING = Path("/run/expressway/reload.lock")
+"""Held while workers are reloaded: a deploy and a secret that changes must not do that at once."""
 
 LOCK = Path("/run/expressway/environment.lock")
 """Held from the first question for a secret until the answers are written, so that an older answer never comes last."""
@@ -42,3 +54,11 @@ RDS_CA = Path("/etc/expressway/rds-ca.pem")
 
 CA_BUNDLE = Path("/etc/expressway/ca-bundle.pem")
 """What Node trusts besides its own list: the system's authorities and RDS's."""
+
+
+def release() -> str | None:
+    """The id of the release that is current; None when there is none yet."""
+    try:
+        return RELEASES.joinpath("current").readlink().name
+    except OSError:
+        return None

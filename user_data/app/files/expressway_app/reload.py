@@ -1,8 +1,10 @@
 """Give the app's workers another environment, one after the other, through PM2."""
 
+import contextlib
+import fcntl
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,15 @@ from . import paths
 PROGRAM = Path(__file__).resolve().parent.parent / "reload.cjs"
 TIMEOUT = 600
 """Seconds for all workers: each may take 10 to start and 12 to finish its requests."""
+
+
+@contextlib.contextmanager
+def alone() -> Generator[None]:
+    """While this holds, nobody else on this machine reloads workers: a deploy and a secret that changes take turns."""
+    paths.RELOADING.parent.mkdir(mode=0o755, exist_ok=True)
+    with paths.RELOADING.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 class ReloadError(Exception):

@@ -1,0 +1,285 @@
+"""Deploys in place: what is installed when the tag says so, and what runs afterwards, whatever goes wrong."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from expressway_app import artifact, current, deploys, health, journal, paths, releases, reload, start
+from expressway_app.current import Refreshed
+from expressway_app.report import Reporter, last
+from expressway_machine import config, host, metadata
+from expressway_machine.readiness import Answer
+from moto import mock_aws
+
+BUCKET, POINTER, HASH = "shop-artifacts", "/shop/release", "a" * 64
+START = {"mode": "cluster", "script": "server.js", "args": [], "npm_script": None, "reason": ""}
+
+
+class Machine:
+    """An app server without its PM2: what was asked of that is kept, and releases in `broken` don't get ready."""
+
+    def __init__(self, ssm: Any) -> None:
+        self.ssm = ssm
+        self.broken: set[str] = set()
+        self.asked: list[str] = []
+        self.runs = ""
+        self.interrupted = False
+
+    def release(self, name: str, **manifest: Any) -> str:
+        """Make a release; what is fetched by its key."""
+        folder = paths.RELEASES.with_name("bucket") / name
+        folder.mkdir(parents=True)
+        (folder / "expressway.json").write_text(
+            json.dumps({"name": "shop", "start": START, "wait_ready": False, "node": 24} | manifest)
+        )
+        return name
+
+    def point(self, name: str) -> None:
+        """Move the pointer."""
+        value = json.dumps({"release_id": name, "key": name, "sha256": HASH})
+        self.ssm.put_parameter(Name=POINTER, Value=value, Type="String", Overwrite=True)
+
+    def workers(self, variables: dict[str, str], _app: Any) -> None:
+        """PM2's reload."""
+        if self.interrupted:
+            raise KeyboardInterrupt
+        self.asked.append(f"reload {variables['RELEASE_ID']}")
+        self.runs = variables["RELEASE_ID"]
+        if self.runs in self.broken:
+            raise reload.ReloadError(f"worker 0 of {self.runs} doesn't start")
+
+    def systemctl(self, *command: str, **_named: Any) -> None:
+        """A restart of the service, before which it writes its environment."""
+        assert command == ("systemctl", "restart", "expressway-app.service")
+        self.runs = paths.release() or ""
+        self.asked.append(f"restart {self.runs}")
+        current.workers_run_with(refreshed().digest)
+        paths.STARTED.write_text(current.digest_of(paths.ECOSYSTEM))
+
+    def wait(self, _app: Any) -> None:
+        """Until ready."""
+        if self.runs in self.broken:
+            raise start.StartError(f"{self.runs} exits each time")
+
+
+def refreshed() -> Refreshed:
+    return Refreshed({"RELEASE_ID": paths.release() or ""})
+
+
+def fetch(_s3: Any, _bucket: str, key: str, sha256: str, target: Path, owner: str, mark: str) -> bool:
+    if target.is_dir():
+        return False
+    source = target.parent.with_name("bucket") / key
+    if not source.is_dir():
+        raise artifact.ArtifactError(f"s3://{BUCKET}/{key} has SHA-256 f, not {sha256}")
+    shutil.copytree(source, target)
+    (target / mark).write_text(sha256)
+    return True
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
+    """A machine on which release `one` was installed at boot, and is ready."""
+    for name in ("STATE", "REPORT", "SECRETS", "WORKERS", "STARTED", "RELOADING", "ECOSYSTEM"):
+        monkeypatch.setattr(paths, name, tmp_path / "run" / getattr(paths, name).name)
+    (tmp_path / "run").mkdir()
+    monkeypatch.setattr(paths, "RELEASES", tmp_path / "releases")
+    monkeypatch.setattr(artifact, "fetch", fetch)
+    monkeypatch.setattr(releases, "_version", lambda _runtime: "v24.1.0\n")
+    monkeypatch.setattr(current, "refresh", lambda *_args: refreshed())
+    monkeypatch.setattr(journal, "read", lambda _since: ["the app's last words"])
+    with mock_aws():
+        boto3.client("s3", region_name="us-east-1").create_bucket(Bucket=BUCKET)
+        made = Machine(boto3.client("ssm", region_name="us-east-1"))
+        monkeypatch.setattr(reload, "workers", made.workers)
+        monkeypatch.setattr(host, "run", made.systemctl)
+        monkeypatch.setattr(start, "wait_until_ready", made.wait)
+        releases.make_current(releases.fetch(None, {"bucket": BUCKET}, named(made.release("one"))))
+        paths.ECOSYSTEM.write_text(
+            releases.ecosystem(paths.RELEASES / "one", paths.RUNTIMES / ("0123456789abcdef" * 4))
+        )
+        made.systemctl("systemctl", "restart", "expressway-app.service")
+        made.asked.clear()
+        deploys.followed(None, "one")
+        yield made
+
+
+@pytest.fixture
+def follow(machine: Machine, app_machine: config.Machine) -> Callable[[str], bool]:
+    class Clients:
+        def get(self, service: str) -> Any:
+            return boto3.client(service, region_name="us-east-1")
+
+    clients: Any = Clients()
+    return deploys.Follower(app_machine, "i-1", Reporter(app_machine, "i-1", clients.get("s3")), clients).follow
+
+
+def named(name: str, sha256: str = HASH) -> artifact.Release:
+    return artifact.Release(name, name, sha256)
+
+
+def report() -> tuple[Any, ...]:
+    return tuple(last()[key] for key in ("state", "release", "deploy"))
+
+
+def test_a_release_that_is_started_alike_is_reloaded_and_one_that_is_not_restarts_the_service(
+    machine: Machine, follow: Callable[[str], bool]
+) -> None:
+    machine.point(machine.release("two"))
+    assert follow("d-1")
+    assert (machine.asked, report()) == (["reload two"], ("ready", "two", "d-1"))
+    machine.point(machine.release("three", start=START | {"script": "other.js"}))
+    assert follow("d-2")
+    assert (machine.asked[1:], report()) == (["restart three"], ("ready", "three", "d-2")), "PM2 keeps what it has read"
+
+
+@pytest.mark.parametrize("manifest", [{}, {"wait_ready": True}])
+def test_a_release_that_does_not_get_ready_gives_way_to_the_one_before(
+    manifest: dict[str, Any], machine: Machine, follow: Callable[[str], bool]
+) -> None:
+    machine.point(machine.release("bad", **manifest))
+    machine.broken.add("bad")
+    assert not follow("d-1")
+    assert (machine.runs, report()) == ("one", ("failed", "one", "d-1"))
+    assert "bad" in last()["reason"]
+    assert "release one runs again" in last()["reason"]
+    assert last()["log"] == ["the app's last words"]
+    assert deploys.state() == deploys.State("d-1", "one"), "it is not tried again, and the next one goes back to `one`"
+
+
+def test_a_release_that_cannot_be_had_changes_nothing(machine: Machine, follow: Callable[[str], bool]) -> None:
+    machine.point("corrupt")
+    assert not follow("d-1")
+    assert (machine.asked, report()) == ([], ("failed", "one", "d-1"))
+    assert "SHA-256" in last()["reason"]
+    assert "runs again" not in last()["reason"], "it never stopped"
+
+
+@pytest.mark.parametrize(
+    ("manifest", "words"),
+    [({"node": 26}, "built for Node 26, and this machine has Node 24"), ({"start": 1}, "TypeError")],
+)
+def test_a_release_that_is_not_for_this_machine_is_refused_as_it_runs(
+    manifest: dict[str, Any], words: str, machine: Machine, follow: Callable[[str], bool]
+) -> None:
+    machine.point(machine.release("other", **manifest))
+    assert not follow("d-1")
+    assert words in last()["reason"]
+    assert machine.runs == "one"
+
+
+def test_a_deploy_that_was_cut_short_is_finished_by_the_next_start(
+    machine: Machine, follow: Callable[[str], bool]
+) -> None:
+    machine.point(machine.release("two"))
+    machine.interrupted = True
+    with pytest.raises(KeyboardInterrupt):
+        follow("d-1")
+    assert (paths.release(), machine.runs) == ("two", "one"), "switched, and not reloaded"
+    machine.interrupted = False
+    assert follow("d-1")
+    assert (machine.asked, report()) == (["reload two"], ("ready", "two", "d-1"))
+
+
+def test_a_deploy_that_was_cut_short_and_then_fails_goes_back_to_what_was_ready(
+    machine: Machine, follow: Callable[[str], bool]
+) -> None:
+    machine.point(machine.release("bad"))
+    machine.broken.add("bad")
+    machine.interrupted = True
+    with pytest.raises(KeyboardInterrupt):
+        follow("d-1")
+    machine.interrupted = False
+    assert not follow("d-1")
+    assert (machine.runs, report()) == ("one", ("failed", "one", "d-1"))
+
+
+def test_a_deploy_of_what_runs_touches_no_worker(machine: Machine, follow: Callable[[str], bool]) -> None:
+    machine.point("one")
+    assert follow("d-1")
+    assert (machine.asked, report()) == ([], ("ready", "one", "d-1"))
+
+
+def test_a_deploy_is_followed_once_and_a_tag_that_cannot_be_read_changes_nothing(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    answers: list[Any] = [None, OSError("no answer"), "d-1", "d-1", "d-2", "", "d-2"]
+
+    def tag(key: str) -> str | None:
+        assert key == "expressway:deploy"
+        answer = answers.pop(0)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    def follow(deploy: str) -> None:
+        seen.append(deploy)
+        deploys.followed(deploy, "one")
+
+    monkeypatch.setattr(metadata, "tag", tag)
+    monkeypatch.setattr(deploys.time, "sleep", lambda _seconds: None)
+    deploys.run(follow, lambda: None, lambda: None, rounds=7)
+    assert seen == ["d-1", "d-2"]
+
+
+def test_three_releases_stay_on_the_disk_and_those_that_are_needed_always(machine: Machine) -> None:
+    import os
+
+    for age, name in enumerate(["five", "four", "three", "two"], start=1):
+        (paths.RELEASES / name / "app").mkdir(parents=True)
+        os.utime(paths.RELEASES / name, (age, age))
+    (paths.RELEASES / ".six.partial").mkdir()
+    releases.prune(paths.RELEASES / "five")
+    left = {each.name for each in paths.RELEASES.iterdir() if not each.name.startswith(".")}
+    assert left == {"current", "one", "five", "two"}, "what runs, what was asked for, and the newest other"
+
+
+def test_an_id_that_another_release_has_is_refused(machine: Machine) -> None:
+    with pytest.raises(artifact.ArtifactError, match="give another release another id"):
+        releases.fetch(None, {"bucket": BUCKET}, named("one", hashlib.sha256(b"other").hexdigest()))
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def crash(second: float) -> tuple[float, str]:
+    return second, "2026-11-25T21:30:27: PM2 log: App [shop:0] will restart in 200ms"
+
+
+def test_an_app_that_crashes_again_and_again_is_reported_and_that_it_is_well_again(
+    machine: Machine, app_machine: config.Machine
+) -> None:
+    clock, ready = Clock(), Answer(True, "HTTP 200")
+    lines = [crash(1010), crash(1011), (1011, "TypeError: x"), crash(1012)]
+    answer = Answer(False, "Connection refused")
+    reporter = Reporter(app_machine, "i-1", boto3.client("s3", region_name="us-east-1"))
+    reporter.write("ready", deploy="d-1")
+    watch = health.Watch(
+        app_machine["app"],
+        reporter,
+        lambda since: [text for second, text in lines if since <= second <= clock.now],
+        lambda *_args: answer,
+        clock,
+    )
+    watch.look()
+    assert last()["state"] == "ready", "one answer that is missing is no crash"
+    clock.now = 1013
+    watch.look()
+    assert (report(), last()["log"]) == (("failed", "one", "d-1"), ["TypeError: x"])
+    answer, clock.now = ready, 1020
+    watch.look()
+    assert last()["state"] == "failed", "it may be between two crashes"
+    clock.now = 1040
+    watch.look()
+    assert report() == ("ready", "one", "d-1")

@@ -1,0 +1,167 @@
+"""Deploys in place: the tag by which this machine hears of one, and what it then does.
+
+Whoever deploys moves the release pointer, has the machine taken out of the edge's list, and sets the tag. All or
+nothing: a release that doesn't get ready here gives way to the one that did, and the report says why. Killed at any
+point and run again, that ends in the same state: what is compared is what should run with what does.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from expressway_machine import config, files, host, metadata
+from expressway_machine.aws import Clients
+
+from . import current, health, journal, paths, releases, reload, start
+from .artifact import read_pointer
+from .report import Reporter
+
+TAG = "expressway:deploy"
+PERIOD = 2.0
+"""Seconds between two looks at the tag."""
+REPORT_AGAIN = 6 * 3600
+"""Seconds: the bucket clears reports away that nobody renews for two days."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What this machine remembers of its deploys."""
+
+    followed: str | None = None
+    """The deploy that it is through with."""
+    good: str | None = None
+    """The release that was ready last."""
+
+
+def state() -> State:
+    """What was remembered; nothing at first."""
+    try:
+        found = json.loads(paths.STATE.read_text())
+        return State(found["followed"], found["good"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return State()
+
+
+def followed(deploy: str | None, good: str | None) -> None:
+    """Remember that this machine is through with a deploy, and which release to go back to from the next one."""
+    files.write(paths.STATE, json.dumps({"followed": deploy, "good": good}), 0o600)
+
+
+class Follower:
+    """Installs what is deployed in place."""
+
+    def __init__(self, machine: config.Machine, instance_id: str, reporter: Reporter, clients: Clients) -> None:
+        self._machine = machine
+        self._id = instance_id
+        self._reporter = reporter
+        self._s3, self._ssm = clients.get("s3"), clients.get("ssm")
+        self._secrets = clients.get("secretsmanager")
+
+    def follow(self, deploy: str) -> bool:
+        """Do what deploy `deploy` says, and report it. Whether the release that the pointer names runs now."""
+        good, began = state().good, time.time()
+        say(f"deploy {deploy}")
+        self._reporter.write("installing", deploy=deploy)
+        changed = False
+        try:
+            release = read_pointer(self._ssm, self._machine["release_parameter"])
+            folder = releases.fetch(self._s3, self._machine, release)
+            releases.check_runtime(folder, self._runtime)
+            self._reporter.write("starting", deploy=deploy)
+            changed = True
+            self._run(folder)
+        except Exception as error:  # whatever it is, this machine ends with one release or the other, and says so
+            words = journal.last_words(journal.read(began))
+            why = str(error) if isinstance(error, start.StartError) else f"{type(error).__name__}: {error}"
+            why += self._go_back(good) if changed else ""
+            followed(deploy, good)
+            say(f"deploy {deploy} failed: {why}")
+            self._reporter.write("failed", deploy=deploy, reason=why, log=words)
+            return False
+        followed(deploy, release.release_id)
+        releases.prune(folder)
+        say(f"deploy {deploy}: release {release.release_id} is ready, after {time.time() - began:.1f} s")
+        self._reporter.write("ready", deploy=deploy)
+        return True
+
+    @property
+    def _runtime(self) -> Path:
+        return paths.RUNTIMES / self._machine["runtime"]["sha256"]
+
+    def _go_back(self, good: str | None) -> str:
+        """Have the release run that was good last; what to say of it, after the reason."""
+        if good is None:
+            return ""
+        folder = paths.RELEASES / good
+        try:
+            try:
+                self._run(folder)
+            except (reload.ReloadError, start.StartError):
+                # A PM2 that can't be talked to, or a worker that hangs in between: from the ground up.
+                host.run("systemctl", "restart", journal.UNIT)
+                start.wait_until_ready(self._machine["app"])
+        except Exception as error:
+            return f"; and release {good}, which ran before, doesn't run again: {type(error).__name__}: {error}"
+        return f"; release {good} runs again"
+
+    def _run(self, folder: Path) -> None:
+        """Have every worker run the release in `folder`, and wait until it is ready."""
+        ecosystem = releases.ecosystem(folder, self._runtime)
+        with reload.alone():
+            files.write(paths.ECOSYSTEM, ecosystem)
+            releases.make_current(folder)
+            refreshed = current.refresh(self._machine, self._secrets, self._id)
+            if not current.pm2_runs(ecosystem):
+                host.run("systemctl", "restart", journal.UNIT)
+            elif current.workers_have() != refreshed.digest:
+                reload.workers(refreshed.variables, self._machine["app"])
+                current.workers_run_with(refreshed.digest)
+        start.wait_until_ready(self._machine["app"])
+
+
+def run(
+    follow: Callable[[str], Any], look: Callable[[], None], again: Callable[[], None], rounds: int | None = None
+) -> None:
+    """Look at the tag, and at how the app is, every other second; report `again` from time to time. For ever."""
+    due = time.monotonic() + REPORT_AGAIN
+    problem = None
+    while rounds is None or (rounds := rounds - 1) >= 0:
+        try:
+            deploy = metadata.tag(TAG)
+        except OSError as error:
+            if str(error) != problem:
+                say(f"this machine's tags can't be read: {error}")
+            problem = str(error)
+        else:
+            problem = None
+            if deploy and deploy != state().followed:
+                follow(deploy)
+        look()
+        if time.monotonic() >= due:
+            again()
+            due = time.monotonic() + REPORT_AGAIN
+        time.sleep(PERIOD)
+
+
+def say(message: str) -> None:
+    """A line for the journal."""
+    print(f"expressway: {message}", flush=True)
+
+
+def main() -> int:
+    """Follow deploys until told to stop; 1 when this machine doesn't know who it is."""
+    try:
+        machine = config.load()
+        instance_id = metadata.instance_id()
+    except (OSError, ValueError) as error:
+        print(f"expressway: deploys: {error}", file=sys.stderr)
+        return 1
+    reporter = Reporter(machine, instance_id)
+    follower = Follower(machine, instance_id, reporter, Clients(machine["region"]))
+    watch = health.Watch(machine["app"], reporter)
+    run(follower.follow, watch.look, reporter.again)
+    return 0
