@@ -1,5 +1,7 @@
 """Looking into a machine: run a command inside, read what it logged."""
 
+import contextlib
+import json
 import os
 import re
 import subprocess
@@ -64,11 +66,24 @@ def logs(machine: str, machines: Path = paths.MACHINES) -> str:
 
 
 def boot_failure(machine: str, machines: Path = paths.MACHINES, lines: int = 30) -> str:
-    """The end of what its user data printed, or of its console if it did not come that far."""
+    """Why it failed: the app's last words and the reason, as the machine reports them where it comes that far.
+
+    Otherwise the end of what its user data printed, or of its console.
+    """
     home = machines / machine
+    if reported := _reported(home / "upper" / boot.REPORT):
+        return "\n".join(reported)
     printed = _read(home / "upper" / boot.OUTPUT)
     text = _read(home / "console.log") if printed == _NOT_FOUND else printed
     return "\n".join(text.splitlines()[-lines:])
+
+
+def _reported(path: Path) -> list[str]:
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        report = json.loads(path.read_text())
+        if report["state"] == "failed":
+            return [*report["log"], report["reason"]]
+    return []
 
 
 def _read(log: Path) -> str:

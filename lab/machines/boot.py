@@ -13,6 +13,10 @@ OUTPUT: Final = "var/log/cloud-init-output.log"
 """What the machine's own programs printed while cloud-init ran them."""
 
 
+REPORT: Final = "var/lib/expressway/report.json"
+"""What the machine's own programs last said of it, where they do, as in the artifact bucket."""
+
+
 def errors(result: str) -> tuple[str, ...]:
     """What cloud-init says failed, from the text of `RESULT`."""
     return tuple(json.loads(result)["v1"]["errors"])
