@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import cast
 
-from . import source, start
+from . import options, source, start
 from .problems import AppError, Problem
 
 _LIFECYCLE = frozenset({"preinstall", "install", "postinstall", "prepublish", "preprepare", "prepare", "postprepare"})
@@ -26,8 +26,8 @@ class App:
     has_build_script: bool
     needs_dev_dependencies: bool
     """Whether installing or building may use development dependencies."""
-    wait_ready: bool
-    """Whether the app calls process.send("ready") once it can take traffic (`"expressway": {"waitReady": true}`)."""
+    options: options.Options
+    """What it says to Expressway itself."""
     package_manager: str | None
     """package.json's `packageManager`, such as `pnpm@10.34.8`."""
 
@@ -44,12 +44,8 @@ def inspect(path: Path) -> App:
     main = texts["main"]
     if main and ".." in PurePosixPath(main).parts:
         problems.add("main", f"it must stay inside the app's folder, not {main}", "Name a file of the app.")
-    options = problems.mapping(manifest, "expressway")
-    for key in sorted(options.keys() - {"waitReady"}):
-        problems.add(f"expressway.{key}", "there is no such option", "The only one is waitReady.")
-    wait_ready = options.get("waitReady", False)
-    if not isinstance(wait_ready, bool):
-        problems.add("expressway.waitReady", "it must be true or false", "Drop the quotes.")
+    said, wrong = options.read(problems.mapping(manifest, "expressway"), scripts)
+    problems.found += wrong
     for group in ("dependencies", "optionalDependencies", "devDependencies"):
         for name, wanted in problems.strings(manifest, group).items():
             _check_dependency(problems, f"{group}.{name}", wanted)
@@ -76,7 +72,7 @@ def inspect(path: Path) -> App:
         start=plan if isinstance(plan, start.Start) else None,
         has_build_script="build" in scripts,
         needs_dev_dependencies=bool(scripts.keys() & (_LIFECYCLE | {"build"})),
-        wait_ready=wait_ready is True,
+        options=said,
         package_manager=texts["packageManager"],
     )
 

@@ -15,7 +15,7 @@ from .problems import AppError, BuildError, Problem
 from .start import Start
 from .store import Entry, Store
 
-_FORMAT = "1"  # change it when the same source would be built differently
+_FORMAT = "2"  # change it when the same source would be built differently
 # May hold registry credentials: used while building, never shipped.
 _CREDENTIALS = frozenset({".npmrc", ".yarnrc", ".yarnrc.yml"})
 
@@ -125,7 +125,9 @@ def _manifest(app: App, start: Start, node: int) -> dict[str, object]:
         "version": app.version,
         "start": dataclasses.asdict(start),
         # npm doesn't hand on the channel over which PM2 would hear of it.
-        "wait_ready": app.wait_ready and start.mode == "cluster",
+        "wait_ready": app.options.wait_ready and start.mode == "cluster",
+        "release": app.options.release,
+        "processes": {name: dataclasses.asdict(process) for name, process in app.options.processes.items()},
         "node": node,
     }
 

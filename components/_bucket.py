@@ -91,6 +91,14 @@ def _protect(
                 "expiration": {"days": 2},
                 "noncurrent_version_expiration": {"noncurrent_days": 1},
             },
+            {
+                # Written every few seconds by the machine that has one.
+                "id": "leases",
+                "status": "Enabled",
+                "filter": {"prefix": "leases/"},
+                "expiration": {"days": 2},
+                "noncurrent_version_expiration": {"noncurrent_days": 1},
+            },
         ],
         opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(depends_on=[versioning])),
     )

@@ -359,11 +359,17 @@ def _boot_permissions(given: _Given, secrets: dict[str, pulumi.Output[str]]) -> 
             "Action": "s3:GetObject",
             "Resource": [
                 pulumi.Output.concat(release["bucket_arn"], f"/{folder}/*")
-                for folder in ("bundles", "releases", "runtime")
+                for folder in ("bundles", "releases", "runtime", "deploys/commands", "leases")
             ],
         },
         {"Action": "ssm:GetParameter", "Resource": release["parameter_arn"]},
-        {"Action": "s3:PutObject", "Resource": pulumi.Output.concat(release["bucket_arn"], "/reports/app/*")},
+        {
+            "Action": "s3:PutObject",
+            "Resource": [
+                pulumi.Output.concat(release["bucket_arn"], f"/{folder}/*")
+                for folder in ("reports/app", "deploys/commands", "leases")
+            ],
+        },
     ]
     if wanted:
         statements.append({"Action": "secretsmanager:GetSecretValue", "Resource": wanted})

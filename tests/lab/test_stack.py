@@ -1,8 +1,10 @@
 """The whole stack on this machine, as its users and its neighbours meet it."""
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,11 @@ from lab.aws import Aws
 from lab.bench import rotation
 from lab.bench.load import Plan
 from lab.config import read
+from tests.lab.in_place import Releases
 from tests.lab.stack import Stack, expressway, up
+from tests.paths import ROOT
+
+APPS = ROOT / "tests/fixtures/apps"
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
@@ -352,6 +358,54 @@ def answering(stack: Stack) -> set[str]:
         return {stack.get("/").json().get("instance") for _ in range(20)}
     except (requests.RequestException, ValueError):
         return set()
+
+
+def test_a_release_is_put_on_machines_that_are_up_with_its_command_and_processes_and_back(
+    stack: Stack, tmp_path: Path
+) -> None:
+    releases = Releases(aws())
+    machines = [machine["id"] for machine in stack.machines("app")]
+    before = releases.pointer
+    folder = shutil.copytree(APPS / "processes", tmp_path / "app")
+    after = releases.upload(folder)
+    bad = releases.upload(APPS / "exits")
+
+    def journal(machine: str, name: str) -> list[str]:
+        return stack.shell(
+            machine, "journalctl", f"--identifier={name}", "--no-pager", "--output=cat"
+        ).stdout.splitlines()
+
+    try:
+        for report in releases.put(after, *machines):
+            assert (report["state"], report["release"]) == ("ready", after["release_id"]), report
+        answers = [stack.get("/").json() for _ in range(20)]
+        assert {answer["release"] for answer in answers} == {after["release_id"]}
+        assert {answer["instance"] for answer in answers} == set(machines)
+        begins = f"of release {after['release_id']} begins"
+        for machine in machines:
+            assert eventually(lambda machine=machine: f"worker {begins}" in journal(machine, "worker"), 20)
+        assert eventually(lambda: any(f"clock {begins}" in journal(machine, "clock") for machine in machines), 20)
+        holders = [machine for machine in machines if f"clock {begins}" in journal(machine, "clock")]
+        assert len(holders) == 1, "the fleet has one"
+        migrated = [
+            line
+            for machine in machines
+            for line in stack.shell(machine, "journalctl", "--unit=expressway-deploys", "--output=cat").stdout.split(
+                "\n"
+            )
+            if line.startswith("migrated")
+        ]
+        assert migrated == [f"migrated for release {after['release_id']} on {machines[0]}"], "once for the deploy"
+
+        (report,) = releases.put(bad, machines[0])
+        assert (report["state"], report["release"]) == ("failed", after["release_id"]), "what ran before runs again"
+        assert "no such config" in report["log"], report
+        assert eventually(lambda: {stack.get("/").json()["release"] for _ in range(8)} == {after["release_id"]}, 20)
+    finally:
+        reports = releases.put(before, *machines)
+    assert [(report["state"], report["release"]) for report in reports] == [("ready", before["release_id"])] * 2
+    assert "worker drains" in journal(machines[0], "worker"), "a process has its time to end"
+    assert stack.get("/items").status_code == 200
 
 
 def test_an_app_server_that_dies_is_replaced_and_the_edge_goes_on(stack: Stack) -> None:

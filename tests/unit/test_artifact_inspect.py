@@ -116,7 +116,7 @@ def test_inspecting_says_what_building_needs_to_know(tmp_path: Path) -> None:
     assert (app.name, app.version) == ("@me/shop", "0.0.0")
     assert app.has_build_script, "it has a build script"
     assert app.needs_dev_dependencies, "which may use development dependencies"
-    assert app.wait_ready, "it says so in package.json"
+    assert app.options.wait_ready, "it says so in package.json"
 
 
 def test_an_app_without_a_name_is_called_like_its_folder(tmp_path: Path) -> None:
@@ -124,4 +124,51 @@ def test_an_app_without_a_name_is_called_like_its_folder(tmp_path: Path) -> None
 
     assert app.name == "shop"
     assert not app.needs_dev_dependencies, "nothing to build, and no script of an install's own"
-    assert not app.wait_ready, "it has to be asked for"
+    assert not app.options.wait_ready, "it has to be asked for"
+
+
+@pytest.mark.parametrize(
+    ("said", "path", "rule"),
+    [
+        ({"release": 1}, "release", "must be a command"),
+        ({"release": " "}, "release", "must be a command"),
+        ({"release": "a\nb"}, "release", "one line"),
+        ({"release": "npm run migrat"}, "release", "has no script migrat"),
+        ({"processes": ["worker"]}, "processes", "must be an object"),
+        ({"processes": {"Worker": "true"}}, "processes.Worker", "lower-case letters"),
+        ({"processes": {"web": "true"}}, "processes.web", "this name is taken"),
+        ({"processes": {"worker": None}}, "processes.worker", "must be a command"),
+        ({"processes": {"worker": {}}}, "processes.worker.command", "must be a command"),
+        ({"processes": {"worker": {"command": "true", "on": "two"}}}, "processes.worker.on", "`every`"),
+        ({"processes": {"worker": {"command": "true", "count": 2}}}, "processes.worker.count", "no such option"),
+        ({"processes": {"worker": "npm run-script work"}}, "processes.worker", "has no script work"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_refused_with_its_place(
+    said: dict[str, object], path: str, rule: str, tmp_path: Path
+) -> None:
+    app = write_app(tmp_path, {"expressway": said, "scripts": {"migrate": "true"}}, "index.js")
+    [(found, words)] = problems_of(app)
+    assert found == f"package.json: expressway.{path}"
+    assert rule in words
+
+
+def test_a_release_command_and_further_processes_are_read(tmp_path: Path) -> None:
+    said = {
+        "release": "npm run migrate -- --latest",
+        "processes": {"worker": "node worker.js", "clock": {"command": "npm run clock -- --utc", "on": "one"}},
+    }
+    scripts = {"migrate": "true", "clock": "node clock.js"}
+    found = inspect(write_app(tmp_path, {"expressway": said, "scripts": scripts}, "index.js")).options
+    assert found.release == "npm run migrate -- --latest"
+    assert {name: (each.command, each.on) for name, each in found.processes.items()} == {
+        "worker": ("node worker.js", "every"),
+        "clock": ("node clock.js --utc", "one"),
+    }, "PM2 is to see the process, and not npm above it"
+
+
+def test_a_script_that_npm_runs_others_around_is_left_to_npm(tmp_path: Path) -> None:
+    scripts = {"worker": "node worker.js", "preworker": "node prepare.js"}
+    said = {"processes": {"worker": "npm run worker"}}
+    found = inspect(write_app(tmp_path, {"expressway": said, "scripts": scripts}, "index.js")).options
+    assert found.processes["worker"].command == "npm run worker"

@@ -280,6 +280,23 @@ def test_an_app_that_crashes_again_and_again_is_reported_and_that_it_is_well_aga
     answer, clock.now = ready, 1020
     watch.look()
     assert last()["state"] == "failed", "it may be between two crashes"
-    clock.now = 1040
+    clock.now = 1042
     watch.look()
     assert report() == ("ready", "one", "d-1")
+
+
+def test_a_deploy_that_failed_stays_to_be_seen_and_why_it_did_even_longer(
+    machine: Machine, app_machine: config.Machine
+) -> None:
+    clock = Clock()
+    reporter = Reporter(app_machine, "i-1", boto3.client("s3", region_name="us-east-1"))
+    reporter.write("failed", deploy="d-1", reason="no such table; release one runs again", log=["x"])
+    watch = health.Watch(app_machine["app"], reporter, lambda _since: [], lambda *_: Answer(True, "HTTP 200"), clock)
+    for _ in range(3):
+        watch.look()
+        assert last()["state"] == "failed"
+        clock.now += 6
+    clock.now += 6
+    watch.look()
+    assert report() == ("ready", "one", "d-1"), "the release before it serves"
+    assert (last()["reason"], last()["log"]) == ("no such table; release one runs again", ["x"])

@@ -82,3 +82,37 @@ def test_systemd_waits_longer_than_pm2_which_waits_longer_than_a_drain() -> None
 def test_an_unknown_start_mode_is_an_error() -> None:
     with pytest.raises(ValueError, match="'spawn'"):
         process(CLUSTER | {"start": CLUSTER["start"] | {"mode": "spawn"}})
+
+
+BESIDE = CLUSTER | {
+    "processes": {
+        "worker": {"command": "npm run worker", "on": "every"},
+        "clock": {"command": "node clock.js --utc", "on": "one"},
+    }
+}
+
+
+def test_processes_beside_the_web_one_are_what_was_agreed(golden: Callable[[str, str], None]) -> None:
+    golden("ecosystem.processes.json", pm2.ecosystem(BESIDE, RELEASE, RUNTIME, 2, 2 * GIB))
+
+
+def test_a_process_beside_the_web_one_runs_once_and_comes_back_and_gives_way_like_it() -> None:
+    web, clock, worker = json.loads(pm2.ecosystem(BESIDE, RELEASE, RUNTIME, 2, 2 * GIB))["apps"]
+    assert [each["name"] for each in (web, clock, worker)] == ["shop", "clock", "worker"]
+    for each in (clock, worker):
+        assert (each["exec_mode"], each["instances"]) == ("fork", 1)
+        for key in ("cwd", "kill_timeout", "exp_backoff_restart_delay"):
+            assert each[key] == web[key], key
+        assert each["max_memory_restart"] == web["max_memory_restart"]
+    total = 2 * web["max_memory_restart"] + clock["max_memory_restart"] + worker["max_memory_restart"]
+    assert total <= 0.7 * 2 * GIB, "all together leave something to the system"
+    assert worker["args"] == ["--identifier=worker", "--", "/bin/bash", "-c", "npm run worker"], (
+        "its name in the journal"
+    )
+    assert clock["args"][2:4] == ["/opt/expressway/bundle/run-on-one", "clock"], "it waits for its lease"
+    assert worker["env"]["PATH"].startswith(f"{RELEASE}/app/node_modules/.bin:{RUNTIME}/bin:")
+
+
+def test_only_processes_that_the_fleet_has_once_need_a_lease() -> None:
+    assert pm2.fleet_wide(BESIDE) == ["clock"]
+    assert pm2.fleet_wide(CLUSTER) == [], "the manifest of an older build"

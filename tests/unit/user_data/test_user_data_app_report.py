@@ -111,12 +111,14 @@ def test_a_report_that_cannot_be_stored_is_no_failure_and_is_stored_later(
 def test_the_apps_own_lines_are_told_from_those_of_pm2() -> None:
     assert journal.own(LOG, 10) == ["Error: cannot find module 'x'", "    at Module._load"]
     assert journal.own(LOG, 1) == ["    at Module._load"]
-    assert journal.last_words(LOG[4:6])[-1] == "PM2: App [shop:0] will restart in 200ms", "better than nothing"
+    ended = ["PM2: App [shop:0] exited with code [1] via signal [SIGINT]"]
+    assert journal.last_words(LOG[4:6]) == ended, "better than nothing"
 
 
 def test_only_ends_that_nobody_asked_for_are_crashes_and_workers_are_told_apart() -> None:
-    assert journal.crashes(LOG) == 2
-    assert journal.crashes(LOG[:5]) == 0, "a worker that is reloaded exits too"
+    assert journal.crashes(LOG, "shop") == 2
+    assert journal.crashes(LOG, "worker") == 0, "another process of the app's"
+    assert journal.crashes(LOG[:5], "shop") == 0, "a worker that is reloaded exits too"
 
 
 def test_who_listens_is_read_from_the_kernels_tables(tmp_path: Path) -> None:

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
-from expressway_app import journal, listeners, start
+from expressway_app import journal, listeners, paths, start
 from expressway_machine.readiness import Answer
 
 APP = {"port": 3000, "liveness_path": "/alive", "readiness_path": "/ready"}
@@ -28,9 +29,11 @@ class Clock:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+def clock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Clock:
     clock = Clock()
     monkeypatch.setattr(start, "time", clock)
+    monkeypatch.setattr(paths, "ECOSYSTEM", tmp_path / "ecosystem.json")
+    paths.ECOSYSTEM.write_text('{"apps": [{"name": "shop"}, {"name": "worker"}]}')
     monkeypatch.setattr(journal, "read", lambda _since: [])
     monkeypatch.setattr(listeners, "addresses", lambda _port, _tables: [])
     return clock

@@ -26,6 +26,8 @@ class Release:
     release_id: str
     key: str
     sha256: str
+    deploy: str | None = None
+    """The deploy that made it current; None for the one that a stack begins with."""
 
 
 def read_pointer(ssm: Any, parameter: str) -> Release:
@@ -36,7 +38,7 @@ def read_pointer(ssm: Any, parameter: str) -> Release:
         raise ArtifactError(f"release pointer {parameter}: {error}") from error
     try:
         pointer = json.loads(value)
-        release = Release(pointer["release_id"], pointer["key"], pointer["sha256"])
+        release = Release(pointer["release_id"], pointer["key"], pointer["sha256"], pointer.get("deploy"))
     except (ValueError, KeyError, TypeError) as error:
         raise ArtifactError(f"release pointer {parameter} doesn't name a release: {value!r}") from error
     # It becomes a folder's name.

@@ -7,6 +7,7 @@ point and run again, that ends in the same state: what is compared is what shoul
 
 import json
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,8 +17,9 @@ from typing import Any
 from expressway_machine import config, files, host, metadata
 from expressway_machine.aws import Clients
 
-from . import current, health, journal, paths, releases, reload, start
+from . import command, current, health, journal, leases, paths, pm2, releases, reload, start
 from .artifact import read_pointer
+from .command import CommandError
 from .report import Reporter
 
 TAG = "expressway:deploy"
@@ -71,12 +73,20 @@ class Follower:
             release = read_pointer(self._ssm, self._machine["release_parameter"])
             folder = releases.fetch(self._s3, self._machine, release)
             releases.check_runtime(folder, self._runtime)
+            command.before_start(
+                *(self._machine, release, folder, self._id, (self._s3, self._secrets)),
+                lambda: self._reporter.write("release-command", deploy=deploy),
+            )
             self._reporter.write("starting", deploy=deploy)
             changed = True
             self._run(folder)
         except Exception as error:  # whatever it is, this machine ends with one release or the other, and says so
-            words = journal.last_words(journal.read(began))
-            why = str(error) if isinstance(error, start.StartError) else f"{type(error).__name__}: {error}"
+            words = error.log if isinstance(error, CommandError) else journal.last_words(journal.read(began))
+            why = (
+                str(error)
+                if isinstance(error, (start.StartError, CommandError))
+                else f"{type(error).__name__}: {error}"
+            )
             why += self._go_back(good) if changed else ""
             followed(deploy, good)
             say(f"deploy {deploy} failed: {why}")
@@ -147,6 +157,11 @@ def run(
         time.sleep(PERIOD)
 
 
+def fleet_wide() -> list[str]:
+    """The processes of the current release of which the fleet has one."""
+    return pm2.fleet_wide(releases.manifest(paths.RELEASES / "current")) if paths.release() else []
+
+
 def say(message: str) -> None:
     """A line for the journal."""
     print(f"expressway: {message}", flush=True)
@@ -163,5 +178,10 @@ def main() -> int:
     reporter = Reporter(machine, instance_id)
     follower = Follower(machine, instance_id, reporter, Clients(machine["region"]))
     watch = health.Watch(machine["app"], reporter)
+    holder = leases.Leases(
+        Clients(machine["region"], attempts=1, read_timeout=4).get("s3"), machine["bucket"], instance_id, leases.end
+    )
+    # By itself: a deploy takes longer than a lease lasts.
+    threading.Thread(target=leases.keep, args=(holder, fleet_wide), daemon=True).start()
     run(follower.follow, watch.look, reporter.again)
     return 0

@@ -6,7 +6,7 @@ from typing import Any
 
 from expressway_machine import config, readiness
 
-from . import journal, report
+from . import journal, paths, pm2, report
 from .report import Reporter
 from .start import CRASHES
 
@@ -35,6 +35,7 @@ class Watch:
         self._probe = probe
         self._clock = clock
         self._looked = float("-inf")
+        self._failed_since: float | None = None
 
     def look(self) -> None:
         """Report what has changed since the last look, at most every few seconds."""
@@ -46,16 +47,23 @@ class Watch:
         if told.get("state") not in ("ready", "failed", "starting"):
             return
         lines = self._read(now - WINDOW)
-        loops = journal.crashes(lines) >= CRASHES
+        name = pm2.web(paths.ECOSYSTEM.read_text())
+        crashes = journal.crashes(lines, name)
         ready = self._probe("127.0.0.1", self._app["port"], self._app["readiness_path"]).ready
         deploy = told.get("deploy")
-        if told["state"] != "failed" and loops and not ready:
+        if told["state"] != "failed":
+            self._failed_since = None
+        elif self._failed_since is None:
+            self._failed_since = now
+        # Whoever waits for a deploy has to see that it failed, though the release before it is well at once.
+        settled = self._failed_since is None or now - self._failed_since >= WELL_AFTER
+        if told["state"] != "failed" and crashes >= CRASHES and not ready:
             self._reporter.write(
                 "failed",
                 deploy=deploy,
-                reason=f"the app exits again and again: {journal.crashes(lines)} times in {WINDOW:.0f} s",
+                reason=f"the app exits again and again: {crashes} times in {WINDOW:.0f} s",
                 log=journal.last_words(lines),
             )
-        elif told["state"] != "ready" and ready and not journal.crashes(self._read(now - WELL_AFTER)):
+        elif told["state"] != "ready" and ready and settled and not journal.crashes(self._read(now - WELL_AFTER), name):
             # What a deploy failed of stays to be read: the release before it runs again, and is well.
             self._reporter.write("ready", deploy=deploy, reason=told.get("reason"), log=told.get("log", ()))

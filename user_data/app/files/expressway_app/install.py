@@ -6,12 +6,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from botocore.exceptions import BotoCoreError, ClientError
 from expressway_machine import config, files, host, launch, metadata, session_manager
 from expressway_machine.aws import Clients
 
-from . import deploys, environment, journal, paths, releases, start, trust
+from . import command, deploys, environment, journal, paths, releases, start, trust
 from .artifact import ArtifactError, read_pointer
 from .artifact import fetch as fetch_archive
+from .command import CommandError
 from .report import Reporter
 
 BUNDLE = Path(__file__).resolve().parent.parent
@@ -19,6 +21,12 @@ SYSTEMD = Path("/etc/systemd/system")
 SYSTEM_CA = Path("/etc/ssl/certs/ca-certificates.crt")
 FOLLOWER = "expressway-secrets.service"
 DEPLOYS = "expressway-deploys.service"
+
+FAILURES = (
+    *(OSError, ValueError, KeyError, subprocess.CalledProcessError, BotoCoreError, ClientError),
+    *(ArtifactError, CommandError, start.StartError),
+)
+"""What may keep the app from being installed and started."""
 
 
 def main() -> int:
@@ -33,7 +41,7 @@ def main() -> int:
         return failed(error)
     try:
         reporter.write("installing", deploy=deploy)
-        changed = prepare(machine)
+        changed = prepare(machine, reporter, deploy)
         session_manager.configure(machine, BUNDLE)
         reporter.write("starting", deploy=deploy)
         begin(restart=changed, follow=bool(environment.wanted_secrets(machine)))
@@ -41,8 +49,8 @@ def main() -> int:
         reporter.write("ready", deploy=deploy)
         if hook := machine["launch_hook"]:
             launch.complete(Clients(machine["region"]).get("autoscaling"), metadata.instance_id(), hook)
-    except (OSError, ValueError, KeyError, ArtifactError, start.StartError, subprocess.CalledProcessError) as error:
-        words = journal.last_words(journal.read(began))
+    except FAILURES as error:
+        words = error.log if isinstance(error, CommandError) else journal.last_words(journal.read(began))
         report = reporter.write("failed", deploy=deploy, reason=reason(error), log=words)
         # The app's own words first, and why it was given up after them.
         print("\n".join(report["log"]), file=sys.stderr)
@@ -74,10 +82,10 @@ def failed(error: Exception) -> int:
 
 def reason(error: Exception) -> str:
     """What went wrong, for people."""
-    return str(error) if isinstance(error, start.StartError) else f"{type(error).__name__}: {error}"
+    return str(error) if isinstance(error, (start.StartError, CommandError)) else f"{type(error).__name__}: {error}"
 
 
-def prepare(machine: config.Machine) -> bool:
+def prepare(machine: config.Machine, reporter: Reporter, deploy: str | None) -> bool:
     """Put everything in place that the service needs. Whether that changed what a running service would use."""
     clients = Clients(machine["region"])
     s3, ssm = clients.get("s3"), clients.get("ssm")
@@ -95,12 +103,18 @@ def prepare(machine: config.Machine) -> bool:
         node.result()
         rds_ca = certificates.result() if certificates else ""
     print(f"expressway: release {release.release_id}, Node runtime {runtime_sha[:12]}", flush=True)
+    trusted = files.write(paths.CA_BUNDLE, SYSTEM_CA.read_text() + rds_ca)
+    with_secrets = (s3, clients.get("secretsmanager"))
+    command.before_start(
+        *(machine, release, folder, metadata.instance_id(), with_secrets),
+        lambda: reporter.write("release-command", deploy=deploy),
+    )
     host.install_files(BUNDLE / "units", [DEPLOYS], SYSTEMD)
     return any(
         [
             files.link(paths.RUNTIMES / "current", runtime),
             releases.make_current(folder),
-            files.write(paths.CA_BUNDLE, SYSTEM_CA.read_text() + rds_ca),
+            trusted,
             files.write(paths.ECOSYSTEM, releases.ecosystem(folder, runtime)),
             host.install_files(BUNDLE / "units", [journal.UNIT, FOLLOWER], SYSTEMD),
             reserve_port(machine["app"]["port"]),

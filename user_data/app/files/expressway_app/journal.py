@@ -9,7 +9,7 @@ UNIT = "expressway-app.service"
 _PM2 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d: PM2 (?:log|error): ?")
 """How PM2 begins its own lines, among those of the app."""
 # PM2 says so of a process that ended by itself, and never of one that it stops or reloads.
-_CRASH = re.compile(_PM2.pattern + r"App \[(?P<process>.+:\d+)\] will restart in \d+ms")
+_CRASH = re.compile(_PM2.pattern + r"App \[(?P<process>(?P<name>.+):\d+)\] will restart in \d+ms")
 
 
 def read(since: float, lines: int = 2000) -> list[str]:
@@ -32,11 +32,15 @@ def own(lines: Iterable[str], last: int) -> list[str]:
     return found[-last:]
 
 
-def crashes(lines: Iterable[str]) -> int:
-    """How often the process that ended most often ended by itself."""
-    return max(Counter(found["process"] for line in lines if (found := _CRASH.match(line))).values(), default=0)
+def crashes(lines: Iterable[str], name: str) -> int:
+    """How often the one of the processes called `name` that ended most often ended by itself."""
+    ended = (found["process"] for line in lines if (found := _CRASH.match(line)) and found["name"] == name)
+    return max(Counter(ended).values(), default=0)
 
 
 def last_words(lines: Sequence[str], last: int = 40) -> list[str]:
-    """What the app said last; where it said nothing, what PM2 says of it."""
-    return own(lines, last) or [_PM2.sub("PM2: ", line) for line in lines[-last:]]
+    """What the app said last; where it said nothing, how PM2 says that it ended."""
+    ends = [
+        _PM2.sub("PM2: ", line) for line in lines if _PM2.match(line) and ("exited with" in line or "error" in line)
+    ]
+    return own(lines, last) or ends[-last:]

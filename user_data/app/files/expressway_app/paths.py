@@ -4,6 +4,9 @@ from pathlib import Path
 
 USER = "expressway-app"
 
+BUNDLE = Path("/opt/expressway/bundle")
+"""Where these programs are; fixed, as an ecosystem file names some of them."""
+
 RUNTIMES = Path("/opt/expressway/runtime")
 """One folder per Node runtime, named by the SHA-256 of its tarball; `current` points at the one in use."""
 
@@ -42,6 +45,9 @@ LOCK = Path("/run/expressway/environment.lock")
 
 REFRESH = Path("/run/expressway/refresh.sock")
 """Who connects has the secrets looked at now, and is hung up on when that is done. Root's and the app's alone."""
+
+LEASES = Path("/run/expressway/leases")
+"""One file per process of which the fleet has one, while this machine is to run it."""
 
 PM2_HOME = Path("/run/expressway-app/pm2")
 """Where PM2's sockets are, as expressway-app.service has it."""

@@ -43,7 +43,7 @@ class Reporter:
 
         `reason` is one line, `log` what the app printed last.
         """
-        hidden = secrets()
+        masked = secrets()
         report = {
             "id": self._id,
             "tier": "app",
@@ -51,8 +51,8 @@ class Reporter:
             "release": paths.release(),
             "deploy": deploy,
             "state": state,
-            "reason": reason and " ".join(mask(reason, hidden).split()),
-            "log": [mask(line, hidden)[:LONGEST_LINE] for line in list(log)[-MOST_LINES:]],
+            "reason": reason and " ".join(mask(reason, masked).split()),
+            "log": [mask(line, masked)[:LONGEST_LINE] for line in list(log)[-MOST_LINES:]],
         }
         text = json.dumps(report, indent=1)
         files.write(paths.REPORT, text, 0o600)
@@ -102,7 +102,12 @@ def secrets() -> list[str]:
         known = json.loads(paths.SECRETS.read_text())
     except (OSError, ValueError):
         return []
-    found = {text for value in known.values() for text in _forms(value)}
+    return hidden(known.values())
+
+
+def hidden(values: Iterable[str]) -> list[str]:
+    """Every text that would give one of the secret `values` away, the longest first."""
+    found = {text for value in values for text in _forms(value)}
     return sorted((text for text in found if len(text) >= SHORTEST_SECRET), key=len, reverse=True)
 
 

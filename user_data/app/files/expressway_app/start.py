@@ -4,7 +4,7 @@ import time
 
 from expressway_machine import config, readiness
 
-from . import journal, listeners
+from . import journal, listeners, paths, pm2
 
 PATIENCE = 90
 """Seconds from the start of the service until its process is up, and once more from then until the app is ready."""
@@ -34,6 +34,7 @@ def wait_until_ready(app: config.Machine, patience: float = PATIENCE) -> None:
     state = f"the app isn't up (no good answer to {liveness})"
     up = False
     looked = closed_since = float("-inf")
+    name = pm2.web(paths.ECOSYSTEM.read_text())
     while True:
         answer = readiness.probe("127.0.0.1", port, path)
         now = time.monotonic()
@@ -45,8 +46,10 @@ def wait_until_ready(app: config.Machine, patience: float = PATIENCE) -> None:
                 raise StartError(listeners.mend(closed, port))
             if answer.ready and not closed:
                 break
-            if not up and now - began >= CRASHING and journal.crashes(journal.read(since)) >= CRASHES:
-                raise StartError(f"the app exits each time that it is started: {_times(since)}")
+            crashes = 0 if up or now - began < CRASHING else journal.crashes(journal.read(since), name)
+            if crashes >= CRASHES:
+                times = f"{crashes} times in {time.time() - since:.0f} s"
+                raise StartError(f"the app exits each time that it is started: {times}")
         if not up and (alive := readiness.probe("127.0.0.1", port, liveness)).ready:
             up, state = True, f"the app is up ({liveness}: {alive.detail})"
             deadline = time.monotonic() + patience
@@ -54,7 +57,3 @@ def wait_until_ready(app: config.Machine, patience: float = PATIENCE) -> None:
             raise StartError(f"{state}; no ready answer on port {port}, {path}, in {patience:.0f} s: {answer.detail}")
         time.sleep(0.1)
     print(f"expressway: the app is ready ({answer.detail})", flush=True)
-
-
-def _times(since: float) -> str:
-    return f"{journal.crashes(journal.read(since))} times in {time.time() - since:.0f} s"
