@@ -94,11 +94,22 @@ def test_an_artifact_holds_the_app_with_its_dependencies_and_how_to_start_it(cac
             "reason": "start script `node ./bin/www`",
         },
         "wait_ready": False,
+        "release": None,
+        "processes": {},
         "node": NODE,
     }
     assert built.release_id == built.sha256[:12]
     assert built.key == f"releases/{built.sha256}.tar.gz"
     assert built.path.name == f"commonjs-{built.sha256}.tar.gz"
+
+
+def test_an_artifact_says_what_else_its_machines_run(cache: Path) -> None:
+    said = manifest(build(FIXTURES / "processes", cache))
+    assert said["release"] == "npm run migrate"
+    assert said["processes"] == {
+        "worker": {"command": "node worker.js worker", "on": "every"},
+        "clock": {"command": "node worker.js clock", "on": "one"},
+    }
 
 
 def test_the_build_script_runs_and_what_only_it_needs_stays_behind(cache: Path, tmp_path: Path) -> None:
