@@ -137,6 +137,14 @@ def test_a_joining_machine_is_asked_several_times_a_second_and_a_big_fleet_more_
     assert pause(Target("10.0.0.1", 3000, "/readyz"), WELL, 1000) >= 4.5, "at most about 200 a second"
 
 
+def test_a_new_machine_is_asked_again_soon_and_one_that_stays_down_at_the_usual_pace() -> None:
+    """In a big fleet, one lost answer would keep a new machine out for seconds."""
+    target = Target("10.0.0.1", 3000, "/readyz")
+    assert pause(target, Health(), 1000) <= 0.3
+    assert pause(target, probed((0, False)), 1000) <= 0.3
+    assert pause(target, probed(*((each, False) for each in range(20))), 1000) >= 4.5
+
+
 def failing(*numbers: int, since: float = 0.0) -> dict[str, Health]:
     return {f"i-{each}": Health(False, 60, False, since, True, "timed out") for each in numbers}
 

@@ -1,4 +1,4 @@
-"""Which machine of the fleet runs a process that the fleet has once: a lease in the artifact bucket (docs/adr/0016).
+"""Which machine of the fleet runs a process that the fleet has once: a lease in the artifact bucket (docs/adr/0017).
 
 Two machines never knowingly run one at a time. Who has the lease renews it every `PERIOD`, and ends the process when it
 could not for `OURS` seconds. Another takes the lease only when it has not seen it change for `THEIRS` seconds: longer

@@ -20,11 +20,11 @@ MOST_A_SECOND = 200
 TIMEOUT = 1.0
 """Seconds for a whole probe."""
 EAGER = 0.2
-"""Seconds between the probes of one that is about to join, or has just failed."""
+"""Seconds between the probes of one that is about to join, is new, or has just failed."""
 JITTER = 0.1
 """Give or take this part of a pause, so that probes spread."""
 EAGER_PROBES = 8
-"""After so many failures in a row, one that was well is asked at the usual pace again."""
+"""After so many failures in a row, one that isn't about to join is asked at the usual pace."""
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})")
 _STATUS_BYTES = 12
 
@@ -43,7 +43,7 @@ class Target:
 def pause(target: Target, found: Health, machines: int) -> float:
     """Seconds until the next probe of one of so many machines."""
     usual = max(INTERVAL, machines / MOST_A_SECOND)
-    failing = found.has_been_up and 0 < found.failures < EAGER_PROBES
+    failing = not found.ok and found.failures < EAGER_PROBES
     returning = found.up is False and found.ok
     return EAGER if target.joining or failing or returning else usual
 
