@@ -21,6 +21,11 @@ _RULES = {
 OLD_VERSIONS_DAYS = 30
 """Days to keep overwritten or deleted objects in a bucket of its own."""
 
+LAUNCH = "launch"
+"""The lifecycle hook of the edge's own group, which the machine completes once it holds the address."""
+BOOT_SECONDS = 600
+"""How long that may take before AWS gives the machine up. One whose boot fails says so itself, and at once."""
+
 _TARGET_RULES = {"port": planning.PORT, "readiness_path": planning.HTTP_PATH}
 
 
@@ -63,6 +68,7 @@ class LoadBalancerArgs(TypedDict):
 class LoadBalancer(pulumi.ComponentResource):
     """One Nginx machine at an Elastic IP that it claims, in an Auto Scaling group of its own so that AWS replaces it.
 
+    It is in service only once it holds the address; one that breaks later says so, and goes when another is in service.
     It finds its targets in their Auto Scaling group, lets each in once it answers, and lets it go once it is drained.
     """
 
@@ -112,17 +118,9 @@ class LoadBalancer(pulumi.ComponentResource):
             cpu_credits=None,
             child=child,
         )
-        group = aws.autoscaling.Group(
-            f"{name}-group",
-            # One machine: it holds the one address.
-            min_size=1,
-            max_size=1,
-            vpc_zone_identifiers=args["subnet_ids"],
-            launch_template=_machines.latest(template),
-            health_check_type="EC2",
-            tags=_machines.group_tags(tags),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[permissions, *sessions, *rules]),
-        )
+        group = self._create_group(name, args, template, tags, [permissions, *sessions, *rules])
+        # After the group, whose name it is about; a machine takes longer to hold the address.
+        _machines.allow(f"{name}-launch", role, _permissions_on(group), child)
 
         self.address = address.public_ip
         self.url = pulumi.Output.concat("https://" if certificate else "http://", address.public_ip)
@@ -136,6 +134,57 @@ class LoadBalancer(pulumi.ComponentResource):
                 "security_group_id": self.security_group_id,
             }
         )
+
+    def _create_group(
+        self,
+        name: str,
+        args: LoadBalancerArgs,
+        template: "aws.ec2.LaunchTemplate",
+        tags: dict[str, pulumi.Input[str]],
+        needed_at_boot: list[pulumi.Resource],
+    ) -> "aws.autoscaling.Group":
+        transition, result = "autoscaling:EC2_INSTANCE_LAUNCHING", "ABANDON"
+        group = aws.autoscaling.Group(
+            f"{name}-group",
+            # One machine holds the one address. A second one is its successor, which starts before it goes.
+            min_size=1,
+            max_size=2,
+            instance_maintenance_policy={"min_healthy_percentage": 100, "max_healthy_percentage": 200},
+            vpc_zone_identifiers=args["subnet_ids"],
+            launch_template=_machines.latest(template),
+            health_check_type="EC2",
+            # In service means at work: the hook has waited for that.
+            health_check_grace_period=0,
+            # Made with the group: made after it, the hook would miss its first machine.
+            initial_lifecycle_hooks=[
+                {
+                    "name": LAUNCH,
+                    "lifecycle_transition": transition,
+                    "default_result": result,
+                    "heartbeat_timeout": BOOT_SECONDS,
+                }
+            ],
+            # The machine may complete its hook only once the policy is there that is made after this group.
+            wait_for_capacity_timeout="0",
+            tags=_machines.group_tags(tags),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=needed_at_boot,
+                # To give a group its first hooks is to replace it, and one that stands may have none.
+                ignore_changes=["initialLifecycleHooks"],
+            ),
+        )
+        # The same hook, for a group of a release that had none; AWS takes it for one and the same by its name.
+        aws.autoscaling.LifecycleHook(
+            f"{name}-launch",
+            name=LAUNCH,
+            autoscaling_group_name=group.name,
+            lifecycle_transition=transition,
+            default_result=result,
+            heartbeat_timeout=BOOT_SECONDS,
+            opts=pulumi.ResourceOptions(parent=self, deleted_with=group),
+        )
+        return group
 
     def _find_bucket(self, name: str, args: LoadBalancerArgs) -> _bucket.ArchiveBucket:
         if "bucket" not in args:
@@ -180,6 +229,7 @@ class LoadBalancer(pulumi.ComponentResource):
             "bundle": {"key": bundle_key, "sha256": bundle.sha256},
             "session_manager": args.get("session_manager_key"),
             "eip_allocation_id": address.allocation_id,
+            "launch_hook": LAUNCH,
             "upstream": {
                 "auto_scaling_group": targets["group_name"],
                 "port": targets["port"],
@@ -251,4 +301,12 @@ def _permissions(
             ],
             "Resource": "*",
         },
+    ]
+
+
+def _permissions_on(group: "aws.autoscaling.Group") -> list[dict[str, Any]]:
+    return [
+        {"Action": "autoscaling:CompleteLifecycleAction", "Resource": group.arn},
+        # The machine asks which group it is in, and whether it waits. AWS can't restrict this to resources.
+        {"Action": "autoscaling:DescribeAutoScalingInstances", "Resource": "*"},
     ]

@@ -21,7 +21,7 @@ def wanted(settings: Settings, folder: Path) -> Wanted:
         region=settings.region,
         network=settings.name("network"),
         app=_machines(settings, "app", settings.app, settings.app.min_size, settings.app.max_size),
-        edge=_machines(settings, "edge", settings.edge, 1, 1),
+        edge=_machines(settings, "edge", settings.edge, 1, 2),
         database=Database(
             database.engine_version, database.instance_class, database.storage_gb, multi_az=database.multi_az
         ),

@@ -31,7 +31,6 @@ TAGGED: Final = {
 Each is known by its tags, which it has from the first moment on.
 """
 PLACED: Final = {
-    "aws:autoscaling/lifecycleHook:LifecycleHook": "{autoscalingGroupName}/{name}",
     "aws:autoscaling/policy:Policy": "{autoscalingGroupName}/{name}",
     "aws:ec2/route:Route": "{routeTableId}_{destinationCidrBlock}",
     "aws:ec2/routeTableAssociation:RouteTableAssociation": "{subnetId}/{routeTableId}",
@@ -49,6 +48,7 @@ BALANCING: Final = {
 }
 """Types with an ARN for an id, and how to find it: the call, what it lists, and a field that is what an input was."""
 REPEATABLE: Final = (
+    "aws:autoscaling/lifecycleHook:LifecycleHook",
     "aws:cloudwatch/eventTarget:EventTarget",
     "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup",
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",

@@ -14,7 +14,7 @@ from tests.engine.unanswered import unanswered
 from tests.plan.lab_api_server import ApiServer
 
 SECONDS = 60
-RESOURCES = 72
+RESOURCES = 74
 
 
 def test_what_was_killed_again_and_again_is_finished_in_the_end(

@@ -233,3 +233,13 @@ def test_an_instance_maintenance_policy_is_kept_until_it_is_taken_away(fleet: Fl
     assert (kept["InstanceMaintenancePolicy"], kept["MaxSize"]) == (policy(100, 200), 4), "a refusal changes nothing"
     fleet.autoscaling.update_auto_scaling_group(AutoScalingGroupName=group, InstanceMaintenancePolicy=policy(-1, -1))
     assert "InstanceMaintenancePolicy" not in fleet.describe(group)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [({}, 0), ({"HealthCheckGracePeriod": 0}, 0), ({"HealthCheckGracePeriod": 9}, 9)]
+)
+def test_a_group_has_the_grace_period_that_it_was_given_and_else_none(
+    given: dict[str, int], kept: int, fleet: Fleet
+) -> None:
+    # https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_CreateAutoScalingGroup.html
+    assert fleet.describe(fleet.create(0, **given))["HealthCheckGracePeriod"] == kept

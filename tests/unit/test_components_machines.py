@@ -238,12 +238,37 @@ def test_scaling_aims_at_a_cpu_load() -> None:
     assert policy["targetTrackingConfiguration"]["targetValue"] == 45
 
 
-def test_the_edge_is_one_machine_with_one_address() -> None:
+def test_the_edge_is_one_machine_with_one_address_and_room_for_its_successor() -> None:
     made = make_edge()
-    assert (made.one(GROUP).inputs["minSize"], made.one(GROUP).inputs["maxSize"]) == (1, 1)
+    group = made.one(GROUP).inputs
+    assert (group["minSize"], group["maxSize"]) == (1, 2)
+    assert group["instanceMaintenancePolicy"] == {"minHealthyPercentage": 100, "maxHealthyPercentage": 200}, (
+        "else the old one ends before the new one starts"
+    )
+    assert group["healthCheckGracePeriod"] == 0, "a refresh would wait that long for a machine that is at work"
     assert made.one("aws:ec2/eip:Eip").inputs["domain"] == "vpc"
     assert not made.all("aws:autoscaling/policy:Policy")
-    assert "initialLifecycleHooks" not in made.one(GROUP).inputs, "nothing would complete them"
+
+
+def test_an_edge_is_in_service_only_when_it_has_said_so_itself() -> None:
+    made = make_edge()
+    group = made.one(GROUP)
+    (first,) = group.inputs["initialLifecycleHooks"]
+    later = made.one("aws:autoscaling/lifecycleHook:LifecycleHook").inputs
+    assert later == {**first, "autoscalingGroupName": "edge-group"}, "the first hook, for a group that was made without"
+    assert first["defaultResult"] == "ABANDON", "a machine that falls silent is given up"
+    assert first["name"] == made.machine("edge")["launch_hook"], "the one that the machine completes"
+    assert group.ignore_changes == ("initialLifecycleHooks",), "a group that was made without would be replaced"
+    assert group.inputs["waitForCapacityTimeout"] == "0", "the machine may complete it after the group is made"
+
+
+def test_an_edge_speaks_for_machines_of_its_own_group_and_of_no_other() -> None:
+    made = make_edge()
+    group = made.one(GROUP)
+    (speaks,) = [each for each in made.statements("edge-launch") if each["Resource"] != "*"]
+    assert speaks["Action"] == "autoscaling:CompleteLifecycleAction"
+    assert speaks["Resource"].endswith(":edge-group")
+    assert "edge-launch" not in group.depends_on, "the policy names the group: waiting for each other, neither is made"
 
 
 def test_an_app_server_is_told_what_its_boot_needs() -> None:
@@ -290,6 +315,7 @@ def test_an_edge_machine_is_told_what_its_boot_needs() -> None:
         "bucket": "bucket",
         "session_manager": None,
         "eip_allocation_id": "eipalloc-edge-address",
+        "launch_hook": "launch",
         "upstream": {
             "auto_scaling_group": "app-group",
             "port": 3000,

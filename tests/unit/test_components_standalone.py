@@ -172,8 +172,14 @@ def test_targets_tell_the_edge_which_hooks_are_its() -> None:
 
 
 def test_before_a_group_without_hooks_the_edge_may_complete_none() -> None:
-    assert "autoscaling:CompleteLifecycleAction" in actions(edge())
-    assert "autoscaling:CompleteLifecycleAction" not in actions(edge(lifecycle_hooks=[]))
+    def completes(made: Recording) -> list[str]:
+        statements = (each for policy in ("edge-boot", "edge-launch") for each in made.statements(policy))
+        return [each["Resource"] for each in statements if "autoscaling:CompleteLifecycleAction" in each["Action"]]
+
+    (own,) = completes(edge(lifecycle_hooks=[]))
+    assert own.endswith(":edge-group"), "those of its own group"
+    (_, same) = completes(edge())
+    assert same == own
 
 
 def test_a_load_balancer_by_itself_keeps_its_files_in_a_bucket_of_its_own() -> None:

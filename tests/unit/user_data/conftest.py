@@ -56,6 +56,7 @@ def edge_machine() -> dict[str, Any]:
         "bundle": {"key": f"bundles/edge-{SHA}.tar.gz", "sha256": SHA},
         "session_manager": None,
         "eip_allocation_id": "eipalloc-0123456789abcdef0",
+        "launch_hook": "launch",
         "upstream": {
             "auto_scaling_group": "shop-app",
             "port": 3000,

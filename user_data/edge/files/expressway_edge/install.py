@@ -1,10 +1,9 @@
 """Make this machine the edge. Each step finds what an earlier run, or a baked image, has already done."""
 
-import subprocess
 import sys
 from pathlib import Path
 
-from expressway_machine import config, host, metadata, session_manager
+from expressway_machine import config, host, launch, metadata, session_manager
 from expressway_machine.aws import Clients
 
 from . import address, nginx
@@ -20,19 +19,38 @@ def main() -> int:
     """Configure and start everything; 0 once the public address is here, 1 with the reason otherwise."""
     try:
         machine = config.load()
-        session_manager.configure(machine, BUNDLE)
-        start_nginx(machine)
-        if machine["certificate"]:
-            start_certificate()
-        start_reconciler()
-        # Last: traffic comes with the address, and by now Nginx has its servers.
-        ec2 = Clients(machine["region"], attempts=2, read_timeout=5).get("ec2")
-        public = address.claim(ec2, machine["eip_allocation_id"], metadata.instance_id())
-    except (OSError, ValueError, KeyError, subprocess.CalledProcessError) as error:
-        print(f"expressway: edge: {type(error).__name__}: {error}", file=sys.stderr)
+        serve(machine)
+    except Exception as error:  # whatever it was: a machine that isn't the edge must not stay in its place
+        print(f"expressway: edge: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        give_up()
         return 1
-    print(f"expressway: the edge is at {public}", flush=True)
     return 0
+
+
+def serve(machine: config.Machine) -> None:
+    """Take up the edge's work, from the machine's own configuration to the launch that Auto Scaling waits for."""
+    session_manager.configure(machine, BUNDLE)
+    start_nginx(machine)
+    if machine["certificate"]:
+        start_certificate()
+    start_reconciler()
+    # Traffic comes with the address, and by now Nginx has its servers.
+    clients = Clients(machine["region"], attempts=2, read_timeout=5)
+    instance_id = metadata.instance_id()
+    public = address.claim(clients.get("ec2"), machine["eip_allocation_id"], instance_id)
+    print(f"expressway: the edge is at {public}", flush=True)
+    # Last: with this machine in service, the one before it goes.
+    launch.complete(clients.get("autoscaling"), instance_id, machine["launch_hook"])
+
+
+def give_up() -> None:
+    """Have Auto Scaling replace a machine whose boot has failed. At a later run, it is in service and stays."""
+    try:
+        machine = config.load()
+        autoscaling = Clients(machine["region"], attempts=2, read_timeout=5).get("autoscaling")
+        launch.abandon(autoscaling, metadata.instance_id(), machine["launch_hook"])
+    except Exception as error:  # the boot's own failure is the one to tell
+        print(f"expressway: edge: the launch isn't given up: {error}", file=sys.stderr)
 
 
 def start_nginx(machine: config.Machine) -> None:
