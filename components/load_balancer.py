@@ -306,7 +306,7 @@ def _permissions(
 
 def _permissions_on(group: "aws.autoscaling.Group") -> list[dict[str, Any]]:
     return [
-        {"Action": "autoscaling:CompleteLifecycleAction", "Resource": group.arn},
+        {"Action": ["autoscaling:CompleteLifecycleAction", "autoscaling:SetInstanceHealth"], "Resource": group.arn},
         # The machine asks which group it is in, and whether it waits. AWS can't restrict this to resources.
         {"Action": "autoscaling:DescribeAutoScalingInstances", "Resource": "*"},
     ]

@@ -83,7 +83,7 @@ def test_cloud_inits_own_schema_takes_the_user_data(tier: str, host: MachineHost
 
 @pytest.mark.parametrize("module", ["expressway_app.install", "expressway_app.environment", "expressway_edge.install"])
 def test_debians_python_and_boto3_take_the_programs(module: str, host: MachineHost, debian: str) -> None:
-    python(host, f"import {module}, reconciler.__main__, certificate.__main__")
+    python(host, f"import {module}, reconciler.__main__, certificate.__main__, health.__main__")
     clients = "from expressway_machine.aws import Clients; c = Clients('us-east-1')"
     names = ("s3", "ssm", "secretsmanager", "autoscaling", "ec2")
     answer = python(host, f"{clients}; print([c.get(each).meta.region_name for each in {names}])")
@@ -98,7 +98,7 @@ def test_systemd_takes_the_units(host: MachineHost, debian: str) -> None:
     # The app's runtime isn't in this image.
     runtime = "/opt/expressway/runtime/current/bin"
     host.output(debian, "sh", "-ec", f"mkdir -p {runtime}; ln -sf /bin/true {runtime}/node")
-    for unit in ("expressway-app.service", "expressway-certificate.service", "expressway-reconciler.service"):
+    for unit in (f"expressway-{name}.service" for name in ("app", "certificate", "health", "reconciler")):
         said = host.output(debian, "sh", "-ec", f"systemd-analyze verify {BUNDLE}/units/{unit} 2>&1")
         assert unit not in said, said
 

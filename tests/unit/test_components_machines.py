@@ -266,7 +266,7 @@ def test_an_edge_speaks_for_machines_of_its_own_group_and_of_no_other() -> None:
     made = make_edge()
     group = made.one(GROUP)
     (speaks,) = [each for each in made.statements("edge-launch") if each["Resource"] != "*"]
-    assert speaks["Action"] == "autoscaling:CompleteLifecycleAction"
+    assert speaks["Action"] == ["autoscaling:CompleteLifecycleAction", "autoscaling:SetInstanceHealth"]
     assert speaks["Resource"].endswith(":edge-group")
     assert "edge-launch" not in group.depends_on, "the policy names the group: waiting for each other, neither is made"
 

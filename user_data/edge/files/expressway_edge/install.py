@@ -13,6 +13,7 @@ SYSTEMD = Path("/etc/systemd/system")
 SYSCTL = "60-expressway.conf"
 RECONCILER = "expressway-reconciler.service"
 CERTIFICATE = "expressway-certificate.service"
+HEALTH = "expressway-health.service"
 
 
 def main() -> int:
@@ -39,6 +40,7 @@ def serve(machine: config.Machine) -> None:
     instance_id = metadata.instance_id()
     public = address.claim(clients.get("ec2"), machine["eip_allocation_id"], instance_id)
     print(f"expressway: the edge is at {public}", flush=True)
+    start_health()
     # Last: with this machine in service, the one before it goes.
     launch.complete(clients.get("autoscaling"), instance_id, machine["launch_hook"])
 
@@ -86,3 +88,11 @@ def start_certificate() -> None:
 def start_reconciler() -> None:
     """The reconciler, of this bundle; back after its first pass."""
     host.start(RECONCILER, restart=True)
+
+
+def start_health() -> None:
+    """The watch over this machine, of this bundle. Nothing waits for it: it acts on a machine in service."""
+    if host.install_files(BUNDLE / "units", [HEALTH], SYSTEMD):
+        host.run("systemctl", "daemon-reload")
+    host.run("systemctl", "enable", "--quiet", HEALTH)
+    host.run("systemctl", "restart", "--no-block", HEALTH)
