@@ -81,10 +81,11 @@ def status(json: Json = False) -> None:
 
 @app.command()
 def logs(machine: Annotated[str, typer.Argument(help="A machine's id, or a tier if it has one machine.")]) -> None:
-    """Print a machine's boot log."""
-    from lab.machines import access
+    """Print a machine's boot log; by its id, also that of one that is gone."""
+    from lab.machines import access, ended
 
-    out.print(access.logs(_find(machine)), markup=False, soft_wrap=True)
+    gone = machine in {each.id for each in ended.all_ended()}
+    out.print(access.logs(machine if gone else _find(machine)), markup=False, soft_wrap=True)
 
 
 # Options after the machine are the command's, also without `--` before them.

@@ -28,7 +28,7 @@ from lab.aws import Aws
 from lab.config import LabConfig
 from lab.engine import Engine, apply, pulumi_cli, stack_config
 from lab.lock import exclusive
-from lab.machines import access, debian, image, observation
+from lab.machines import access, debian, ended, image, observation
 from lab.machines.image import Image
 from lab.machines.observation import State
 from lab.machines.recipe import BASE
@@ -330,8 +330,11 @@ def _await(outputs: Mapping[str, Any], app: dict[str, Any], steps: Steps) -> sta
 
 def _poll(done: Callable[[], bool], detail: Callable[[str], None], seconds: float, otherwise: str) -> None:
     """Wait until `done`; UpError when a machine fails to boot or the controller is gone, or after `seconds`."""
-    deadline = time.monotonic() + seconds
+    deadline, began = time.monotonic() + seconds, time.time()
     while not done():
+        for one in ended.all_ended():
+            if one.never_up and one.ended_at >= began:
+                raise UpError(f"machine {one.id} ({one.tier}) was given up:\n{access.boot_failure(one.id)}")
         found = observation.observe()
         for one in found:
             if one.state is State.FAILED:

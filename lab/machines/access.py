@@ -11,7 +11,7 @@ from typing import Final
 
 from lab import paths
 
-from . import boot
+from . import boot, ended
 from .observation import leader
 
 _ENVIRONMENT: Final = {
@@ -61,20 +61,20 @@ def _enter(machine: str, machines: Path) -> list[str]:
 
 
 def logs(machine: str, machines: Path = paths.MACHINES) -> str:
-    """The machine's console, which also shows what cloud-init and its programs print. Works for dead machines too."""
-    return _read(machines / machine / "console.log")
+    """The machine's console, which also shows what cloud-init and its programs print; also of one that is gone."""
+    return _read_first(machines / machine / ended.CONSOLE, ended.directory(machines) / machine / ended.CONSOLE)
 
 
 def boot_failure(machine: str, machines: Path = paths.MACHINES, lines: int = 30) -> str:
     """Why it failed: the app's last words and the reason, as the machine reports them where it comes that far.
 
-    Otherwise the end of what its user data printed, or of its console.
+    Otherwise the end of what its user data printed, or of its console. Also of a machine that is gone.
     """
-    home = machines / machine
-    if reported := _reported(home / "upper" / boot.REPORT):
+    upper, kept = machines / machine / "upper", ended.directory(machines) / machine
+    if reported := _reported(upper / boot.REPORT) or _reported(kept / ended.REPORT):
         return "\n".join(reported)
-    printed = _read(home / "upper" / boot.OUTPUT)
-    text = _read(home / "console.log") if printed == _NOT_FOUND else printed
+    printed = _read_first(upper / boot.OUTPUT, kept / ended.OUTPUT)
+    text = logs(machine, machines) if printed == _NOT_FOUND else printed
     return "\n".join(text.splitlines()[-lines:])
 
 
@@ -86,8 +86,9 @@ def _reported(path: Path) -> list[str]:
     return []
 
 
-def _read(log: Path) -> str:
-    try:
-        return _CONTROL.sub("", log.read_text(errors="replace")).strip() or _NOT_FOUND
-    except FileNotFoundError:
-        return _NOT_FOUND
+def _read_first(*logs: Path) -> str:
+    """The text of the first that is there."""
+    for log in logs:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            return _CONTROL.sub("", log.read_text(errors="replace")).strip() or _NOT_FOUND
+    return _NOT_FOUND

@@ -24,7 +24,7 @@ from typing import Final
 from lab import paths
 from lab.network import addresses
 
-from . import boot, control_groups, guest
+from . import boot, control_groups, ended, guest
 from .access import MachineError, boot_failure, logs, run, shell
 from .bake import overlay_option
 from .observation import ENDED, OFF, UNFINISHED, MachineStatus, State, leader, observe, process, resident_bytes
@@ -160,8 +160,11 @@ def halt(machine: str, machines: Path = paths.MACHINES, grace: float = GRACE_SEC
 
 
 def stop(machine: str, machines: Path = paths.MACHINES, grace: float = GRACE_SECONDS) -> None:
-    """Shut a machine down as `halt` does, and remove all that is left of it."""
+    """Shut a machine down as `halt` does, and remove all that is left of it but what it has said."""
+    found = next((each for each in observe(machines) if each.id == machine), None)
     halt(machine, machines, grace)
+    if found is not None:
+        ended.keep(found, machines / machine, machines)
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(machines / machine)
 
