@@ -1,5 +1,6 @@
 """The whole stack on this machine, as its users and its neighbours meet it."""
 
+import base64
 import json
 import shutil
 import time
@@ -528,6 +529,139 @@ def replaced(stack: Stack, *gone: str) -> bool:
     stack.refresh()
     now = {machine["id"]: machine["state"] for machine in stack.machines("app")}
     return sorted(now.values()) == ["ready", "ready"] and not now.keys() & set(gone)
+
+
+def test_an_address_that_is_taken_from_the_edge_is_back_within_seconds(stack: Stack) -> None:
+    ec2 = aws()("ec2")
+    edge = edge_in_service()
+    address = public_address(stack)
+    assert address["InstanceId"] == edge
+    ec2.disassociate_address(AssociationId=address["AssociationId"])
+    assert eventually(lambda: serves_at_its_address(stack, edge), 60), "nobody has the address"
+    assert "the address is with nobody: taking it" in journal(stack, edge)
+
+
+def test_an_edge_whose_nginx_is_gone_for_good_has_itself_replaced_at_the_same_address(stack: Stack) -> None:
+    old = edge_in_service()
+    assert stack.shell(old, "systemctl", "mask", "--runtime", "--now", "nginx.service").returncode == 0
+    # A watch judges nobody in its first two minutes, and then waits for systemd to mend it.
+    assert eventually(lambda: "reported as unhealthy, to be replaced" in journal(stack, old)), journal(stack, old)
+    began = time.monotonic()
+    assert eventually(lambda: edge_in_service() not in ("", old)), "it is not replaced"
+    new = edge_in_service()
+    assert eventually(lambda: serves_at_its_address(stack, new)), "the new one does not serve at the same address"
+    print(f"edge without Nginx: another one serves {time.monotonic() - began:.1f} s after its report")
+
+
+def test_an_edge_whose_boot_fails_is_given_up_and_the_one_in_service_goes_on(stack: Stack) -> None:
+    ec2, autoscaling = aws()("ec2"), aws()("autoscaling")
+    old = edge_in_service()
+    (name,) = groups_of("edge")
+    (group,) = autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"]
+    sound = {key: group["LaunchTemplate"][key] for key in ("LaunchTemplateId", "Version")}
+    broken = broken_version(ec2, sound["LaunchTemplateId"], sound["Version"])
+    try:
+        autoscaling.update_auto_scaling_group(
+            AutoScalingGroupName=name, LaunchTemplate=sound | {"Version": broken}, DesiredCapacity=2
+        )
+        assert eventually(lambda: bool(given_up(name))), "a machine that can't serve is kept"
+        assert stack.get("/").status_code == 200
+        assert public_address(stack)["InstanceId"] == old, "it took the address, and does not serve"
+        log = expressway("lab", "logs", given_up(name)[0]).stdout
+        assert '"client_max_body_size" directive invalid value' in log, (
+            f"the reason is not in what it said: {log[-2000:]}"
+        )
+        assert "lifecycle hook launch completed with ABANDON" in log, log[-2000:]
+    finally:
+        autoscaling.update_auto_scaling_group(AutoScalingGroupName=name, LaunchTemplate=sound)
+    assert eventually(lambda: len(edges_in_service()) == 2), "with the mend, the second one serves"
+    (new,) = edges_in_service() - {old}
+    assert serves_at_its_address(stack, new), "the newest has the address, from before it was in service"
+    autoscaling.set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=1)
+    assert eventually(lambda: len(edges_in_service()) == 1)
+    (left,) = edges_in_service()
+    assert eventually(lambda: serves_at_its_address(stack, left), 60), (
+        "the last to claim it went first, and nobody has it"
+    )
+
+
+def test_an_edge_that_is_powered_off_is_replaced_at_the_same_address(stack: Stack) -> None:
+    edge = edge_in_service()
+    stack.shell(edge, "bash", "-c", "systemctl poweroff --force --force")
+    began = time.monotonic()
+    assert eventually(lambda: edge_in_service() not in ("", edge) and answers(stack)), "the edge does not come back"
+    gap = time.monotonic() - began
+    print(f"edge powered off: no answer for {gap:.1f} s")
+    assert gap < 30, "bound by the boot of a baked image"
+
+
+def groups_of(tier: str) -> list[str]:
+    """The Auto Scaling groups of a tier, by name."""
+    return [
+        group["AutoScalingGroupName"]
+        for group in aws().pages("autoscaling", "describe_auto_scaling_groups", "AutoScalingGroups")
+        if {"Key": "expressway:tier", "Value": tier} in [{k: tag[k] for k in ("Key", "Value")} for tag in group["Tags"]]
+    ]
+
+
+def edges_in_service() -> set[str]:
+    return {
+        member["InstanceId"]
+        for group in aws()("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=groups_of("edge"))[
+            "AutoScalingGroups"
+        ]
+        for member in group["Instances"]
+        if (member["LifecycleState"], member["HealthStatus"]) == ("InService", "Healthy")
+    }
+
+
+def edge_in_service() -> str:
+    """The one edge that its group counts on; nothing while there is none."""
+    return next(iter(edges_in_service()), "")
+
+
+def public_address(stack: Stack) -> dict[str, Any]:
+    (address,) = aws()("ec2").describe_addresses(PublicIps=[stack.url.removeprefix("http://")])["Addresses"]
+    return address
+
+
+def serves_at_its_address(stack: Stack, edge: str) -> bool:
+    return public_address(stack).get("InstanceId") == edge and answers(stack)
+
+
+def answers(stack: Stack) -> bool:
+    try:
+        return stack.get("/").status_code == 200
+    except requests.RequestException:
+        return False
+
+
+def journal(stack: Stack, edge: str) -> str:
+    return stack.shell(edge, "journalctl", "--no-pager", "--unit=expressway-health").stdout
+
+
+def broken_version(ec2: Any, template: str, version: str) -> str:
+    """Another version of a launch template, whose machines are told what Nginx refuses."""
+    (found,) = ec2.describe_launch_template_versions(LaunchTemplateId=template, Versions=[version])[
+        "LaunchTemplateVersions"
+    ]
+    user_data = base64.b64decode(found["LaunchTemplateData"]["UserData"]).decode()
+    assert '"max_body_size": "1m"' in user_data
+    broken = base64.b64encode(user_data.replace('"max_body_size": "1m"', '"max_body_size": "1x"').encode()).decode()
+    made = ec2.create_launch_template_version(
+        LaunchTemplateId=template, LaunchTemplateData=found["LaunchTemplateData"] | {"UserData": broken}
+    )
+    return str(made["LaunchTemplateVersion"]["VersionNumber"])
+
+
+def given_up(group: str) -> list[str]:
+    """The machines whose launch was abandoned, the newest first."""
+    activities = aws()("autoscaling").describe_scaling_activities(AutoScalingGroupName=group)["Activities"]
+    return [
+        each["Description"].rpartition(" ")[2]
+        for each in activities
+        if each["Description"].startswith("Launching") and each["StatusCode"] in ("Cancelled", "Failed")
+    ]
 
 
 def test_no_permission_of_the_machines_is_left_that_nothing_uses(stack: Stack) -> None:
