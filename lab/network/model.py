@@ -127,13 +127,16 @@ def from_api(
     subnet_list = list(subnets)
     vpcs: dict[str, str] = {subnet["SubnetId"]: subnet["VpcId"] for subnet in subnet_list}
     routing = _Routing(vpcs, list(route_tables), list(nat_gateways))
-    elastic = {item["InstanceId"]: item["PublicIp"] for item in elastic_addresses if item.get("InstanceId")}
+    # Whose an Elastic IP is, it says itself: moto leaves it with an instance that had it before, too.
+    elastic = {item["PublicIp"]: item.get("InstanceId") for item in elastic_addresses}
+    holders = {holder: address for address, holder in elastic.items() if holder}
 
     machines: list[Machine] = []
     for reservation in reservations:
         for instance in reservation["Instances"]:
             if instance["State"]["Name"] != "terminated":
-                public = elastic.get(instance["InstanceId"]) or instance.get("PublicIpAddress")
+                own = instance.get("PublicIpAddress")
+                public = holders.get(instance["InstanceId"]) or (None if own in elastic else own)
                 described = ServiceMachine(
                     instance["InstanceId"],
                     IPv4Address(instance["PrivateIpAddress"]),

@@ -176,3 +176,19 @@ def test_what_the_lab_cannot_be_is_said(world: World) -> None:
         wrong["elastic_addresses"] = [{"InstanceId": world.edge, "PublicIp": address}]
         with pytest.raises(model.NetworkError, match=f"has the public address {address}"):
             model.from_api(**wrong)
+
+
+def test_an_elastic_address_that_has_moved_is_its_new_machines_alone(world: World) -> None:
+    answers = world.answers()
+    address = {"InstanceId": world.edge, "PublicIp": "198.51.100.10"}
+    for reservation in answers["reservations"]:
+        for instance in reservation["Instances"]:
+            if instance["InstanceId"] == world.lone:
+                # The machine that had it before, as the API still describes it while that shuts down.
+                instance["SubnetId"] = world.public
+                instance["PublicIpAddress"] = "198.51.100.10"
+    network = model.from_api(**(answers | {"elastic_addresses": [address]}))
+    holders = [each.id for each in network.machines if each.public_address == IPv4Address("198.51.100.10")]
+    assert holders == [world.edge], "two machines at one address are no ruleset"
+    nobodys = model.from_api(**(answers | {"elastic_addresses": [address | {"InstanceId": ""}]}))
+    assert all(each.public_address != IPv4Address("198.51.100.10") for each in nobodys.machines)
