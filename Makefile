@@ -62,6 +62,10 @@ prove: setup-lab ## what clients see while the stack is lived with: docs/proof.m
 bench-reconciler: setup-lab ## the reconciler before 1,000 machines: CPU, calls of the API; JSON=<file>
 	@$(PY) -m lab.bench.reconciler --json $(or $(JSON),bench-reconciler.json)
 
+bench-balancer: setup-lab ## Nginx's CPU per request, the balancer's against least_conn's: a table, and JSON=<file>
+	@scripts/setup bench
+	@$(PY) -m lab.bench.balancer --json $(or $(JSON),bench-balancer.json)
+
 docs: setup ## write docs/reference anew
 	@$(PY) scripts/reference.py
 
@@ -78,4 +82,4 @@ lock: setup ## renew the locks from pyproject.toml: all that a clone needs, and 
 	@$(LOCK) --extra cli --group lab --group dev -o requirements.txt
 	@$(LOCK) --constraints requirements.txt -o components/requirements.txt
 
-.PHONY: help setup setup-lab up down status pulumi build check unit test test-engine golden-state bench-up bench-engine bench-reconciler bench-rotation prove docs golden lock
+.PHONY: help setup setup-lab up down status pulumi build check unit test test-engine golden-state bench-up bench-engine bench-reconciler bench-rotation bench-balancer prove docs golden lock

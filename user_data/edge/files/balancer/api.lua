@@ -23,7 +23,7 @@ local function reading(each, at)
     local told = {
         id = each.id, address = each.address, port = each.port,
         in_flight = 0, requests = 0, connect_failures = 0, seconds = 0,
-        aside_for = math.max(0, server.aside_until - at),
+        aside_for = server.aside_since > 0 and math.max(0, at - server.aside_since) or 0,
         statuses = { ["2xx"] = 0, ["3xx"] = 0, ["4xx"] = 0, ["5xx"] = 0 },
         buckets = {},
     }

@@ -1,8 +1,8 @@
 -- Which server gets a request: of two drawn at random the one with fewer requests in flight.
 --
--- What a server answers never counts against it. One that refuses or doesn't answer a connection is left alone for a
--- moment. A request whose connection failed was never sent, and goes to the next server; one that was sent goes to one more,
--- if Nginx may repeat it, and as long as repeats are few among all requests.
+-- What a server answers never counts against it. One that refuses or doesn't answer a connection is put aside, until it
+-- answers a probe (watch.lua). A request whose connection failed was never sent, and goes to the next server; one that was
+-- sent goes to one more, if Nginx may repeat it, and as long as repeats are few among all requests.
 local ffi = require "ffi"
 local balancer = require "ngx.balancer"
 local base = require "resty.core.base"
@@ -14,12 +14,6 @@ local _M = {}
 local STAND_IN = { "127.0.0.1", 8081 }
 -- A new server's share grows over so many seconds, from this part of a full one.
 local SLOW_START, FIRST_SHARE = 10, 0.1
--- Seconds that a server is left alone after its first failed connection in a row; then twice as long, up to the most. A
--- listener that is being restarted is back in one. Of one that is gone each further try costs a request Nginx's
--- proxy_connect_timeout, so they get rarer, until the reconciler takes it off the list.
-local ASIDE, LONGEST_ASIDE = 1, 10
--- When that is over, one request tries it, and meanwhile nobody else does.
-local TRIAL = 2
 -- Servers that a request may be refused by.
 local MOST_TRIES = 5
 -- Repeats of requests that were sent: each request earns a part of one, up to so many.
@@ -49,7 +43,7 @@ end
 local function may_serve(position, at, request)
     local slot = servers.slots[position]
     local server = shared.servers[slot]
-    if server.aside_until > at then
+    if server.aside_since > 0 then
         return false
     end
     local age = at - server.new_since
@@ -78,7 +72,7 @@ local function search(at, request)
         local slot, limit = servers.slots[position], servers.limits[position]
         local load = in_flight(slot)
         if (limit == 0 or load < limit) and not (failed and failed[slot]) then
-            if shared.servers[slot].aside_until > at then
+            if shared.servers[slot].aside_since > 0 then
                 load = load + 1e6
             end
             if not best or load < best_load then
@@ -106,24 +100,22 @@ local function choose(at, request)
     return first and one or second and other or search(at, request)
 end
 
--- A connection to the server failed. Those that were begun before the last failure was noted tell nothing new.
-local function failed_to_connect(slot, began, at)
+local function failed_to_connect(slot, at)
     row[slot].connect_failures = row[slot].connect_failures + 1
     local server = shared.servers[slot]
-    if began >= server.failed_at then
-        server.failures = server.failures + 1
-        server.failed_at = at
-        server.aside_until = at + min(ASIDE * 2 ^ (server.failures - 1), LONGEST_ASIDE)
+    if server.aside_since == 0 then
+        server.aside_since = at
     end
 end
 
--- Whether the request's last try, or the one before that, got its connection.
-local function got_connection(last_but)
-    local times = {}
-    for time in (ngx.var.upstream_connect_time or ""):gmatch("[^, :]+") do
-        times[#times + 1] = time
+-- Whether anything was sent in the last try that has ended. Nginx counts no bytes where a connection was refused or not
+-- answered, and nothing yet for a try that is about to begin.
+local function was_sent()
+    local bytes
+    for each in (ngx.var.upstream_bytes_sent or ""):gmatch("%d+") do
+        bytes = each
     end
-    return times[#times - last_but] ~= "-"
+    return bytes ~= "0"
 end
 
 local function release(request, status, elapsed)
@@ -152,10 +144,10 @@ local function retry(request, at)
     local failed = tried[request] or { count = 0 }
     failed[slot], failed.count = true, failed.count + 1
     tried[request] = failed
-    if not got_connection(1) then
+    if not was_sent() then
         row[slot].in_flight = row[slot].in_flight - 1
         held[request] = nil
-        failed_to_connect(slot, began, at)
+        failed_to_connect(slot, at)
         return failed.count < MOST_TRIES
     end
     local _, status = balancer.get_last_failure()
@@ -190,10 +182,7 @@ function _M.balance()
         return set_current_peer(STAND_IN[1], STAND_IN[2])
     end
     local slot = servers.slots[chosen]
-    local server, counts = shared.servers[slot], row[slot]
-    if server.failures > 0 then
-        server.aside_until = at + TRIAL
-    end
+    local counts = row[slot]
     held[request], since[request] = slot, at
     counts.in_flight, counts.requests = counts.in_flight + 1, counts.requests + 1
     set_more_tries(1)
@@ -207,16 +196,21 @@ function _M.done()
         tried[request] = nil
         return
     end
-    local status, at, began = ngx.status, now(), since[request]
-    local slot = release(request, status, at - began)
+    local status, at = ngx.status, now()
+    local slot = release(request, status, at - since[request])
     since[request], tried[request] = nil, nil
-    if status == 502 or status == 504 then
-        if not got_connection(0) then
-            failed_to_connect(slot, began, at)
-        end
-    elseif shared.servers[slot].failures > 0 and got_connection(0) then
-        shared.servers[slot].failures, shared.servers[slot].aside_until = 0, 0
+    if (status == 502 or status == 504) and not was_sent() then
+        failed_to_connect(slot, at)
+    else
+        shared.servers[slot].answered_at = at
     end
+end
+
+-- Where repeating is safe (GET, HEAD), a connection may be cut while the answer is waited for. The others bear a mark that
+-- watch.lua can read: they were bound, to no address in particular.
+function _M.balance_writes()
+    balancer.bind_to_local_addr("0.0.0.0")
+    _M.balance()
 end
 
 return _M

@@ -10,7 +10,8 @@ function _M.start(path)
     memory.map()
     servers.restore(path)
     local balance, api = require "balancer.balance", require "balancer.api"
-    balancer_phase, balancer_log = balance.balance, balance.done
+    require "balancer.watch"
+    balancer_phase, balancer_phase_of_writes, balancer_log = balance.balance, balance.balance_writes, balance.done
     function balancer_api()
         api.answer(path)
     end
@@ -18,6 +19,7 @@ end
 
 function _M.start_worker()
     require("balancer.balance").start()
+    require("balancer.watch").start()
     if ngx.worker.id() == 0 then
         assert(ngx.timer.every(1, memory.sweep))
     end

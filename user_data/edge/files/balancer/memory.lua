@@ -13,9 +13,9 @@ typedef struct {
 
 typedef struct {
     double new_since;    /* 0: was there when there was no other, no slow start */
-    double aside_until;
-    double failures;     /* of connections, in a row */
-    double failed_at;
+    double answered_at;  /* a request, or a probe */
+    double aside_since;  /* 0: it gets requests */
+    double cuts;         /* how often its waiting connections were to be cut */
 } expressway_server;
 
 typedef struct {
