@@ -2,13 +2,14 @@
 
 import logging
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 from moto.autoscaling import models, responses
 from moto.autoscaling.exceptions import AutoscalingClientError, ValidationError
 from moto.core.responses import ActionResult, EmptyResult
 
-from lab.api import groups, lifecycle, refreshes, target_groups
+from lab.api import groups, lifecycle, refreshes, schedules, target_groups
 from lab.api.activities import history
 from lab.api.members import Member
 from lab.api.patching import add, around, instead
@@ -64,7 +65,8 @@ def _settle(group: Any, now: float) -> bool:
 
 def _step(group: Any, now: float) -> bool:
     try:
-        changed = refreshes.advance(group, now)
+        changed = schedules.run(group, datetime.now(UTC))
+        changed |= refreshes.advance(group, now)
         changed |= groups.reconcile(group, now)
         if getattr(group, "status", None) == DELETING and not group.instance_states:
             _remove(group.autoscaling_backend, group.name)
@@ -189,6 +191,7 @@ def _remove(backend: Any, name: str) -> None:
         backend.delete_lifecycle_hook(name, hook.name)
     for policy in backend.describe_policies(autoscaling_group_name=name):
         backend.delete_policy((name, policy.name))
+    schedules.forget(backend, name)
     del backend.autoscaling_groups[name]
 
 

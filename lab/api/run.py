@@ -39,6 +39,7 @@ CHANGES = (
     "rds_rotation",
     "refreshes",
     "s3",
+    "schedules",
     "secretsmanager",
     "security_groups",
     "service_roles",

@@ -1,6 +1,7 @@
 """What the API says, read in one go."""
 
 import urllib.parse
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +32,9 @@ class ApiState:
 class Api:
     """The lab's API at `endpoint`, as AWS clients see it and through the lab's own control calls."""
 
-    def __init__(self, endpoint: str, region: str) -> None:
+    def __init__(self, endpoint: str, region: str, images: Collection[str] = ()) -> None:
+        """`images` are those that machines are booted from: instances of others are passed over, however many."""
+        self._booted = {"Filters": [{"Name": "image-id", "Values": sorted(images)}]} if images else {}
         self.aws = Aws(endpoint, region, CALL_SECONDS)
         self._control = f"{endpoint}/lab/v1/"
         self._http = requests.Session()
@@ -45,7 +48,7 @@ class Api:
     def read(self) -> ApiState:
         """Everything the controller acts on."""
         return ApiState(
-            reservations=self.aws.pages("ec2", "describe_instances", "Reservations"),
+            reservations=self.aws.pages("ec2", "describe_instances", "Reservations", **self._booted),
             security_groups=self.aws.pages("ec2", "describe_security_groups", "SecurityGroups"),
             subnets=self.aws.pages("ec2", "describe_subnets", "Subnets"),
             vpcs=self.aws.pages("ec2", "describe_vpcs", "Vpcs"),

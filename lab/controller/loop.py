@@ -61,7 +61,7 @@ class Controller:
         self._config = config
         self._state = state
         self._authority = state / "tls" / tls.CERTIFICATE
-        self._api = Api(config.endpoint, config.region)
+        self._api = Api(config.endpoint, config.region, config.images.keys())
         self._identities = Identities(self._api, state / "tls", config.region)
         self._health = HealthRelay(self._api, state / "machines")
         self._pool = ThreadPoolExecutor(STARTS_AT_ONCE, thread_name_prefix="machine")
