@@ -45,5 +45,18 @@ def first_to_go(candidates: Iterable[Candidate], count: int) -> list[str]:
     return gone
 
 
+def out_of_balance(candidates: Iterable[Candidate], zones: Iterable[str]) -> str | None:
+    """The next instance to move to another zone: from one that the group is no longer in, or that has two more."""
+    candidates, allowed = list(candidates), set(zones)
+    strays = [candidate for candidate in candidates if candidate.zone not in allowed]
+    if strays:
+        return min(strays, key=_age).instance
+    counts = Counter(candidate.zone for candidate in candidates)
+    fullest = max(allowed, key=lambda zone: counts[zone])
+    if counts[fullest] - min(counts[zone] for zone in allowed) < 2:
+        return None
+    return min((candidate for candidate in candidates if candidate.zone == fullest), key=_age).instance
+
+
 def _age(candidate: Candidate) -> tuple[int, datetime]:
     return candidate.version, candidate.since

@@ -15,7 +15,7 @@ from moto.core.exceptions import ServiceException
 
 from lab.api import events, instances, lifecycle, replacement, target_groups
 from lab.api.activities import record
-from lab.api.balance import Candidate, Place, first_to_go, place_next
+from lab.api.balance import Candidate, Place, first_to_go, out_of_balance, place_next
 from lab.api.launch import launch
 from lab.api.members import (
     HEALTHY,
@@ -205,7 +205,7 @@ def suspended(group: Any, process: str) -> bool:
 def _replace(group: Any, now: float) -> None:
     """Launch what is missing, end what is too much, and replace what has to be, within its bounds."""
     counting = [each for each in group.instance_states if each.counts]
-    replacing = _replacing(group, counting)
+    replacing = _replacing(group, counting, now)
     due = set(replacing.due) if replacing else set()
     bounds = replacement.limits(
         group.desired_capacity, replacing.least if replacing else 100, replacing.most if replacing else 100
@@ -233,17 +233,33 @@ def _replace(group: Any, now: float) -> None:
         _launch(group, now)
 
 
-def _replacing(group: Any, counting: Sequence[Member]) -> Replacing | None:
-    """An instance refresh comes before unhealthy machines that a maintenance policy lets wait for their successor."""
+def _replacing(group: Any, counting: Sequence[Member], now: float) -> Replacing | None:
+    """An instance refresh comes before unhealthy machines that a maintenance policy lets wait for their successor,
+    and these before balance between zones.
+    """
     active: Replacing | None = getattr(group, "replacing", None)
     if active and active.due:
         return active
-    policy = maintenance_policy(group)
-    if policy is None or suspended(group, "ReplaceUnhealthy"):
-        return None
     unhealthy = tuple(each.instance_id for each in counting if each.health_status == UNHEALTHY)
-    least, most = policy
-    return Replacing(unhealthy, least, most, 0, "in response to a health check") if unhealthy else None
+    policy = maintenance_policy(group)
+    if policy and unhealthy and not suspended(group, "ReplaceUnhealthy"):
+        return Replacing(unhealthy, *policy, 0, "in response to a health check")
+    return _rebalancing(group, counting, now)
+
+
+def _rebalancing(group: Any, counting: Sequence[Member], now: float) -> Replacing | None:
+    """One machine at a time moves to a zone with fewer; a new one is there first, a tenth or one above the desired.
+
+    Source: https://docs.aws.amazon.com/autoscaling/ec2/userguide/auto-scaling-benefits.html (Rebalancing activities)
+    """
+    if any(suspended(group, process) for process in ("AZRebalance", "Launch", "Terminate")):
+        return None
+    ready = [each for each in counting if each.ready(now)]
+    if len(counting) < group.desired_capacity or (len(ready) < len(counting) <= group.desired_capacity):
+        return None  # what is being launched goes where there are fewest anyway
+    movable = [_candidate(each) for each in ready if not each.protected_from_scale_in]
+    moving = out_of_balance(movable, group.availability_zones)
+    return Replacing((moving,), 100, 110, 0, "to balance the group between Availability Zones") if moving else None
 
 
 def maintenance_policy(group: Any) -> tuple[int, int] | None:

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.plan.lab_api_server import ApiServer
-from tests.plan.lab_fleet import USER_DATA, Fleet, eventually
+from tests.plan.lab_fleet import LAUNCHING, USER_DATA, Fleet, eventually, hook
 
 
 @pytest.fixture
@@ -26,6 +26,23 @@ def test_instances_are_spread_over_the_zones(fleet: Fleet) -> None:
     fleet.autoscaling.set_desired_capacity(AutoScalingGroupName=group, DesiredCapacity=4)
     zones = Counter(member["AvailabilityZone"] for member in fleet.members(group))
     assert sorted(zones.values()) == [2, 2], f"the fourth goes where there are fewest, not {zones}"
+
+
+def test_a_group_that_lost_its_balance_gets_it_back_and_launches_first(fleet: Fleet) -> None:
+    # https://docs.aws.amazon.com/autoscaling/ec2/userguide/auto-scaling-benefits.html
+    group = fleet.create(2, hook(LAUNCHING), VPCZoneIdentifier=fleet.private[0])
+    for instance in fleet.ids(group):
+        fleet.complete(group, instance)
+    before = fleet.ids(group)
+    fleet.autoscaling.suspend_processes(AutoScalingGroupName=group, ScalingProcesses=["AZRebalance"])
+    fleet.autoscaling.update_auto_scaling_group(AutoScalingGroupName=group, VPCZoneIdentifier=",".join(fleet.private))
+    assert fleet.ids(group) == before, "not while it is suspended"
+    fleet.autoscaling.resume_processes(AutoScalingGroupName=group, ScalingProcesses=["AZRebalance"])
+    assert fleet.states(group) == ["InService", "InService", "Pending:Wait"], "one above the desired capacity"
+    fleet.complete(group, (fleet.ids(group) - before).pop())
+    eventually(lambda: len(fleet.members(group)) == 2, "one too many stays")
+    zones = {member["AvailabilityZone"] for member in fleet.members(group)}
+    assert len(zones) == 2, f"both zones have one, not {zones}"
 
 
 def test_scale_in_takes_from_the_fullest_zone_and_spares_protected_instances(fleet: Fleet) -> None:

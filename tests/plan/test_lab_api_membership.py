@@ -73,7 +73,7 @@ def test_standby_is_refused_below_the_minimum_and_above_the_maximum(fleet: Fleet
 def test_an_instance_is_attached_and_detached(fleet: Fleet) -> None:
     # https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-detach-attach-instances.html
     made = fleet.ec2.run_instances(
-        ImageId=PLAIN_X86.id, InstanceType="t3.small", MinCount=1, MaxCount=1, SubnetId=fleet.private[0]
+        ImageId=PLAIN_X86.id, InstanceType="t3.small", MinCount=1, MaxCount=1, SubnetId=fleet.private[1]
     )
     instance = made["Instances"][0]["InstanceId"]
     group, other = fleet.create(1), fleet.create(0)

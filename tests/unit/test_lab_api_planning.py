@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.api.balance import Candidate, Place, first_to_go, place_next
+from lab.api.balance import Candidate, Place, first_to_go, out_of_balance, place_next
 from lab.api.lifecycle import Action
 from lab.api.patching import MotoDriftError, add, around, instead
 
@@ -53,6 +53,22 @@ def test_scale_in_keeps_the_balance_at_each_step() -> None:
     candidates = [_candidate(f"{zone}{n}", zone) for zone in "ab" for n in range(3)]
     gone = first_to_go(candidates, 4)
     assert Counter(name[0] for name in gone) == {"a": 2, "b": 2}
+
+
+@pytest.mark.parametrize(
+    ("zones", "moves", "why"),
+    [
+        ("aab", None, "one more is balance enough"),
+        ("aa", "0a", "none in b: the oldest of a"),
+        ("aaab", "0a", "two more in a"),
+        ("abc", "2c", "the group is not in c any more"),
+        ("", None, "nothing to move"),
+    ],
+)
+def test_one_instance_at_a_time_moves_to_a_zone_with_fewer(zones: str, moves: str | None, why: str) -> None:
+    # https://docs.aws.amazon.com/autoscaling/ec2/userguide/auto-scaling-benefits.html
+    candidates = [_candidate(f"{place}{zone}", zone, age=9 - place) for place, zone in enumerate(zones)]
+    assert out_of_balance(candidates, ["a", "b"]) == moves, why
 
 
 def test_scale_in_ends_with_the_last_candidate() -> None:
