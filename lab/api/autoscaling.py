@@ -9,7 +9,7 @@ from moto.autoscaling import models, responses
 from moto.autoscaling.exceptions import AutoscalingClientError, ValidationError
 from moto.core.responses import ActionResult, EmptyResult
 
-from lab.api import groups, lifecycle, refreshes, schedules, target_groups
+from lab.api import groups, lifecycle, refreshes, schedules, target_groups, warm_pools
 from lab.api.activities import history
 from lab.api.members import Member
 from lab.api.patching import add, around, instead
@@ -68,6 +68,7 @@ def _step(group: Any, now: float) -> bool:
         changed = schedules.run(group, datetime.now(UTC))
         changed |= refreshes.advance(group, now)
         changed |= groups.reconcile(group, now)
+        changed |= warm_pools.reconcile(group, now)
         if getattr(group, "status", None) == DELETING and not group.instance_states:
             _remove(group.autoscaling_backend, group.name)
     except Exception:

@@ -167,7 +167,7 @@ def terminate(group: Any, member: Member) -> None:
 def complete(group: Any, member: Member, action: lifecycle.Action, result: str, now: float) -> None:
     """A lifecycle action has its result, given by a caller or by default."""
     member.actions.remove(action)
-    if member.lifecycle_state == "Pending:Wait" and result == lifecycle.ABANDON:
+    if member.lifecycle_state.endswith("Pending:Wait") and result == lifecycle.ABANDON:
         if member.activity:
             member.activity.finish(
                 "Cancelled",
@@ -182,7 +182,7 @@ def complete(group: Any, member: Member, action: lifecycle.Action, result: str, 
     elif member.lifecycle_state == "Terminating:Wait" and (result == lifecycle.ABANDON or not member.actions):
         terminate(group, member)
     elif not member.actions:
-        enter_service(group, member, now)
+        _launched(group, member, now)
 
 
 def enter_service(group: Any, member: Member, now: float) -> None:
@@ -195,6 +195,56 @@ def enter_service(group: Any, member: Member, now: float) -> None:
         member.activity.finish("Successful")
         if launched:
             _tell_end(group, member, launch=True)
+
+
+def launch_warm(group: Any, now: float) -> bool:
+    """Launch a machine into the group's warm pool; returns whether there is one more."""
+    if suspended(group, "Launch") or now < getattr(group, "next_launch", 0.0):
+        return False
+    return _launch(group, now, warm=True)
+
+
+def _leave_pool(group: Any, now: float) -> bool:
+    """A machine of the warm pool that is ready comes into the group, through the launch hooks again."""
+    for member in group.instance_states:
+        if member.lifecycle_state == "Warmed:Stopped" and member.instance.state == "stopped":
+            group.ec2_backend.start_instances([member.instance_id])
+        elif member.lifecycle_state != "Warmed:Running":
+            continue
+        cause = f"the desired capacity is {group.desired_capacity}; an instance of the warm pool was ready."
+        description = f"Launching a new EC2 instance from warm pool: {member.instance_id}"
+        member.activity = record(group, description, cause, member.availability_zone, member.instance.subnet_id)
+        member.lifecycle_state = PENDING
+        _wait_or_enter(group, member, now, events.WARM_POOL, events.GROUP)
+        return True
+    return False
+
+
+def _wait_or_enter(group: Any, member: Member, now: float, origin: str, destination: str) -> None:
+    """A machine that is launched waits for its hooks, if there are any."""
+    member.actions = _actions(group, lifecycle.LAUNCHING, now)
+    if not member.actions:
+        _launched(group, member, now)
+        return
+    member.lifecycle_state = f"{member.lifecycle_state}:Wait"
+    if member.activity:
+        member.activity.wait()
+    _tell(group, member, lifecycle.LAUNCHING, origin, destination)
+
+
+def _launched(group: Any, member: Member, now: float) -> None:
+    """Its hooks are completed: it is in service, or in the warm pool."""
+    if not member.warm:
+        enter_service(group, member, now)
+        return
+    if group.warm_pool is None or group.warm_pool.pool_state == "Running":
+        member.lifecycle_state = "Warmed:Running"
+    else:
+        group.ec2_backend.stop_instances([member.instance_id])
+        member.lifecycle_state = "Warmed:Stopped"
+    if member.activity:
+        member.activity.finish("Successful")
+        _tell_end(group, member, launch=True)
 
 
 def suspended(group: Any, process: str) -> bool:
@@ -230,7 +280,8 @@ def _replace(group: Any, now: float) -> None:
     for _ in range(step.launch):
         if suspended(group, "Launch") or now < getattr(group, "next_launch", 0.0):
             break
-        _launch(group, now)
+        if not _leave_pool(group, now):
+            _launch(group, now)
 
 
 def _replacing(group: Any, counting: Sequence[Member], now: float) -> Replacing | None:
@@ -362,7 +413,8 @@ def _candidate(member: Member) -> Candidate:
     return Candidate(member.instance_id, member.availability_zone, member.version, member.instance.launch_time)
 
 
-def _launch(group: Any, now: float) -> None:
+def _launch(group: Any, now: float, *, warm: bool = False) -> bool:
+    """Launch a machine, into the group or into its warm pool; returns whether there is one more."""
     subnets = group.ec2_backend.describe_subnets(subnet_ids=group.vpc_zone_identifier.split(","))
     places = [Place(subnet.id, subnet.availability_zone) for subnet in subnets]
     taken = [Place(each.instance.subnet_id, each.availability_zone) for each in group.instance_states if each.counts]
@@ -377,21 +429,16 @@ def _launch(group: Any, now: float) -> None:
         activity.finish("Failed", str(error))
         events.ended(group, "", activity, launch=True, origin=events.EC2, destination=events.GROUP)
         group.next_launch = now + REPLACEMENT_PAUSE
-        return
+        return False
     activity.description = f"Launching a new EC2 instance: {instance.id}"
     member = Member(
         instance,
-        lifecycle_state=PENDING,
+        lifecycle_state="Warmed:Pending" if warm else PENDING,
         protected_from_scale_in=group.new_instances_protected_from_scale_in,
         autoscaling_group=group,
     )
     member.template = (configuration.template.id, configuration.template.name, version)
     member.activity = activity
-    member.actions = _actions(group, lifecycle.LAUNCHING, now)
     group.instance_states.append(member)
-    if member.actions:
-        member.lifecycle_state = "Pending:Wait"
-        activity.wait()
-        _tell(group, member, lifecycle.LAUNCHING, events.EC2, events.GROUP)
-    else:
-        enter_service(group, member, now)
+    _wait_or_enter(group, member, now, events.EC2, events.WARM_POOL if warm else events.GROUP)
+    return True

@@ -46,6 +46,11 @@ class Member(models.InstanceState):
         """Whether it is part of the desired capacity."""
         return self.lifecycle_state in (*LAUNCHING, IN_SERVICE)
 
+    @property
+    def warm(self) -> bool:
+        """Whether it is in the group's warm pool."""
+        return self.lifecycle_state.startswith("Warmed:")
+
     def ready(self, now: float, warm_up: float = 0) -> bool:
         """In service, healthy, and warmed up."""
         serves = self.lifecycle_state == IN_SERVICE and self.health_status == HEALTHY

@@ -47,6 +47,7 @@ CHANGES = (
     "ssm",
     "target_health",
     "vpc",
+    "warm_pools",
 )
 """The modules of this package that change what moto does, each with an `install()`."""
 
