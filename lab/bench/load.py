@@ -87,7 +87,7 @@ class Client:
     ) -> tuple[int, bytes]:
         """Status and body of one request, which is never repeated; `fresh` takes a new connection, and closes it."""
         async with asyncio.timeout(TIMEOUT_SECONDS):
-            reader, writer = self._idle.pop() if self._idle and not fresh else await self._connect()
+            reader, writer = (None if fresh else self._open()) or await self._connect()
             try:
                 content = b"" if body is None else json.dumps(body).encode()
                 head = f"{method} {path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Length: {len(content)}\r\n"
@@ -110,6 +110,18 @@ class Client:
         for _, writer in self._idle:
             writer.close()
         self._idle.clear()
+
+    def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        """An idle connection that the server has not closed meanwhile, as it does after its time, if there is one.
+
+        Only what has arrived is known: a close that is still on its way meets the request, and that counts.
+        """
+        while self._idle:
+            reader, writer = self._idle.pop()
+            if not reader.at_eof():
+                return reader, writer
+            writer.close()
+        return None
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         self.connections += 1

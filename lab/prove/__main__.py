@@ -30,10 +30,10 @@ console = Console(stderr=True, highlight=False)
 def main() -> int:
     """0 when every scenario passed; 1 when one missed; 2 for a bad command line or a lab that is in use."""
     options = _options()
-    if options.only and options.only not in SCENARIOS:
-        print(f"prove: there is no scenario {options.only!r}. There are: {', '.join(SCENARIOS)}", file=sys.stderr)
+    if unknown := sorted(set(options.only) - SCENARIOS.keys()):
+        print(f"prove: there is no scenario {', '.join(unknown)}. There are: {', '.join(SCENARIOS)}", file=sys.stderr)
         return 2
-    chosen = [SCENARIOS[options.only]] if options.only else list(SCENARIOS.values())
+    chosen = [SCENARIOS[name] for name in options.only] or list(SCENARIOS.values())
     if options.short:
         chosen = [one for one in chosen if one.short]
     whole = not options.only and not options.short
@@ -99,7 +99,8 @@ def _lab(app: Path, *, here: bool) -> Generator[None]:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make prove", description="What clients see while the stack is lived with.")
     parser.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the figures are written")
-    parser.add_argument("--only", metavar="SCENARIO", help="one scenario; docs/proof.md stays as it is")
+    only = "one scenario, or several with commas between; docs/proof.md stays as it is"
+    parser.add_argument("--only", default=[], type=lambda given: given.split(","), metavar="SCENARIO", help=only)
     parser.add_argument("--short", action="store_true", help="the short form of those that have one")
     parser.add_argument("--here", action="store_true", help="in the lab that is up, instead of one of its own")
     return parser.parse_args()

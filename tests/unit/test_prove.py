@@ -12,7 +12,7 @@ import pytest
 
 from artifact import inspect
 from lab.api.faults import Faults, UnknownFaultError
-from lab.bench.load import Load, Outcome, Plan, Sample
+from lab.bench.load import Client, Load, Outcome, Plan, Sample
 from lab.prove import plot, releases, report, scenarios
 from lab.prove.scenario import SCENARIOS, Result, Scenario, none_failed, row, unmet
 from tests.paths import ROOT
@@ -199,3 +199,23 @@ def test_planted_faults_answer_what_reads_the_fleet_and_nothing_else() -> None:
     assert faults.answer("DescribeAutoScalingGroups") is None
     with pytest.raises(UnknownFaultError, match="throttled, empty, garbage"):
         faults.plant("lost")
+
+
+def test_a_connection_that_the_server_closed_long_ago_is_not_used_again() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(_answer("200 OK", {}))
+        await writer.drain()
+        writer.close()
+
+    async def run() -> int:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        async with server:
+            client = Client(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+            for _ in range(3):
+                assert (await client.request("GET", "/"))[0] == 200
+                await asyncio.sleep(0.05)  # for the close to arrive
+            client.close()
+            return client.connections
+
+    assert asyncio.run(run()) == 3

@@ -15,7 +15,7 @@ OUT_SECONDS = 10.0
 FIRST_REQUEST_SECONDS = 1.0
 SAMPLES = 5
 
-_SERVER = "/opt/expressway/releases/current/app/server.js"
+_SERVER = "/srv/releases/current/app/server.js"
 _BREAK = (
     f"cp {_SERVER} /root/server.js && echo 'process.exit(1);' > {_SERVER} && "
     "pkill -9 -u expressway-app -f /app/server.js"
