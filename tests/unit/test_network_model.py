@@ -187,8 +187,10 @@ def test_an_elastic_address_that_has_moved_is_its_new_machines_alone(world: Worl
                 # The machine that had it before, as the API still describes it while that shuts down.
                 instance["SubnetId"] = world.public
                 instance["PublicIpAddress"] = "198.51.100.10"
-    network = model.from_api(**(answers | {"elastic_addresses": [address]}))
+    answers["elastic_addresses"] = [address]
+    network = model.from_api(**answers)
     holders = [each.id for each in network.machines if each.public_address == IPv4Address("198.51.100.10")]
     assert holders == [world.edge], "two machines at one address are no ruleset"
-    nobodys = model.from_api(**(answers | {"elastic_addresses": [address | {"InstanceId": ""}]}))
+    answers["elastic_addresses"] = [address | {"InstanceId": ""}]
+    nobodys = model.from_api(**answers)
     assert all(each.public_address != IPv4Address("198.51.100.10") for each in nobodys.machines)
