@@ -177,6 +177,9 @@ class Waiting:
     def record_lifecycle_action_heartbeat(self, **given: Any) -> None:
         self.told.append(("beat", given))
 
+    def set_instance_health(self, **given: Any) -> None:
+        self.told.append(("health", given))
+
 
 def test_a_machine_waits_for_our_hooks_on_its_own_transition() -> None:
     api = Waiting()
@@ -200,6 +203,14 @@ def test_a_hook_is_completed_or_kept_waiting_by_name() -> None:
     seen.beat(member(1, "Terminating:Wait"), TERMINATE)
     which = {"AutoScalingGroupName": "app", "LifecycleHookName": "terminate", "InstanceId": "i-1"}
     assert api.told == [("complete", which | {"LifecycleActionResult": "CONTINUE"}), ("beat", which)]
+
+
+def test_a_machine_that_is_given_up_is_replaced_also_within_the_groups_grace_period() -> None:
+    """That is ten minutes long, for boots; the reconciler has a rule of its own for machines that start."""
+    api = Waiting()
+    Groups(api, api, [target()], ME).give_up("i-1")
+    health = {"InstanceId": "i-1", "HealthStatus": "Unhealthy", "ShouldRespectGracePeriod": False}
+    assert api.told == [("health", health)]
 
 
 def test_a_hook_that_is_completed_already_is_no_problem() -> None:

@@ -91,9 +91,12 @@ class Groups:
         self._tell(self._autoscaling.record_lifecycle_action_heartbeat, member, hook)
 
     def give_up(self, instance_id: str) -> None:
-        """Have Auto Scaling replace the instance. botocore's errors when it can't."""
+        """Have Auto Scaling replace the instance. botocore's errors when it can't.
+
+        Its grace period is for machines that still boot; this one has been well, or had its time (replacements.py).
+        """
         self._autoscaling.set_instance_health(
-            InstanceId=instance_id, HealthStatus="Unhealthy", ShouldRespectGracePeriod=True
+            InstanceId=instance_id, HealthStatus="Unhealthy", ShouldRespectGracePeriod=False
         )
 
     def _find_own_group(self) -> str | None:
