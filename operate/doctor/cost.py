@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -103,13 +103,14 @@ def _items(wanted: Wanted, prices: Mapping[str, Any]) -> Iterator[Item]:
     copies = 2 if database.multi_az else 1
     # The edge's own, each NAT gateway's, and without one each app server's.
     addresses = edge.fewest + wanted.nat_gateways
-    yield machines(edge, "edge")
+    # Its successor is beside it for minutes only.
+    yield replace(machines(edge, "edge"), most=edge.fewest)
     yield machines(app, "app server")
     yield Item(
         f"disk, {DISK_GB} GB gp3",
         app.fewest + edge.fewest,
         _times(price("disk", "gp3"), DISK_GB),
-        app.most + edge.most,
+        app.most + edge.fewest,
     )
     yield Item(f"database, {database.instance_class}", copies, hourly("database", database.instance_class), copies)
     storage = _times(price("storage", "gp3"), database.storage_gb)
