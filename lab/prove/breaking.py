@@ -12,11 +12,17 @@ from lab.machines import control_groups, observation
 TABLE = "expressway_prove"
 
 
-def power_off(machine: str) -> None:
-    """Take a machine's power: nothing on it ends in order, and nothing is said to anybody."""
-    keeper = observation.process(paths.MACHINES / machine)
-    if keeper is not None:
-        os.kill(keeper, signal.SIGKILL)
+def power_off(machine: observation.MachineStatus) -> None:
+    """Take a machine's power: nothing on it ends in order, and nothing is said to anybody.
+
+    Its keeper's end alone would leave its processes running. They are killed in a black hole, for the kernel closes
+    what they had open, and a machine without power sends no FIN.
+    """
+    keeper = observation.process(paths.MACHINES / machine.id)
+    with black_hole(machine.address):
+        if keeper is not None:
+            os.kill(keeper, signal.SIGKILL)
+        control_groups.remove(machine.id)
 
 
 def hang(machine: str) -> None:

@@ -56,10 +56,10 @@ async def nginx_restarted(stand: Stand) -> Result:
 @scenario("edge-off", "the edge machine powered off", "the gap printed, 30 s or less")
 async def edge_off(stand: Stand) -> Result:
     """Another machine takes the address."""
-    edge = stand.machines("edge")[0].id
+    edge = stand.machines("edge")[0]
 
     async def replaced() -> bool:
-        others = [one for one in stand.machines("edge") if one.id != edge]
+        others = [one for one in stand.machines("edge") if one.id != edge.id]
         return bool(others) and len(await stand.serving()) == 2
 
     async with stand.load() as running:

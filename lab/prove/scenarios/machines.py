@@ -60,7 +60,7 @@ async def _out(stand: Stand, running: Running, victim: MachineStatus) -> float:
 
 
 def _power_off(machine: MachineStatus) -> AbstractContextManager[None]:
-    breaking.power_off(machine.id)
+    breaking.power_off(machine)
     return nullcontext()
 
 
