@@ -1,6 +1,7 @@
 """The components in other people's stacks: Python through the wheel, YAML and TypeScript through the plugin."""
 
 import base64
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -80,7 +81,9 @@ def test_a_python_stack_puts_app_servers_into_the_vpc_of_another_stack(
     # Here the engine also interrupts the program, and Python prints where it was.
     assert 'unknown stack "organization/network/dev"' in shop.pulumi("preview", fails=True)
     network.config()
-    assert "stack organization/network/dev has no output 'vpcId': run `pulumi up` there first" in refusal(shop)
+    # Three are missing; the first that is looked for is named, and that depends on how busy the machine is.
+    missing = r"stack organization/network/dev has no output '(vpcId|(private|public)SubnetIds)': run `pulumi up` there"
+    assert re.search(missing, refusal(shop))
 
     with network.up() as there, shop.up() as outputs:
         assert outputs["url"].startswith("http://198.51.100.")
