@@ -1,5 +1,6 @@
 """VPC: networks, subnets, routes, gateways, addresses."""
 
+import time
 import zlib
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -21,6 +22,22 @@ ASSOCIATION = _FORCE_NEW.format("vpc_route_table_association.go")
 EIP = _FORCE_NEW.format("ec2_eip.go")
 NAT_GATEWAY = _FORCE_NEW.format("vpc_nat_gateway.go")
 ENDPOINT = _FORCE_NEW.format("vpc_endpoint.go")
+
+
+SHUTDOWN_SECONDS = 60
+"""The lab gives a machine 30 to shut down in order."""
+POLL_SECONDS = 0.2
+
+
+def await_shutdowns(aws: Aws, attribute: str, value: str) -> None:
+    """Wait for the machines of which an attribute has this value and that are shutting down, but for no others.
+
+    Until they are gone, AWS refuses to delete what they use, and the AWS provider tries again for minutes.
+    """
+    ending = [{"Name": attribute, "Values": [value]}, {"Name": "instance-state-name", "Values": ["shutting-down"]}]
+    deadline = time.monotonic() + SHUTDOWN_SECONDS
+    while aws("ec2").describe_instances(Filters=ending)["Reservations"] and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
 
 
 def tag_specification(kind: str, tags: dict[str, str]) -> list[dict[str, Any]]:
@@ -156,6 +173,7 @@ class Subnet(Resource):
 
     @override
     def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
+        await_shutdowns(aws, "subnet-id", identifier)
         aws("ec2").delete_subnet(SubnetId=identifier)
 
     def _map_public(self, aws: Aws, identifier: str, value: bool) -> None:
@@ -216,6 +234,7 @@ class InternetGateway(Resource):
 
     def _detach(self, aws: Aws, identifier: str, vpc: str | None) -> None:
         if vpc:
+            await_shutdowns(aws, "vpc-id", vpc)
             aws("ec2").detach_internet_gateway(InternetGatewayId=identifier, VpcId=vpc)
 
     def _outputs(self, aws: Aws, identifier: str) -> Properties:

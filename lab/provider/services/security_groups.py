@@ -8,7 +8,7 @@ from typing_extensions import override
 from lab.aws import Aws
 from lab.provider import tags
 from lab.provider.resource import Autoname, Created, Found, Properties, Resource
-from lab.provider.services.network import ChangesByTags, arn, tag_specification
+from lab.provider.services.network import ChangesByTags, arn, await_shutdowns, tag_specification
 from lab.provider.values import present, unless_default
 
 _SOURCES = "terraform-provider-aws internal/service/ec2/"
@@ -63,6 +63,7 @@ class SecurityGroup(ChangesByTags):
     @override
     def delete(self, aws: Aws, identifier: str, state: Properties) -> None:
         """Refused by the API while a machine or another group's rule refers to it."""
+        await_shutdowns(aws, "instance.group-id", identifier)
         aws("ec2").delete_security_group(GroupId=identifier)
 
 
