@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -168,15 +168,14 @@ class Shop:
         except requests.ConnectionError:
             return False
 
-    @contextlib.contextmanager
-    def without(self, direction: str) -> Generator[None]:
-        """As long as the load balancer's group has no rules of this direction."""
+    def take_rules(self, direction: str) -> Callable[[], None]:
+        """Take all rules of a direction from the load balancer's group; what gives them back."""
         groups = self.ec2.describe_security_groups()["SecurityGroups"]
         (group,) = [each for each in groups if each["Description"] == "The load balancer"]
         rules = group["IpPermissionsEgress" if direction == "egress" else "IpPermissions"]
         getattr(self.ec2, f"revoke_security_group_{direction}")(GroupId=group["GroupId"], IpPermissions=rules)
-        yield
-        getattr(self.ec2, f"authorize_security_group_{direction}")(GroupId=group["GroupId"], IpPermissions=rules)
+        give = getattr(self.ec2, f"authorize_security_group_{direction}")
+        return lambda: give(GroupId=group["GroupId"], IpPermissions=rules)
 
     @staticmethod
     def await_(holds: Callable[[], bool], message: str, seconds: float = 60) -> None:
@@ -211,8 +210,10 @@ def test_a_load_balancer_sends_requests_to_whom_its_probes_find_well(alb: Shop, 
 
 
 def test_security_groups_are_between_clients_the_load_balancer_and_the_app(alb: Shop) -> None:
-    with alb.without("ingress"):
-        alb.await_(lambda: not alb.reachable(), "clients still reach it")
+    give_back = alb.take_rules("ingress")
+    alb.await_(lambda: not alb.reachable(), "clients still reach it")
+    give_back()
     alb.await_(alb.reachable, "clients do not reach it again")
-    with alb.without("egress"):
-        alb.await_health(lambda health: ("unhealthy", "Target.Timeout") in health.values())
+    # Not given back: a rule that the program doesn't know of would keep the app's group from being deleted, as on AWS.
+    alb.take_rules("egress")
+    alb.await_health(lambda health: ("unhealthy", "Target.Timeout") in health.values())
