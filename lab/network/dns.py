@@ -138,11 +138,15 @@ def _start(state: Path, address: IPv4Address, resolv_conf: Path) -> None:
 
 
 def _pid(state: Path) -> int | None:
-    """The daemon's process, if it runs: known by its command line, so also when its files were deleted."""
+    """The daemon's process, if it runs: known by its command line, so also when its files were deleted.
+
+    One in another network namespace is another lab's: it answers nobody here.
+    """
     command = f"dnsmasq\0{_configuration(state)}\0".encode()
+    here = Path("/proc/self/ns/net").readlink()
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if (process / "cmdline").read_bytes() == command:
+            if (process / "cmdline").read_bytes() == command and (process / "ns" / "net").readlink() == here:
                 return int(process.name)
     return None
 
