@@ -12,7 +12,8 @@ from lab.api import tls
 from lab.config import LabConfig
 from lab.machines import machine, observation
 from lab.machines.metadata import MetadataServer
-from lab.network import addresses, dns, links, nft, security_groups
+from lab.network import addresses, connections, dns, links, nft, security_groups
+from lab.network.model import Network
 
 from .api import Api, ApiState
 from .changes import carry_out
@@ -68,6 +69,7 @@ class Controller:
         self._busy: set[str] = set()
         self._lock = threading.Lock()
         self._version: int | None = None
+        self._network: Network | None = None
         self._round = 0
 
     def run(self, stopped: threading.Event) -> None:
@@ -109,6 +111,10 @@ class Controller:
         current = wanted(state, self._config, self._authority)
         # Filters before machines: a link without a ruleset would let everything through.
         nft.apply(security_groups.ruleset(current.network))
+        if self._network is not None:
+            for public in connections.moved(self._network, current.network):
+                connections.forget(public)
+        self._network = current.network
         dns.ensure(self._state, current.records)
         self._identities.update(state)
         return current

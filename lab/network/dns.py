@@ -143,7 +143,7 @@ def _pid(state: Path) -> int | None:
     One in another network namespace is another lab's: it answers nobody here.
     """
     command = f"dnsmasq\0{_configuration(state)}\0".encode()
-    here = Path("/proc/self/ns/net").readlink()
+    here = Path("/proc/thread-self/ns/net").readlink()
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if (process / "cmdline").read_bytes() == command and (process / "ns" / "net").readlink() == here:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.network import addresses, links, nft, security_groups
+from lab.network import addresses, connections, links, nft, security_groups
 from lab.network.model import ANYWHERE, Direction, Group, Machine, Network, Rule, WayOut
 from tests.lab.network_namespaces import PORTS, Flow, Peers, host_state, own_network, peers
 
@@ -284,3 +284,34 @@ def test_a_second_look_at_links_and_host_changes_nothing(lab: Peers, tmp_path: P
 
 def test_a_link_that_is_not_there_yet_is_no_error(lab: Peers) -> None:
     assert not links.ensure("xw-00000000", IPv4Address("10.98.1.50")), "the next look will see it"
+
+
+def test_what_comes_in_for_an_address_that_moved_reaches_its_new_machine(lab: Peers) -> None:
+    network = dataclasses.replace(
+        NETWORK,
+        rules=NETWORK.rules
+        | {Rule(group, Direction.INGRESS, "udp", 3000, 3000, ANYWHERE) for group in ("sg-edge", "sg-app")},
+    )
+    holders = {
+        "edge": {"way_out": WayOut.NONE, "public_address": None},
+        "app1": {"way_out": WayOut.INTERNET_GATEWAY, "public_address": IPv4Address(EDGE_PUBLIC)},
+    }
+    machines = tuple(dataclasses.replace(each, **holders.get(each.id, {})) for each in network.machines)
+    after = dataclasses.replace(network, machines=machines)
+    # One source port: all of it is one connection to this host's kernel.
+    flow = Flow(EDGE_PUBLIC, 3000, "udp", source=str(addresses.HOST), source_port=40123)
+    off = addresses.interface("edge")
+    nft.apply(security_groups.ruleset(network))
+    assert lab.calls("host", [flow]) == [str(addresses.HOST)], "the first machine answers"
+    try:
+        lab.inside("host", "ip", "link", "set", off, "down")
+        nft.apply(security_groups.ruleset(after))
+        assert connections.moved(network, after) == {IPv4Address(EDGE_PUBLIC)}
+        for public in connections.moved(network, after):
+            connections.forget(public)
+        assert lab.calls("host", [flow]) == [str(addresses.HOST)], "the machine that has the address now answers"
+    finally:
+        lab.inside("host", "ip", "link", "set", off, "up")
+        links.ensure(off, IPv4Address(EDGE))
+    connections.forget(IPv4Address(NOBODYS_PUBLIC))
+    assert connections.moved(network, network) == frozenset(), "an address that stays keeps its connections"
