@@ -36,9 +36,10 @@ def hang(machine: str) -> None:
 def black_hole(*addresses: str) -> Generator[None]:
     """Drop every packet from and to the addresses, on connections that are open too, for as long as the body runs."""
     those = ", ".join(addresses)
+    # Both ways in each: a packet to this host's own address passes prerouting alone.
+    drop = " ".join(f"ip {side} {{ {those} }} drop;" for side in ("saddr", "daddr"))
     rules = "\n".join(
-        f"chain {hook} {{ type filter hook {hook} priority -400; ip {side} {{ {those} }} drop; }}"
-        for hook, side in (("prerouting", "saddr"), ("postrouting", "daddr"))
+        f"chain {hook} {{ type filter hook {hook} priority -400; {drop} }}" for hook in ("prerouting", "postrouting")
     )
     _nft(f"table inet {TABLE} {{\n{rules}\n}}\n")
     try:

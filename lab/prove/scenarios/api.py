@@ -13,6 +13,10 @@ from lab.prove.stand import Running, Stand, control
 FAULTS = ("throttled", "empty", "garbage")
 DOWN_SECONDS = 120.0
 FAULT_SECONDS = 20.0
+WELL_SECONDS = 3.0
+"""Between two faults: more than the reconciler has between two questions, so that it has an answer."""
+PASS_SECONDS = 10.0
+"""What a pass may take itself, and its report be late, when nobody answers."""
 
 
 @contextmanager
@@ -46,13 +50,12 @@ async def _failing(stand: Stand, down: float, fault: float) -> Result:
             await during("down", running, down)
         for name in FAULTS:
             running.note("API well")
-            await asyncio.sleep(5)
+            await asyncio.sleep(WELL_SECONDS)
             with _fault(stand, name):
                 await during(name, running, fault)
         running.note("API well")
     await stand.settled()
-    # A pass takes some seconds itself when nobody answers.
-    shown = {name: (down if name == "down" else fault) - 10 for name in ages}
+    shown = {name: (down - PASS_SECONDS if name == "down" else fault - WELL_SECONDS) for name in ages}
     return Result(
         running.outcome,
         unmet(
@@ -69,7 +72,7 @@ async def _failing(stand: Stand, down: float, fault: float) -> Result:
 
 
 async def _failing_shortly(stand: Stand) -> Result:
-    return await _failing(stand, 15, 12)
+    return await _failing(stand, 13, 6)
 
 
 @scenario(

@@ -70,7 +70,7 @@ async def _ill(stand: Stand, seconds: float) -> Result:
 
 
 async def _ill_shortly(stand: Stand) -> Result:
-    result = await _ill(stand, 4)
+    result = await _ill(stand, 3)
     # So few requests say little about the slowest of a hundred.
     return replace(result, misses=tuple(each for each in result.misses if not each.startswith("p99")))
 
