@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 from lab.network import addresses
@@ -35,7 +35,7 @@ async def _age(stand: Stand) -> float:
     return float(state["last_answer_age_seconds"])
 
 
-async def _failing(stand: Stand, down: float, fault: float) -> Result:
+async def _failing(stand: Stand, down: float, fault: float, faults: Sequence[str] = FAULTS) -> Result:
     before = await stand.serving()
     lists: dict[str, set[str]] = {}
     ages: dict[str, float] = {}
@@ -48,7 +48,7 @@ async def _failing(stand: Stand, down: float, fault: float) -> Result:
     async with stand.load() as running:
         with breaking.black_hole(str(addresses.API)):
             await during("down", running, down)
-        for name in FAULTS:
+        for name in faults:
             running.note("API well")
             await asyncio.sleep(WELL_SECONDS)
             with _fault(stand, name):
@@ -72,7 +72,7 @@ async def _failing(stand: Stand, down: float, fault: float) -> Result:
 
 
 async def _failing_shortly(stand: Stand) -> Result:
-    return await _failing(stand, 13, 6)
+    return await _failing(stand, 13, 6, ["empty"])
 
 
 @scenario(

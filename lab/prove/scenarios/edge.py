@@ -47,7 +47,7 @@ async def _kill_nginx(stand: Stand) -> Result:
     )
 
 
-@scenario("nginx-restarted", "Nginx killed with -9, restarted by systemd", "under 1 s gap", _kill_nginx)
+@scenario("nginx-restarted", "Nginx killed with -9, restarted by systemd", "under 1 s gap")
 async def nginx_restarted(stand: Stand) -> Result:
     """All of its processes at once."""
     return await _kill_nginx(stand)

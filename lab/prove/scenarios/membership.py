@@ -63,7 +63,7 @@ async def _change(stand: Stand, changes: int) -> Result:
 
 
 async def _change_shortly(stand: Stand) -> Result:
-    return await _change(stand, 12)
+    return await _change(stand, 8)
 
 
 @scenario("membership", "60 membership changes in 60 s, keep-alive clients", "0 failed", _change_shortly)
