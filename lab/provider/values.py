@@ -1,5 +1,6 @@
 """Property values between Pulumi's wire form and boto3's. Pure."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -33,6 +34,18 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value
+
+
+def as_known(found: Any, known: Any) -> Any:
+    """A document, of a policy for instance, that the API gives as text or as a map: in the words that are known if it
+    says the same, else as text, or as a map where that is how it is known.
+    """
+    document = json.loads(found) if isinstance(found, str) else found
+    if known is not None and document == (json.loads(known) if isinstance(known, str) else known):
+        return known
+    if isinstance(known, dict):
+        return document
+    return found if isinstance(found, str) else json.dumps(found)
 
 
 def as_sent(value: Any) -> Any:

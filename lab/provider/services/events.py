@@ -1,14 +1,12 @@
 """EventBridge: rules on the default bus and their targets. Pulumi has them under CloudWatch, where they once were."""
 
-import json
-
 from typing_extensions import override
 
 from lab.aws import Aws
 from lab.provider import tags
 from lab.provider.errors import InputError
 from lab.provider.resource import Autoname, Created, Found, Properties, Resource
-from lab.provider.values import aws_tags, present
+from lab.provider.values import as_known, aws_tags, present
 
 RULE = "terraform-provider-aws internal/service/events/rule.go, ForceNew"
 TARGET = "terraform-provider-aws internal/service/events/target.go, ForceNew"
@@ -37,7 +35,7 @@ class EventRule(Resource):
         rule = aws("events").describe_rule(Name=identifier)
         inputs = {
             "name": rule["Name"],
-            "eventPattern": _as_known(rule["EventPattern"], state.get("eventPattern")),
+            "eventPattern": as_known(rule["EventPattern"], state.get("eventPattern")),
             "description": rule.get("Description") or None,
             "state": None if rule["State"] == ENABLED and state.get("state") is None else rule["State"],
             "tags": tags.as_map(aws("events").list_tags_for_resource(ResourceARN=rule["Arn"])["Tags"]),
@@ -104,11 +102,6 @@ def _put_target(aws: Aws, inputs: Properties) -> None:
     answer = aws("events").put_targets(Rule=inputs["rule"], Targets=[{"Id": inputs["targetId"], "Arn": inputs["arn"]}])
     if answer["FailedEntryCount"]:
         raise InputError(f"the target was refused: {answer['FailedEntries']}", "arn")
-
-
-def _as_known(found: str, known: str | None) -> str:
-    """The pattern as the program wrote it, where it is the same."""
-    return known if known and json.loads(known) == json.loads(found) else found
 
 
 def _rule_and_target(identifier: str, state: Properties) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from typing_extensions import override
 from lab.aws import Aws
 from lab.provider import tags
 from lab.provider.resource import Autoname, Created, Found, Invoke, Properties, Resource
-from lab.provider.values import aws_tags, present, unless_default
+from lab.provider.values import as_known, aws_tags, present, unless_default
 
 ROLE = "terraform-provider-aws internal/service/iam/role.go, ForceNew"
 ROLE_POLICY = "terraform-provider-aws internal/service/iam/role_policy.go, ForceNew"
@@ -47,7 +47,7 @@ class Role(Resource):
         role = aws("iam").get_role(RoleName=identifier)["Role"]
         inputs = {
             "name": identifier,
-            "assumeRolePolicy": _document(role["AssumeRolePolicyDocument"], state.get("assumeRolePolicy")),
+            "assumeRolePolicy": as_known(role["AssumeRolePolicyDocument"], state.get("assumeRolePolicy")),
             "description": role.get("Description") or None,
             "permissionsBoundary": role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn"),
             "path": unless_default(role["Path"], "/", state.get("path")),
@@ -98,7 +98,7 @@ class RolePolicy(Resource):
         inputs = {
             "role": found["RoleName"],
             "name": found["PolicyName"],
-            "policy": _document(found["PolicyDocument"], state.get("policy")),
+            "policy": as_known(found["PolicyDocument"], state.get("policy")),
         }
         return Found(identifier, inputs, {})
 
@@ -223,13 +223,6 @@ def _take_roles_out(aws: Aws, profile: str) -> None:
         aws("iam").remove_role_from_instance_profile(InstanceProfileName=profile, RoleName=role["RoleName"])
 
 
-def _document(found: Any, known: Any) -> Any:
-    """A policy that the API gives as a map: in the words that are known if it says the same, else as text."""
-    if known is not None and found == (json.loads(known) if isinstance(known, str) else known):
-        return known
-    return json.dumps(found) if known is None or isinstance(known, str) else found
-
-
 def _text(document: Any) -> str:
     return document if isinstance(document, str) else json.dumps(document)
 
@@ -247,7 +240,7 @@ def _get_role(aws: Aws, inputs: Properties) -> Properties:
         "name": role["RoleName"],
         "path": role["Path"],
         "description": role.get("Description", ""),
-        "assumeRolePolicy": _document(role["AssumeRolePolicyDocument"], None),
+        "assumeRolePolicy": as_known(role["AssumeRolePolicyDocument"], None),
         "tags": tags.as_map(role.get("Tags", [])),
         **_role_outputs(role),
     }

@@ -15,7 +15,17 @@ from lab.aws import Aws, says_missing
 from lab.provider.errors import InputError, ProviderError
 from lab.provider.resource import Autoname, Created, Found, Invoke, Properties, Resource
 from lab.provider.tags import as_map
-from lab.provider.values import UNKNOWN, Spec, aws_tags, batches, present, translate, unless_default, untranslate
+from lab.provider.values import (
+    UNKNOWN,
+    Spec,
+    as_known,
+    aws_tags,
+    batches,
+    present,
+    translate,
+    unless_default,
+    untranslate,
+)
 
 AT_ONCE = 1000
 """How many objects S3 deletes in one call."""
@@ -269,8 +279,7 @@ class BucketPolicy(PutOnBucket):
     def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
         """The rules, in the program's words when S3 says the same in others."""
         found, known = aws("s3").get_bucket_policy(Bucket=identifier)["Policy"], state.get("policy")
-        same = known is not None and json.loads(found) == (json.loads(known) if isinstance(known, str) else known)
-        return Found(identifier, {"bucket": identifier, "policy": known if same else found}, {})
+        return Found(identifier, {"bucket": identifier, "policy": as_known(found, known)}, {})
 
     @override
     def delete(self, aws: Aws, identifier: str, state: Properties) -> None:

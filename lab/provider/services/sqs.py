@@ -1,13 +1,11 @@
 """SQS: queues, and who may use them."""
 
-import json
-
 from typing_extensions import override
 
 from lab.aws import Aws
 from lab.provider import tags
 from lab.provider.resource import Autoname, Created, Found, Properties, Resource
-from lab.provider.values import unless_default
+from lab.provider.values import as_known, unless_default
 
 QUEUE = "terraform-provider-aws internal/service/sqs/queue.go, ForceNew"
 POLICY = "terraform-provider-aws internal/service/sqs/queue_policy.go, ForceNew"
@@ -84,11 +82,9 @@ class QueuePolicy(Resource):
     def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
         """The policy; an import names it by its queue's URL."""
         found = aws("sqs").get_queue_attributes(QueueUrl=identifier, AttributeNames=["Policy"]).get("Attributes", {})
-        policy, known = found.get("Policy"), state.get("policy")
-        if not policy:
+        if not (policy := found.get("Policy")):
             return None
-        same = known and json.loads(known) == json.loads(policy)
-        return Found(identifier, {"queueUrl": identifier, "policy": known if same else policy}, {})
+        return Found(identifier, {"queueUrl": identifier, "policy": as_known(policy, state.get("policy"))}, {})
 
     @override
     def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
