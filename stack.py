@@ -217,6 +217,7 @@ def _edge(settings: Settings, network: Network, release: Release, servers: AppSe
         "max_body_size": wanted.max_body_size,
         **_sessions(settings),
         "trusted_proxies": wanted.trusted_proxies,
+        "events": wanted.events,
         "tags": {**settings.tags},
     }
     if wanted.certificate is not None:

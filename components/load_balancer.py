@@ -6,7 +6,7 @@ from typing import Any, NotRequired, TypedDict, cast
 import pulumi
 import pulumi_aws as aws
 
-from . import _bucket, _bundle, _machines, _secrets, _security, _user_data, planning
+from . import _bucket, _bundle, _events, _machines, _secrets, _security, _user_data, planning
 from ._checks import Later, check_values, known, known_each, require, require_names
 from .access import TargetsArgs, fields
 from .planning import Finding
@@ -61,6 +61,9 @@ class LoadBalancerArgs(TypedDict):
     session_manager_key: NotRequired[str]
     """AWS's public key for its SSM agent, as text. With it, machines install the agent when that key has signed it, and
     whom IAM permits gets a shell through Session Manager. Default: none."""
+    events: NotRequired[bool]
+    """Whether EventBridge tells the edge of launches and terminations, by a queue, so that it looks at once and not two
+    seconds later. Default: false."""
     tags: NotRequired[dict[str, pulumi.Input[str]]]
     """Tags for machines and their disks, which a provider's default tags don't reach. Default: none."""
 
@@ -99,7 +102,8 @@ class LoadBalancer(pulumi.ComponentResource):
         bucket = self._find_bucket(name, args)
         stored = bundle.upload(name, bucket.name, child)
         role = _machines.role(name, f"Edge of {name}", args.get("role_name"), self)
-        statements = _permissions(bucket, targets, address, certificate)
+        queue = _events.queue(name, targets["group_name"], child) if args.get("events", False) else None
+        statements = _permissions(bucket, targets, address, certificate, queue)
         permissions = _machines.allow(f"{name}-boot", role, statements, child)
         sessions = _machines.allow_sessions(name, role, args.get("session_manager_key"), child)
         tags = _machines.tags(name, "edge", args.get("tags", {}))
@@ -109,7 +113,7 @@ class LoadBalancer(pulumi.ComponentResource):
             instance_type=instance_type,
             volume_size=args.get("volume_size", 10),
             user_data=_user_data.encoded(
-                "edge", self._machine(name, args, targets, bucket, bundle, stored.key, address, certificate)
+                "edge", self._machine(name, args, targets, bucket, bundle, stored.key, address, certificate, queue)
             ),
             role=role,
             security_group_ids=_machines.security_groups(group_id, args.get("security_group_ids")),
@@ -219,6 +223,7 @@ class LoadBalancer(pulumi.ComponentResource):
         bundle_key: pulumi.Input[str],
         address: "aws.ec2.Eip",
         certificate: pulumi.Output[str] | None,
+        queue: "aws.sqs.Queue | None",
     ) -> dict[str, Any]:
         """What a machine is told: /etc/expressway/machine.json."""
         return {
@@ -236,6 +241,7 @@ class LoadBalancer(pulumi.ComponentResource):
                 "readiness_path": targets["readiness_path"],
                 "lifecycle_hooks": targets["lifecycle_hooks"],
             },
+            "events_queue_url": queue.url if queue else None,
             "max_body_size": args.get("max_body_size", "1m"),
             "certificate": certificate,
             "trusted_proxies": args.get("trusted_proxies", []),
@@ -268,6 +274,7 @@ def _permissions(
     targets: Mapping[str, Any],
     address: "aws.ec2.Eip",
     certificate: pulumi.Output[str] | None,
+    queue: "aws.sqs.Queue | None",
 ) -> list[dict[str, Any]]:
     # arn:aws:ec2:<region>:<account>, which AWS gives with the address
     here = address.arn.apply(lambda arn: arn.rpartition(":")[0])
@@ -278,6 +285,7 @@ def _permissions(
     reads_certificate = [{"Action": "secretsmanager:GetSecretValue", "Resource": certificate}] if certificate else []
     return [
         *reads_certificate,
+        *([_events.permissions(queue)] if queue else []),
         {"Action": "s3:GetObject", "Resource": [pulumi.Output.concat(bucket.arn, "/bundles/*"), reports]},
         {"Action": "s3:PutObject", "Resource": reports},
         {"Action": on_targets, "Resource": targets["group_arn"]},

@@ -67,6 +67,8 @@ class EdgeSettings(Section):
     """Name or ARN of a secret with the site's certificate, chain and key; with it, the site is served over HTTPS."""
     trusted_proxies: list[str] = []
     """CIDRs of the proxies in front, which alone say who a client is and how it asked."""
+    events: bool = False
+    """Whether EventBridge tells it of launches and terminations, so that it looks at once and not within 2 s."""
 
     @property
     def image_query(self) -> planning.ImageQuery:

@@ -50,6 +50,7 @@ CHANGES: dict[str, dict[str, set[str]]] = {
     "edge.instanceType=t3.medium": {"update": EDGE},
     "edge.image=debian-13": {"update": EDGE},
     "edge.maxBodySize=5m": {"update": EDGE},
+    "edge.events=true": {"create": {"lab-edge-events"}, "update": EDGE | {"lab-edge-boot"}},
     "cache.nodeType=cache.t4g.small": {"update": {"lab-cache-redis"}},
     "cache.replicas=1": {"update": {"lab-cache-redis"}},
     "database.instanceClass=db.t4g.small": {"update": DATABASE},

@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
     expressway("lab", "down")
-    yield up()
+    yield up("--config", "expressway:edge.events=true")
     expressway("lab", "down")
 
 
@@ -412,7 +412,7 @@ def test_a_release_is_put_on_machines_that_are_up_with_its_command_and_processes
 
 def test_an_app_server_that_dies_is_replaced_and_the_edge_goes_on(stack: Stack) -> None:
     before = {machine["id"] for machine in stack.machines("app")}
-    victim = sorted(before)[0]
+    victim, told = sorted(before)[0], reconciler(stack)["events_received"]
     stack.shell(victim, "bash", "-c", "systemctl poweroff --force --force")
 
     assert eventually(lambda: replaced(stack, victim), 90), (
@@ -420,6 +420,13 @@ def test_an_app_server_that_dies_is_replaced_and_the_edge_goes_on(stack: Stack) 
     )
     survivor_and_new = {machine["id"] for machine in stack.machines("app")}
     assert eventually(lambda: answering(stack) == survivor_and_new), "the new app server gets no traffic"
+    assert reconciler(stack)["events_received"] >= told + 2, "EventBridge said nothing of a launch and an end"
+    assert reconciler(stack)["error"] is None
+
+
+def reconciler(stack: Stack) -> dict[str, Any]:
+    """How things are, as the edge tells them."""
+    return json.loads(stack.shell("edge", "cat", "/run/expressway/reconciler.json").stdout)
 
 
 def test_a_machine_that_the_api_terminates_shuts_down_in_order(stack: Stack) -> None:

@@ -216,6 +216,7 @@ def _nothing(_: str) -> dict[str, Any]:
 _OUTPUTS: dict[str, Callable[[str], dict[str, Any]]] = {
     "aws:s3/bucket:Bucket": lambda name: {"bucket": name},
     "aws:ec2/eip:Eip": lambda name: {"publicIp": "198.51.100.10", "allocationId": f"eipalloc-{name}"},
+    "aws:sqs/queue:Queue": lambda name: {"url": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}"},
     "aws:ec2/launchTemplate:LaunchTemplate": lambda _: {"latestVersion": 1},
     "aws:rds/instance:Instance": lambda name: {
         "address": f"{name}.rds.example",

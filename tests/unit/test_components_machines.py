@@ -322,10 +322,58 @@ def test_an_edge_machine_is_told_what_its_boot_needs() -> None:
             "readiness_path": "/readyz",
             "lifecycle_hooks": ["launch", "terminate"],
         },
+        "events_queue_url": None,
         "max_body_size": "1m",
         "certificate": None,
         "trusted_proxies": [],
     }
+
+
+QUEUE_ARN = "arn:aws:sqs:us-east-1:123456789012:edge-events"
+QUEUE_URL = "https://sqs.us-east-1.amazonaws.com/123456789012/edge-events"
+EVENTS = {
+    "aws:sqs/queue:Queue",
+    "aws:sqs/queuePolicy:QueuePolicy",
+    "aws:cloudwatch/eventRule:EventRule",
+    "aws:cloudwatch/eventTarget:EventTarget",
+}
+
+
+def test_the_edge_is_told_of_its_targets_launches_and_ends_and_of_nobody_elses() -> None:
+    made = make_edge(events=True)
+    pattern = json.loads(made.one("aws:cloudwatch/eventRule:EventRule").inputs["eventPattern"])
+    assert (pattern["source"], pattern["detail"]) == (["aws.autoscaling"], {"AutoScalingGroupName": ["app-group"]})
+    assert {"EC2 Instance-launch Lifecycle Action", "EC2 Instance-terminate Lifecycle Action"} < {
+        *pattern["detail-type"]
+    }
+    target = made.one("aws:cloudwatch/eventTarget:EventTarget").inputs
+    assert (target["rule"], target["arn"]) == ("edge-events", QUEUE_ARN)
+    assert made.machine("edge")["events_queue_url"] == QUEUE_URL
+    assert made.one("aws:sqs/queuePolicy:QueuePolicy").inputs["queueUrl"] == QUEUE_URL, "the queue that lets it in"
+
+
+def test_nobody_but_the_rule_may_send_to_the_edges_queue_and_it_may_only_read() -> None:
+    made = make_edge(events=True)
+    queue = made.one("aws:sqs/queue:Queue").inputs
+    assert queue["sqsManagedSseEnabled"] is True
+    (lets_in,) = json.loads(made.one("aws:sqs/queuePolicy:QueuePolicy").inputs["policy"])["Statement"]
+    assert lets_in["Principal"] == {"Service": "events.amazonaws.com"}
+    (source,) = lets_in["Condition"]["ArnEquals"].items()
+    assert source == ("aws:SourceArn", "arn:aws:cloudwatch:us-east-1:123456789012:edge-events"), (
+        "other rules are others'"
+    )
+    assert lets_in["Resource"] == QUEUE_ARN
+    (reads,) = [each for each in made.statements("edge-boot") if "sqs" in str(each["Action"])]
+    assert reads == {
+        "Effect": "Allow",
+        "Action": ["sqs:ReceiveMessage", "sqs:DeleteMessage"],
+        "Resource": QUEUE_ARN,
+    }
+
+
+def test_without_events_nothing_is_made_for_them() -> None:
+    assert not EVENTS & {kind for kind, _ in make_edge().resources}
+    assert "sqs" not in json.dumps(make_edge().statements("edge-boot"))
 
 
 def test_a_bundle_stays_in_the_bucket_when_the_program_goes_past_it(either: Recording) -> None:

@@ -25,11 +25,12 @@ pytestmark = pytest.mark.usefixtures("user_data")
 
 @pytest.fixture
 def everything() -> list[Recording]:
-    """The four environments, and one with a secret of the app's own."""
+    """The four environments, and one with what is off in them: a secret of the app's own, and events."""
     dev = load("dev")
     app = dev.app.model_copy(update={"secrets": {"STRIPE_KEY": "shop/stripe"}})
-    with_secret = record(lambda: stack.build(dev.model_copy(update={"app": app})))
-    return [*(build(name) for name in STACKS), with_secret]
+    edge = dev.edge.model_copy(update={"events": True})
+    with_both = record(lambda: stack.build(dev.model_copy(update={"app": app, "edge": edge})))
+    return [*(build(name) for name in STACKS), with_both]
 
 
 def test_the_table_has_each_type_and_function_that_the_program_uses_and_no_other(everything: list[Recording]) -> None:
@@ -46,6 +47,8 @@ NAMED = {
     "aws:iam/instanceProfile:InstanceProfile": "iam::1:instance-profile/{}-0123456",
     "aws:s3/bucket:Bucket": "s3:::{}-0123456",
     "aws:secretsmanager/secret:Secret": "secretsmanager:us-east-1:1:secret:{}-0123456-AbCdEf",
+    "aws:sqs/queue:Queue": "sqs:us-east-1:1:{}-0123456",
+    "aws:cloudwatch/eventRule:EventRule": "events:us-east-1:1:rule/{}-0123456",
     "aws:ssm/parameter:Parameter": "ssm:us-east-1:1:parameter/{}-0123456",
 }
 """What AWS calls a resource of a type, by its name in the program: Pulumi adds seven digits."""

@@ -134,7 +134,7 @@ def test_every_setting_reaches_a_resource() -> None:
         "aws:region": "us-east-1",
         "aws:defaultTags": {"tags": {"team": "web"}},
         "expressway:network": {"cidr": "10.77.0.0/16", "zones": 3},
-        "expressway:edge": {"instanceType": "t4g.micro", "image": "edge-*", "maxBodySize": "77m"},
+        "expressway:edge": {"instanceType": "t4g.micro", "image": "edge-*", "maxBodySize": "77m", "events": True},
         "expressway:app": {
             "port": 7777,
             "livenessPath": "/live77",
@@ -196,6 +196,7 @@ def test_every_setting_reaches_a_resource() -> None:
     assert app["app"]["environment"] == {"LOG_LEVEL": "level77"}
     assert "secret77" in app["app"]["secrets"]["STRIPE_KEY"]
     assert balancer["max_body_size"] == "77m"
+    assert balancer["events_queue_url"].endswith("/dev-edge-events")
 
 
 def test_no_secret_is_in_user_data_or_outputs() -> None:

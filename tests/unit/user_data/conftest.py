@@ -63,6 +63,7 @@ def edge_machine() -> dict[str, Any]:
             "readiness_path": "/readyz",
             "lifecycle_hooks": ["launch", "terminate"],
         },
+        "events_queue_url": None,
         "max_body_size": "1m",
         "certificate": None,
         "trusted_proxies": [],

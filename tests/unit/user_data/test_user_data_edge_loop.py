@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from edge_examples import LAUNCH, TERMINATE, numbered, servers
 from expressway_machine.readiness import Answer as Probed
 from reconciler import departures, probes, replacements, retry
+from reconciler.events import Events
 from reconciler.loop import Reconciler
 from reconciler.model import Answer, Hook, Member, Server, Traffic
 from reconciler.upstream import BalancerError
@@ -98,10 +99,11 @@ class World:
     def __init__(self, state: Path) -> None:
         self.api, self.nginx, self.bucket, self.state = Api(), Nginx(), Bucket(), state
         self.well: set[str] = set()
+        self.events: Events | None = None
         self.passes = 0
 
     def reconciler(self) -> Reconciler:
-        return Reconciler(self.api, self.nginx, self.bucket, ME, {3000: "/readyz"}, self.state)
+        return Reconciler(self.api, self.nginx, self.bucket, ME, {3000: "/readyz"}, self.state, None, self.events)
 
     def published(self) -> dict[str, Any]:
         return json.loads(self.state.read_text())
@@ -417,3 +419,17 @@ def test_a_lasting_problem_is_logged_once(world: World, capsys: pytest.CaptureFi
     said = capsys.readouterr().out
     assert said.count("Rate exceeded") == 1, "every two seconds would fill the journal"
     assert said.count("all is well again") == 1
+
+
+def test_what_is_wrong_with_the_queue_of_events_is_told_and_holds_nothing_up(world: World) -> None:
+    world.api.answer, world.well = answer(i1="InService"), {"i-1"}
+    world.events = Events(None, "https://queue", lambda: None)
+    world.events.received, world.events.error = 3, "queue of events: it is gone"
+
+    async def scenario(_: Reconciler) -> None:
+        await world.until(lambda: world.passes, "no pass was made")
+        assert world.nginx.servers == servers(1)
+        told = world.published()
+        assert (told["events_received"], told["error"]) == (3, "queue of events: it is gone")
+
+    world.run(scenario)

@@ -46,7 +46,7 @@ async def run(machine: config.Machine, instance_id: str, socket: Path = SOCKET, 
         {each.port: each.path for each in targets},
         state,
         calls,
-        lambda: events.error if events else None,
+        events,
     )
     listening = False
 

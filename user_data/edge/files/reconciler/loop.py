@@ -18,6 +18,7 @@ from expressway_machine import files
 from . import belief, departures, edges, plan, replacements, report, retry
 from .belief import Belief
 from .calls import Calls
+from .events import Events
 from .model import MISSING, UNKNOWN, Answer, Hook, Member, Server, Traffic
 from .probes import Probes, Target
 
@@ -83,13 +84,13 @@ class Reconciler:
         paths: Mapping[int, str],
         state: Path,
         calls: Calls | None = None,
-        queue_error: Callable[[], str | None] = lambda: None,
+        events: Events | None = None,
     ) -> None:
         """`instance_id` is this machine's. `paths` say where to probe, by port. How things are is told at `state`."""
         self._api, self._balancer, self._bucket = api, balancer, bucket
         self._id, self._paths, self._state = instance_id, paths, state
         self._calls = calls or Calls()
-        self._queue_error = queue_error
+        self._events = events
         self._belief: Belief | None = None
         self._departures = departures.Memory()
         self._replacements = replacements.Memory()
@@ -323,6 +324,7 @@ class Reconciler:
             "other_edges": list(self._belief.edges) if self._belief else [],
             "nginx": traffic is not None,
             "calls_a_minute": self._calls.a_minute(),
+            "events_received": self._events.received if self._events else None,
             "error": error,
         }
         files.write(self._state, json.dumps(state, indent=2) + "\n")
@@ -338,7 +340,7 @@ class Reconciler:
         }
 
     def _error(self) -> str | None:
-        problems = [*self._problems.values(), *self._failed.values(), self._queue_error()]
+        problems = [*self._problems.values(), *self._failed.values(), self._events and self._events.error]
         return "; ".join(each for each in problems if each) or None
 
     # --- threads
