@@ -53,8 +53,8 @@ golden-state: setup-lab ## the state that this release leaves, for the next ones
 bench-up: setup-lab ## how fast and how big: a table, and JSON=<file>
 	@$(PY) -m lab.bench.up --json $(or $(JSON),bench-up.json)
 
-bench-rotation: setup-lab ## what requests see of a password changed twice, on the lab that is up; JSON=<file>
-	@$(PY) -m lab.bench.rotation --json $(or $(JSON),bench-rotation.json)
+bench-rotation: setup-lab ## what requests see of a secret that changes, on the lab that is up; JSON=<file>, WHAT=database|cache|own
+	@$(PY) -m lab.bench.rotation --json $(or $(JSON),bench-rotation.json) --what $(or $(WHAT),database)
 
 prove: setup-lab ## what clients see while the stack is lived with: docs/proof.md, and JSON=<file>; ONLY=<scenario>
 	@$(PY) -m lab.prove --json $(or $(JSON),proof.json) $(if $(ONLY),--only $(ONLY))

@@ -1,7 +1,8 @@
-"""`make bench-rotation`: what requests see of a database's password that is changed twice, on the lab that is up.
+"""`make bench-rotation`: what requests see of a secret that changes, on the lab that is up.
 
-A load of reads and writes runs from before the first change until every worker of every app server has the last
-password. Then each acknowledged write is looked for in the database.
+The database's password, twice; or the cache's token, or a secret of the app's own, once. A load of reads and writes
+runs from before the first change until every worker of every app server has the last value. Then each acknowledged
+write is looked for in the database.
 """
 
 import argparse
@@ -10,7 +11,7 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,9 +20,8 @@ from rich.console import Console
 from rich.table import Table
 
 from lab import status
-from lab.aws import Aws
 from lab.bench.load import Load, Outcome, Plan
-from lab.config import read
+from lab.bench.rotated import KINDS, Rotated, aws, wait
 from lab.machines import access
 
 LEAD_SECONDS: Final = 5
@@ -47,25 +47,28 @@ class Result:
 
 def main() -> int:
     """Measure, print and write down; 1 when there is no lab, a read failed or a write was lost."""
-    parser = argparse.ArgumentParser(prog="make bench-rotation", description="A password changed twice under load.")
+    parser = argparse.ArgumentParser(prog="make bench-rotation", description="A secret changed under load.")
     parser.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the figures are written")
     parser.add_argument("--rate", type=int, default=200, metavar="N", help="requests a second (200)")
     parser.add_argument("--writes", type=int, default=20, metavar="PERCENT", help="of them writes (20)")
+    parser.add_argument("--what", choices=[*KINDS], default="database", help="the secret (database)")
     options = parser.parse_args()
     record = status.read()
     if record is None or not status.works():
         print("bench: no lab is up here. Try: make up", file=sys.stderr)
         return 1
-    result = measure(record.url, Plan(options.rate, options.writes))
+    # A second token, when workers still have the first one but one, would be one too many for ElastiCache.
+    changes = 2 if options.what == "database" else 1
+    result = measure(record.url, Plan(options.rate, options.writes), [KINDS[options.what](aws())], changes)
     show(result)
     options.json.write_text(json.dumps(as_json(result), indent=2) + "\n")
     return 1 if result.outcome.failures("GET") or result.lost else 0
 
 
-def measure(url: str, plan: Plan, changes: int = 2) -> Result:
-    """The load, with the password changed `changes` times."""
+def measure(url: str, plan: Plan, rotated: Sequence[Rotated], changes: int = 1) -> Result:
+    """The load, with the secrets changed `changes` times."""
     began = time.monotonic()
-    outcome, noticed = asyncio.run(_under_load(url, plan, Database(), changes))
+    outcome, noticed = asyncio.run(_under_load(url, plan, rotated, changes))
     stored = set(stored_names())
     return Result(
         outcome,
@@ -76,72 +79,49 @@ def measure(url: str, plan: Plan, changes: int = 2) -> Result:
     )
 
 
-async def _under_load(url: str, plan: Plan, database: "Database", changes: int) -> tuple[Outcome, dict[str, float]]:
+async def _under_load(
+    url: str, plan: Plan, rotated: Sequence[Rotated], changes: int
+) -> tuple[Outcome, dict[str, float]]:
     stopped = asyncio.Event()
     load = asyncio.create_task(Load(url, plan).run(stopped))
     try:
         await asyncio.sleep(LEAD_SECONDS)
         for number in range(changes):
             await asyncio.sleep(SECOND_AFTER if number else 0)
-            await asyncio.to_thread(database.rotate)
-        noticed = await asyncio.to_thread(_settled, database, time.monotonic())
+            for each in rotated:
+                await asyncio.to_thread(each.rotate)
+        noticed = await asyncio.to_thread(_settled, [each.expected() for each in rotated], time.monotonic())
+        for each in rotated:
+            await asyncio.to_thread(each.settle)
         await asyncio.sleep(LEAD_SECONDS)
     finally:
         stopped.set()
     return await load, noticed
 
 
-class Database:
-    """The lab's database, as its password is changed. Clients are made once: that takes a CPU for a second each."""
-
-    def __init__(self) -> None:
-        lab = read()
-        if lab is None:
-            raise SystemExit("bench: no lab is up here. Try: make up")
-        aws = Aws(lab.endpoint, lab.region)
-        self._rds, self._secrets = aws("rds"), aws("secretsmanager")
-        described = self._rds.describe_db_instances()["DBInstances"][0]
-        self._name, self._secret = described["DBInstanceIdentifier"], described["MasterUserSecret"]["SecretArn"]
-
-    def rotate(self) -> None:
-        """Change the password, and return when the secret says so."""
-        self._rds.modify_db_instance(
-            DBInstanceIdentifier=self._name, RotateMasterUserPassword=True, ApplyImmediately=True
-        )
-        _await(lambda: self._status() == "available", 60, "the database has no new password")
-
-    def password(self) -> str:
-        """The one that counts now."""
-        return json.loads(self._secrets.get_secret_value(SecretId=self._secret)["SecretString"])["password"]
-
-    def _status(self) -> str:
-        return self._rds.describe_db_instances(DBInstanceIdentifier=self._name)["DBInstances"][0]["DBInstanceStatus"]
-
-
-def _settled(database: Database, since: float) -> dict[str, float]:
-    """Wait until every worker of every app server has the password that counts; how long that took, by machine."""
+def _settled(expected: Sequence[str], since: float) -> dict[str, float]:
+    """Wait until every worker of every app server has the values that count; how long that took, by machine."""
     machines = [machine["id"] for machine in status.machines() if machine["tier"] == "app"]
-    password = database.password()
     noticed: dict[str, float] = {}
 
     def look() -> bool:
         for machine in machines:
-            if machine not in noticed and has_password(machine, password):
+            if machine not in noticed and have(machine, expected):
                 noticed[machine] = round(time.monotonic() - since, 1)
         return len(noticed) == len(machines)
 
-    _await(look, SETTLED_SECONDS, f"not every worker of {machines} has the new password")
+    wait(look, SETTLED_SECONDS, f"not every worker of {machines} has the new values")
     return noticed
 
 
-def has_password(machine: str, password: str) -> bool:
-    """Whether all workers of an app server have this password of the database."""
+def have(machine: str, expected: Sequence[str]) -> bool:
+    """Whether all workers of an app server have an environment with each of these in it."""
     # The file's digest is what the workers' is compared with on the machine too.
     script = (
-        "grep -qF -f - /run/expressway/app.env && "
+        'while read -r part; do grep -qF -f <(printf %s "$part") /run/expressway/app.env || exit 1; done; '
         'test "$(sha256sum < /run/expressway/app.env | cut -d" " -f1)" = "$(cat /run/expressway/workers.sha256)"'
     )
-    return access.run(machine, ["sh", "-c", script], stdin=f":{password}@\n").returncode == 0
+    return access.run(machine, ["bash", "-c", script], stdin="".join(f"{part}\n" for part in expected)).returncode == 0
 
 
 def stored_names() -> list[str]:
@@ -152,14 +132,6 @@ def stored_names() -> list[str]:
     if done.returncode != 0:
         raise SystemExit(f"bench: the database doesn't say what it has: {done.stderr}")
     return done.stdout.split("\n")[:-1]
-
-
-def _await(true: Callable[[], bool], seconds: float, otherwise: str) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{otherwise}, after {seconds:.0f} s")
-        time.sleep(1)
 
 
 def rows(result: Result) -> list[tuple[str, str]]:
@@ -186,7 +158,7 @@ def rows(result: Result) -> list[tuple[str, str]]:
 
 def show(result: Result) -> None:
     """The table."""
-    table = Table(title="A password changed under load", title_justify="left", show_header=False)
+    table = Table(title="A secret changed under load", title_justify="left", show_header=False)
     for name, value in rows(result):
         table.add_row(name, value)
     Console(highlight=False).print(table)

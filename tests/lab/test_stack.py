@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from lab.aws import Aws
-from lab.bench import rotation
+from lab.bench import rotated, rotation
 from lab.bench.load import Plan
 from lab.config import read
 from tests.lab.in_place import Releases
@@ -26,9 +26,13 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """With what is off by default, and a secret of the app's own."""
     expressway("lab", "down")
-    yield up("--config", "expressway:edge.events=true")
+    text = tmp_path_factory.mktemp("secret") / "stripe"
+    text.write_text("the-first-stripe-key")
+    own = ["--secret", f"shop/stripe={text}", "--config", "expressway:app.secrets.STRIPE_KEY=shop/stripe"]
+    yield up("--config", "expressway:edge.events=true", *own)
     expressway("lab", "down")
 
 
@@ -258,7 +262,7 @@ def test_no_secret_is_in_user_data_arguments_logs_or_files_of_the_app_servers(st
     for secret in secrets_manager.list_secrets()["SecretList"]:
         value = secrets_manager.get_secret_value(SecretId=secret["ARN"])["SecretString"]
         secrets.append(value.split('"password": "')[1].split('"')[0] if value.startswith("{") else value)
-    assert len(secrets) == 2, "the database's password and the cache's token"
+    assert len(secrets) == 3, "the database's password, the cache's token and the app's own"
     files = "/proc/[0-9]*/cmdline /var/log/*.log /etc/expressway/* /var/lib/cloud/instance/user-data.txt"
     places = f"journalctl --no-pager; cat {files}"
     for machine in (*stack.machines("app"), *stack.machines("edge")):
@@ -268,15 +272,48 @@ def test_no_secret_is_in_user_data_arguments_logs_or_files_of_the_app_servers(st
             assert secret not in text, f"a secret is in the clear on {machine['id']}"
 
 
-def test_a_password_that_rds_rotates_under_load_fails_no_request(stack: Stack) -> None:
-    result = rotation.measure(stack.url, Plan(rate=100), changes=1)
+def test_a_password_a_token_and_a_secret_that_change_under_load_fail_no_request(stack: Stack) -> None:
+    """All in one load, which takes a minute; `make bench-rotation` has each by itself."""
+    password, token, own = rotated.Database(aws()), rotated.CacheToken(aws()), rotated.OwnSecret(aws())
+    before = workers(stack)
+    result = rotation.measure(stack.url, Plan(rate=100), [password, token, own])
     assert len(result.outcome.samples) > 1000, "there was a load"
     assert not result.outcome.failures(), dict(result.outcome.failures())
     assert result.lost == 0, "an acknowledged write is not in the database"
-    assert set(result.noticed) == {machine["id"] for machine in stack.machines("app")}, "every worker has it"
+    assert set(result.noticed) == {machine["id"] for machine in stack.machines("app")}, "every worker has them"
+    assert max(result.noticed.values()) < 90, f"not within a minute and a reload: {result.noticed}"
     for machine in stack.machines("app"):
         said = stack.shell(machine["id"], "journalctl", "--unit=expressway-secrets", "--no-pager").stdout
-        assert "new for the app: DATABASE_URL" in said, said
+        for variable in ("DATABASE_URL", "REDIS_URL", own.variable):
+            assert any("new for the app:" in line and variable in line for line in said.splitlines()), said
+
+    after = workers(stack)
+    assert len(after) == len(before) >= 4
+    assert not before.keys() & after.keys(), "a worker was not reloaded"
+    assert all(own.value in started_with for started_with in after.values()), "a worker has another value"
+    # The old token is good for nothing any more: whoever still has it reads from the database from now on.
+    stack.shell(stack.machines("cache")[0]["id"], *redis_command("CLIENT KILL TYPE normal SKIPME yes"))
+    item = stack.request("POST", "/items", json={"name": "read by all"}).json()["id"]
+
+    def read_from() -> set[str]:
+        # At once, so that every worker is asked.
+        with ThreadPoolExecutor(32) as pool:
+            return set(pool.map(lambda _: stack.get(f"/items/{item}").headers["X-Cache"], range(100)))
+
+    assert eventually(lambda: read_from() == {"hit"}, 30), f"a worker can't use the cache: {read_from()}"
+
+
+def workers(stack: Stack) -> dict[str, str]:
+    """What each of the app's workers was started with, by machine and process."""
+    found: dict[str, str] = {}
+    for machine in stack.machines("app"):
+        script = (
+            'for each in $(pgrep -f "^node .*/server.js"); do echo "$each $(base64 -w 0 < /proc/$each/environ)"; done'
+        )
+        for line in stack.shell(machine["id"], "bash", "-c", script).stdout.splitlines():
+            process, _, started_with = line.partition(" ")
+            found[f"{machine['id']} {process}"] = base64.b64decode(started_with).decode(errors="replace")
+    return found
 
 
 def test_the_app_follows_a_cache_that_fails_over(stack: Stack) -> None:
