@@ -1,7 +1,7 @@
 """`expressway lab …`: the same stack on this machine."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -172,12 +172,17 @@ def _print_status(*, json: bool) -> None:
         boot = "" if one["boot_seconds"] is None else f"{one['boot_seconds']:.1f}"
         table.add_row(one["tier"], one["id"], one["address"], one["state"], boot)
     out.print(table)
-    run = "cluster, a worker per CPU" if record.app["mode"] == "cluster" else "one process"
-    why = f" ({record.app['reason']})" if record.app["reason"] else ""
-    out.print(f"app: {record.app['name']} {record.app['version']}, release {record.app['release']}", markup=False)
-    out.print(f"PM2: {run}{why}", markup=False)
+    if record.app:
+        _print_app(record.app)
     if not lab_status.works():
         out.print(f"[red]the lab is not working[/red] (phase: {record.phase}); make up starts a new one")
+
+
+def _print_app(app: dict[str, Any]) -> None:
+    run = "cluster, a worker per CPU" if app["mode"] == "cluster" else "one process"
+    why = f" ({app['reason']})" if app["reason"] else ""
+    out.print(f"app: {app['name']} {app['version']}, release {app['release']}", markup=False)
+    out.print(f"PM2: {run}{why}", markup=False)
 
 
 def _root_only() -> None:

@@ -139,4 +139,5 @@ def _lab() -> Target:
         refuse("there is no lab here: start one with make up, or name a stack: --stack NAME, or --outputs FILE")
     session = boto3.Session(region_name=lab.region, **ACCOUNT_CREDENTIALS)
     stack = Stack.of(record.outputs, session, lab.endpoint)
-    return Target("lab", stack, Path(record.app["path"]), LAB_BAKE_SECONDS, {})
+    app = Path(record.app["path"]) if record.app else None
+    return Target("lab", stack, app, LAB_BAKE_SECONDS, {})

@@ -48,8 +48,8 @@ def deployed(release: str, app: dict[str, Any] | None = None, state: Path = path
     """Write down that a deploy ended with `release`. `app` describes it, where it was built for that."""
     if (record := read(state)) is None:
         return
-    known = {**record.apps, record.app["release"]: record.app}
-    app = app or known.get(release) or {**record.app, "release": release}
+    known = {**record.apps, **({record.app["release"]: record.app} if record.app else {})}
+    app = app or known.get(release) or (record.app and {**record.app, "release": release})
     write(replace(record, app=app, apps={**known, release: app}), state)
 
 
