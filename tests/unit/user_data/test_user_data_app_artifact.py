@@ -32,14 +32,6 @@ def tarball(**files: str) -> bytes:
     return packed.getvalue()
 
 
-@pytest.fixture
-def s3() -> Iterator[Any]:
-    with mock_aws():
-        client = boto3.client("s3", region_name="us-east-1")
-        client.create_bucket(Bucket=BUCKET)
-        yield client
-
-
 def put(s3: Any, body: bytes) -> tuple[str, str]:
     sha256 = hashlib.sha256(body).hexdigest()
     s3.put_object(Bucket=BUCKET, Key=f"releases/{sha256}.tar.gz", Body=body)

@@ -3,28 +3,17 @@
 import getpass
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from expressway_app import command, paths
 from expressway_app.artifact import Release
 from expressway_app.command import CommandError, Run
-from moto import mock_aws
 
 BUCKET = "shop-artifacts"
 RELEASE = Release("abc123", "k", "0" * 64, deploy="d-1")
 FIRST = Release("abc123", "k", "0" * 64)
-
-
-@pytest.fixture
-def s3() -> Iterator[Any]:
-    with mock_aws():
-        client = boto3.client("s3", region_name="us-east-1")
-        client.create_bucket(Bucket=BUCKET)
-        yield client
 
 
 @pytest.fixture

@@ -1,16 +1,13 @@
 """A process that the fleet has once: never two machines knowingly, and another one within a minute."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
 from expressway_app import leases, paths, pm2
 from expressway_app.leases import Leases
-from moto import mock_aws
 
 BUCKET = "shop-artifacts"
 
@@ -64,14 +61,6 @@ class Machine:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
-
-
-@pytest.fixture
-def s3() -> Iterator[Any]:
-    with mock_aws():
-        client = boto3.client("s3", region_name="us-east-1")
-        client.create_bucket(Bucket=BUCKET)
-        yield client
 
 
 @pytest.fixture

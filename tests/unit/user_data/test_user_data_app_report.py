@@ -1,16 +1,13 @@
 """What an operator is told of an app server, and what is kept from them."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from expressway_app import journal, listeners, paths
 from expressway_app.report import MOST_LINES, Reporter, last
 from expressway_machine import config
-from moto import mock_aws
 
 BUCKET = "shop-artifacts"
 KEY = "reports/app/i-1.json"
@@ -33,14 +30,6 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("REPORT", "SECRETS"):
         monkeypatch.setattr(paths, name, tmp_path / getattr(paths, name).name)
     monkeypatch.setattr(paths, "RELEASES", tmp_path / "releases")
-
-
-@pytest.fixture
-def s3() -> Iterator[Any]:
-    with mock_aws():
-        client = boto3.client("s3", region_name="us-east-1")
-        client.create_bucket(Bucket=BUCKET)
-        yield client
 
 
 @pytest.fixture

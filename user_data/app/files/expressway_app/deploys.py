@@ -6,7 +6,6 @@ point and run again, that ends in the same state: what is compared is what shoul
 """
 
 import json
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from . import command, current, health, journal, leases, paths, pm2, releases, r
 from .artifact import read_pointer
 from .command import CommandError
 from .report import Reporter
+from .service import identify, say
 
 TAG = "expressway:deploy"
 PERIOD = 2.0
@@ -162,19 +162,11 @@ def fleet_wide() -> list[str]:
     return pm2.fleet_wide(releases.manifest(paths.RELEASES / "current")) if paths.release() else []
 
 
-def say(message: str) -> None:
-    """A line for the journal."""
-    print(f"expressway: {message}", flush=True)
-
-
 def main() -> int:
     """Follow deploys until told to stop; 1 when this machine doesn't know who it is."""
-    try:
-        machine = config.load()
-        instance_id = metadata.instance_id()
-    except (OSError, ValueError) as error:
-        print(f"expressway: deploys: {error}", file=sys.stderr)
+    if (known := identify("deploys")) is None:
         return 1
+    machine, instance_id = known
     reporter = Reporter(machine, instance_id)
     follower = Follower(machine, instance_id, reporter, Clients(machine["region"]))
     watch = health.Watch(machine["app"], reporter)

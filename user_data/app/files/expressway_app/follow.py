@@ -14,18 +14,17 @@ import hashlib
 import select
 import shutil
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from expressway_machine import config, metadata
 from expressway_machine.aws import Clients
 
 from . import current, environment, paths, reload
 from .current import Refreshed
 from .environment import SecretError
+from .service import identify, say
 
 PERIOD = 60
 """Seconds between two looks that nobody asked for."""
@@ -162,19 +161,11 @@ def listen() -> socket.socket:
     return listener
 
 
-def say(message: str) -> None:
-    """A line for the journal."""
-    print(f"expressway: {message}", flush=True)
-
-
 def main() -> int:
     """Follow the secrets until told to stop; 1 when this machine doesn't know who it is."""
-    try:
-        machine = config.load()
-        instance_id = metadata.instance_id()
-    except (OSError, ValueError) as error:
-        print(f"expressway: the app's secrets: {error}", file=sys.stderr)
+    if (known := identify("the app's secrets")) is None:
         return 1
+    machine, instance_id = known
     # Impatient: the next look is never far, and whoever asks is waiting.
     client = Clients(machine["region"], attempts=2, read_timeout=5).get("secretsmanager")
     names = environment.wanted_secrets(machine)

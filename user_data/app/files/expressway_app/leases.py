@@ -7,7 +7,6 @@ machines' clocks are compared.
 """
 
 import json
-import subprocess
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from expressway_machine import files
 
-from . import paths
+from . import paths, pm2_client
 
 PERIOD = 8.0
 OURS = 20.0
@@ -127,19 +126,7 @@ class Leases:
 
 def end(name: str) -> None:
     """Have PM2 end a process and start it anew, which then waits for the lease. What fails is said, and no more."""
-    runtime = paths.RUNTIMES / "current"
-    program = [str(runtime / "bin/node"), str(paths.BUNDLE / "restart.cjs"), str(runtime / "lib/node_modules/pm2")]
-    done = subprocess.run(
-        [*program, name],
-        env={"PM2_HOME": str(paths.PM2_HOME), "HOME": str(paths.HOME), "PATH": f"{runtime}/bin:/usr/bin:/bin"},
-        cwd="/",
-        user=paths.USER,
-        group=paths.USER,
-        extra_groups=[],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = pm2_client.run("restart.cjs", name)
     if done.returncode != 0:
         print(f"expressway: {name} can't be ended: {done.stderr.strip()}", flush=True)
 

@@ -8,9 +8,8 @@ from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
-from . import paths
+from . import paths, pm2_client
 
-PROGRAM = Path(__file__).resolve().parent.parent / "reload.cjs"
 TIMEOUT = 600
 """Seconds for all workers: each may take 10 to start and 12 to finish its requests."""
 
@@ -34,23 +33,9 @@ def workers(variables: Mapping[str, str], app: Mapping[str, Any], runtime: Path 
     In cluster mode a worker goes only when the one in its place has started, so that nothing is refused meanwhile; the
     single process of an app in fork mode is stopped and started.
     """
-    runtime = runtime or paths.RUNTIMES / "current"
     order = {"env": variables, "port": app["port"], "readinessPath": app["readiness_path"]}
-    # The variables go through a pipe: what is in an argument, anybody on the machine may read.
     try:
-        done = subprocess.run(
-            [str(runtime / "bin/node"), str(PROGRAM), str(runtime / "lib/node_modules/pm2")],
-            input=json.dumps(order),
-            env={"PM2_HOME": str(paths.PM2_HOME), "HOME": str(paths.HOME), "PATH": f"{runtime}/bin:/usr/bin:/bin"},
-            cwd="/",
-            user=paths.USER,
-            group=paths.USER,
-            extra_groups=[],
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT,
-            check=False,
-        )
+        done = pm2_client.run("reload.cjs", stdin=json.dumps(order), runtime=runtime, timeout=TIMEOUT)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ReloadError(f"PM2 can't be asked: {type(error).__name__}") from error
     if done.returncode != 0:
