@@ -20,7 +20,17 @@ from lab.api.faults import Faults
 
 log = logging.getLogger(__name__)
 
-READING = ("Describe", "Get", "List", "Head", "BatchGet", "AssumeRole", "ReceiveMessage", "DeleteMessage")
+READING = (
+    "Describe",
+    "Get",
+    "List",
+    "Head",
+    "BatchGet",
+    "AssumeRole",
+    "ReceiveMessage",
+    "DeleteMessage",
+    "PutMetricData",
+)
 """Begins of calls that change nothing that a machine or a group goes by."""
 
 

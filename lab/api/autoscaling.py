@@ -9,7 +9,7 @@ from moto.autoscaling import models, responses
 from moto.autoscaling.exceptions import AutoscalingClientError, ValidationError
 from moto.core.responses import ActionResult, EmptyResult
 
-from lab.api import groups, lifecycle, refreshes, schedules, target_groups, warm_pools
+from lab.api import groups, lifecycle, policies, refreshes, schedules, target_groups, warm_pools
 from lab.api.activities import history
 from lab.api.members import Member
 from lab.api.patching import add, around, instead
@@ -66,6 +66,7 @@ def _settle(group: Any, now: float) -> bool:
 def _step(group: Any, now: float) -> bool:
     try:
         changed = schedules.run(group, datetime.now(UTC))
+        changed |= policies.run(group, now, time.time())
         changed |= refreshes.advance(group, now)
         changed |= groups.reconcile(group, now)
         changed |= warm_pools.reconcile(group, now)
@@ -237,6 +238,8 @@ def _delete_hook(original: Any, response: Any) -> Any:
 def _put_policy(original: Any, response: Any) -> Any:
     groups.named(response.autoscaling_backend, response._get_param("AutoScalingGroupName"))
     enabled = response._get_bool_param("Enabled", True)
+    if response._get_param("PolicyType") == policies.TRACKING:
+        policies.check(response._get_params().get("TargetTrackingConfiguration"))
     result = original(response).result
     policy = _policy(response)
     # moto forgets the one, and tells the other of policies that have none.

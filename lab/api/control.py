@@ -1,13 +1,24 @@
 """What the lab itself asks of the API, under /lab/v1/ and on loopback only: machines to run, and how they are."""
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from lab.api import account, elasticache, elasticache_failover, instances, load_balancers, rds, rds_rotation, rds_window
+from lab.api import (
+    account,
+    elasticache,
+    elasticache_failover,
+    instances,
+    load_balancers,
+    metrics,
+    rds,
+    rds_rotation,
+    rds_window,
+)
 from lab.api.authorization.gate import Gate
 from lab.api.changes import Changes
 from lab.api.faults import Faults, UnknownFaultError
@@ -65,6 +76,11 @@ class Control:
                 # No change of what should run here, so nothing is counted.
                 known = load_balancers.set_health(identifier, request.get_json(force=True))
                 return _answer({}) if known else _error(404, f"there is no {identifier}")
+            case "PUT", ["cpu"]:
+                # Measured, not changed: nothing is counted. The next second's step looks at it.
+                told = request.get_json(force=True)
+                metrics.record(told["percent"], told["at"], time.monotonic())
+                return _answer({})
             case "PUT", ["account"]:
                 return _plant(request)
             case "PUT", ["fault"]:

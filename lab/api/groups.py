@@ -405,8 +405,25 @@ def _scale_in(group: Any, count: int, now: float, spared: set[str]) -> None:
         if each.counts and not each.protected_from_scale_in and each.instance_id not in spared
     }
     for instance in first_to_go(map(_candidate, removable.values()), count):
-        cause = f"an instance was taken out of service to match the desired capacity of {group.desired_capacity}."
+        cause = _reason(group) + (
+            f"an instance was taken out of service to match the desired capacity of {group.desired_capacity}."
+        )
         start_terminating(group, removable[instance], cause, now)
+
+
+def warm_up(group: Any) -> float:
+    """Seconds in service before an instance's load tells anything: the default cooldown where no warm-up is set.
+
+    Source: https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-default-instance-warmup.html
+    """
+    given = getattr(group, "default_instance_warmup", None)
+    return float(group.default_cooldown if given is None else given)
+
+
+def _reason(group: Any) -> str:
+    """Why a policy has set the desired capacity to what it is; nothing when it was not a policy."""
+    wanted, said = getattr(group, "reason", (None, ""))
+    return f"{said} " if wanted == group.desired_capacity else ""
 
 
 def _candidate(member: Member) -> Candidate:
@@ -419,7 +436,7 @@ def _launch(group: Any, now: float, *, warm: bool = False) -> bool:
     places = [Place(subnet.id, subnet.availability_zone) for subnet in subnets]
     taken = [Place(each.instance.subnet_id, each.availability_zone) for each in group.instance_states if each.counts]
     place = place_next(places, taken)
-    cause = f"the desired capacity is {group.desired_capacity}."
+    cause = f"{_reason(group)}the desired capacity is {group.desired_capacity}."
     activity = record(group, "Launching a new EC2 instance", cause, place.zone, place.subnet)
     try:
         configuration = getattr(group, "configuration", None) or own(group)

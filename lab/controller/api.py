@@ -1,7 +1,7 @@
 """What the API says, read in one go."""
 
 import urllib.parse
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +75,11 @@ class Api:
         """Say what a load balancer's probes found, in the JSON that its machine writes."""
         url = f"{self._control}load-balancers/{urllib.parse.quote(load_balancer)}/health"
         self._http.put(url, data=found, timeout=CALL_SECONDS).raise_for_status()
+
+    def report_cpu(self, percent: Mapping[str, float], at: float) -> None:
+        """Say how busy the instances' CPUs were in the period that began at this time of day."""
+        told = {"percent": percent, "at": at}
+        self._http.put(f"{self._control}cpu", json=told, timeout=CALL_SECONDS).raise_for_status()
 
     def report(self, collection: str, identifier: str, status: str) -> None:
         """Say how one of `instances`, `db-instances`, `replication-groups` or `load-balancers` is."""

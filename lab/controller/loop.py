@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address
@@ -19,6 +20,7 @@ from .api import Api, ApiState
 from .changes import carry_out
 from .health import HealthRelay
 from .identity import Identities
+from .load import LoadMeter
 from .plan import (
     Action,
     CarryOut,
@@ -65,6 +67,7 @@ class Controller:
         self._api = Api(config.endpoint, config.region, config.images.keys())
         self._identities = Identities(self._api, state / "tls", config.region)
         self._health = HealthRelay(self._api, state / "machines")
+        self._load = LoadMeter()
         self._pool = ThreadPoolExecutor(STARTS_AT_ONCE, thread_name_prefix="machine")
         self._busy: set[str] = set()
         self._lock = threading.Lock()
@@ -101,6 +104,8 @@ class Controller:
         for action in plan(current, found, busy):
             self._begin(action)
         self._health.relay(service for service in current.services if service.kind == "load-balancer")
+        if measured := self._load.measure([spec.id for spec in current.machines], time.time()):
+            self._api.report_cpu(*measured)
         self._round += 1
         if self._round % LINKS_PERIOD == 0:
             for spec in current.machines:

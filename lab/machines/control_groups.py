@@ -48,6 +48,17 @@ def processes(machine: str) -> set[int]:
     return found
 
 
+def cpu_seconds(machine: str) -> float | None:
+    """CPU time that the machine has used since its start; None when it has no group in the unified hierarchy."""
+    for group in _groups(machine):
+        with contextlib.suppress(OSError):
+            for line in (group / "cpu.stat").read_text().splitlines():
+                name, _, value = line.partition(" ")
+                if name == "usage_usec":
+                    return int(value) / 1e6
+    return None
+
+
 def remove(machine: str) -> None:
     """Kill what still runs in the machine's groups, then remove them. Raises TimeoutError when they do not empty."""
     deadline = time.monotonic() + _REMOVAL_SECONDS
