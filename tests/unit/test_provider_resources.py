@@ -46,7 +46,10 @@ def test_a_type_takes_only_inputs_that_the_sdk_has(resource: Resource) -> None:
 
 @pytest.mark.parametrize("resource", registry.resources().values(), ids=lambda each: each.pulumi_type)
 def test_what_aws_fills_in_is_what_its_provider_says(resource: Resource) -> None:
-    """By the schema of hashicorp/aws 5.100.0: inputs that are optional and computed, in Pulumi's words."""
+    """By the schema of hashicorp/aws 5.100.0: inputs that are optional and computed, in Pulumi's words.
+
+    The schema tells it of attributes only. Of blocks it is what a plan of that provider does when one is taken away.
+    """
     schema = json.loads((ROOT / "tests/fixtures/provider/optional_and_computed.json").read_text())
     expected = set(schema.get(resource.pulumi_type, ())) & set(resource.optional)
     assert set(resource.computed) == expected

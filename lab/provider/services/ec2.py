@@ -72,6 +72,7 @@ class LaunchTemplate(Resource):
     tagged = True
     replaces_on = {"name": SOURCE}
     volatile = {"latestVersion": (), "defaultVersion": ()}
+    computed = ("metadataOptions",)
     defaults = {"updateDefaultVersion": False}
 
     @override
