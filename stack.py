@@ -252,6 +252,8 @@ def _app_servers(
         "cache": cache.access,
         "tags": {**settings.tags},
     }
+    if app.target_requests is not None:
+        args["target_requests"] = app.target_requests
     if app.cpu_credits is not None:
         args["cpu_credits"] = app.cpu_credits
     return AppServers(settings.name("app"), args)

@@ -53,10 +53,12 @@ def role(
 
 
 def allow(
-    name: str, to: MachineRole, statements: Sequence[Mapping[str, Any]], child: pulumi.ResourceOptions
+    name: str, to: MachineRole, statements: pulumi.Input[Sequence[Mapping[str, Any]]], child: pulumi.ResourceOptions
 ) -> "aws.iam.RolePolicy":
     """Let a role do what `statements` (action and resource) say."""
-    document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **each} for each in statements]}
+    document = pulumi.Output.from_input(statements).apply(
+        lambda known: {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **each} for each in known]}
+    )
     return aws.iam.RolePolicy(name, role=to.name, policy=pulumi.Output.json_dumps(document), opts=child)
 
 

@@ -72,6 +72,9 @@ class TargetsArgs(TypedDict):
     lifecycle_hooks: NotRequired[pulumi.Input[list[str]]]
     """The group's lifecycle hooks that the edge completes: on launch when a machine answers, on terminating when it is
     out and requests are through. Others are let be. Default: launch and terminate, as AppServers calls its own."""
+    tracks_requests: NotRequired[pulumi.Input[bool]]
+    """Whether the edge tells CloudWatch each ten seconds how many requests a second each machine gets: the metric
+    RequestsPerServer in the namespace Expressway, by AutoScalingGroupName. Default: false."""
 
 
 def fields(path: str, given: pulumi.Input[Any], kind: type, **defaults: Any) -> dict[str, Any]:

@@ -17,6 +17,7 @@ _RULES = {
     "image": planning.IMAGE,
     "volume_size": planning.VOLUME_SIZE,
     "target_cpu": planning.TARGET_CPU,
+    "target_requests": planning.TARGET_REQUESTS,
     "launch_completed_by": planning.COMPLETED_BY,
     "packages": planning.Each(planning.PACKAGE),
     "port": planning.APP_PORT,
@@ -58,6 +59,9 @@ class AppServersArgs(TypedDict):
     """Most machines. Default: 4."""
     target_cpu: NotRequired[int]
     """Average CPU load, in percent, that scaling aims at. Default: 60."""
+    target_requests: NotRequired[int]
+    """Requests a second for each machine that scaling aims at besides, as LoadBalancer measures them each ten seconds.
+    Default: none."""
     port: NotRequired[int]
     """The port that the app listens on. Default: 3000."""
     liveness_path: NotRequired[str]
@@ -176,6 +180,7 @@ class AppServers(pulumi.ComponentResource):
             "port": args.get("port", 3000),
             "readiness_path": args.get("readiness_path", "/readyz"),
             "lifecycle_hooks": [] if _completes_itself(args) else [LAUNCH, TERMINATE],
+            "tracks_requests": "target_requests" in args,
         }
         self.register_outputs(
             {
@@ -288,6 +293,24 @@ class AppServers(pulumi.ComponentResource):
             },
             opts=pulumi.ResourceOptions(parent=self),
         )
+        if "target_requests" in args:
+            aws.autoscaling.Policy(
+                f"{name}-requests",
+                autoscaling_group_name=group.name,
+                policy_type="TargetTrackingScaling",
+                target_tracking_configuration={
+                    # What LoadBalancer publishes: one value each ten seconds from each edge.
+                    "customized_metric_specification": {
+                        "namespace": "Expressway",
+                        "metric_name": "RequestsPerServer",
+                        "metric_dimensions": [{"name": "AutoScalingGroupName", "value": group.name}],
+                        "statistic": "Sum",
+                        "period": 10,
+                    },
+                    "target_value": args["target_requests"],
+                },
+                opts=pulumi.ResourceOptions(parent=self),
+            )
         return group
 
 

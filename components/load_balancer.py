@@ -93,8 +93,9 @@ class LoadBalancer(pulumi.ComponentResource):
         named = {key: args[key] for key in ("certificate",) if key in args}
         certificate = _secrets.find("LoadBalancer", name, "", named, self).get("certificate")
         child = pulumi.ResourceOptions(parent=self)
-        hooks = ["launch", "terminate"]  # AppServers' own
-        targets = fields("targets", args["targets"], TargetsArgs, readiness_path="/readyz", lifecycle_hooks=hooks)
+        # Hooks are AppServers' own.
+        defaults = {"readiness_path": "/readyz", "lifecycle_hooks": ["launch", "terminate"], "tracks_requests": False}
+        targets = fields("targets", args["targets"], TargetsArgs, **defaults)
         targets = Later("LoadBalancer", name).check_values(targets, _TARGET_RULES, "targets.")
         group_id, rules = self._create_firewall(name, args, targets, child)
         address = aws.ec2.Eip(f"{name}-address", domain="vpc", tags={"Name": name}, opts=child)
@@ -104,7 +105,7 @@ class LoadBalancer(pulumi.ComponentResource):
         role = _machines.role(name, f"Edge of {name}", args.get("role_name"), self)
         queue = _events.queue(name, targets["group_name"], child) if args.get("events", False) else None
         statements = _permissions(bucket, targets, address, certificate, queue)
-        permissions = _machines.allow(f"{name}-boot", role, statements, child)
+        permissions = _machines.allow(f"{name}-boot", role, _measuring(statements, targets), child)
         sessions = _machines.allow_sessions(name, role, args.get("session_manager_key"), child)
         tags = _machines.tags(name, "edge", args.get("tags", {}))
         template = _machines.launch_template(
@@ -240,6 +241,7 @@ class LoadBalancer(pulumi.ComponentResource):
                 "port": targets["port"],
                 "readiness_path": targets["readiness_path"],
                 "lifecycle_hooks": targets["lifecycle_hooks"],
+                "tracks_requests": targets["tracks_requests"],
             },
             "events_queue_url": queue.url if queue else None,
             "max_body_size": args.get("max_body_size", "1m"),
@@ -310,6 +312,22 @@ def _permissions(
             "Resource": "*",
         },
     ]
+
+
+def _measuring(statements: list[dict[str, Any]], targets: Mapping[str, Any]) -> pulumi.Output[list[dict[str, Any]]]:
+    """With what it takes to tell CloudWatch, where that is wanted, which another stack's output may say later."""
+    tracks = targets["tracks_requests"]
+    return pulumi.Output.all(statements, tracks).apply(
+        lambda known: [*known[0], *([_TELLS_METRICS] if known[1] else [])]
+    )
+
+
+_TELLS_METRICS = {
+    # AWS can restrict it to a namespace alone.
+    "Action": "cloudwatch:PutMetricData",
+    "Resource": "*",
+    "Condition": {"StringEquals": {"cloudwatch:namespace": "Expressway"}},
+}
 
 
 def _permissions_on(group: "aws.autoscaling.Group") -> list[dict[str, Any]]:

@@ -99,6 +99,8 @@ class AppSettings(Section):
     """Most machines."""
     target_cpu: Annotated[int, Ruled(planning.TARGET_CPU)] = 60
     """Average CPU load, in percent, that scaling aims at."""
+    target_requests: Annotated[int, Ruled(planning.TARGET_REQUESTS)] | None = None
+    """Requests a second for each machine that scaling aims at besides, measured by the edge each ten seconds."""
     detailed_monitoring: bool = False
     """CPU load each minute, not every five. In prod: true."""
     cpu_credits: Annotated[str, Ruled(planning.CPU_CREDITS)] | None = None

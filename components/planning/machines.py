@@ -45,6 +45,8 @@ FLEET_SIZE = number(1)
 
 TARGET_CPU = number(10, 90)
 """Percent. Below, a fleet that does nothing grows; above, it has no room for what comes while it grows."""
+TARGET_REQUESTS = number(1, 100_000)
+"""Requests a second for each machine."""
 
 
 def check_sizes(fewest: object, most: object) -> list[Finding]:

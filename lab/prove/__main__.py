@@ -42,7 +42,8 @@ def main() -> int:
         try:
             with _lab(app, here=options.here):
                 ready = stand.find(paths.ROOT / "app", Path(work))
-                rows = prove(ready, chosen, DOCS / "proof" if whole else None, short=options.short)
+                with ready.alarms_suspended():
+                    rows = prove(ready, chosen, DOCS / "proof" if whole else None, short=options.short)
         except stand.StandError as error:
             print(f"prove: {error}", file=sys.stderr)
             return 2

@@ -4,8 +4,8 @@ import asyncio
 import json
 import subprocess
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +24,8 @@ LEAD_SECONDS: Final = 3.0
 """Load before anything happens, and after."""
 BALANCER: Final = "/run/expressway/balancer.sock"
 PATIENCE: Final = 180.0
+ALARMS: Final = "AlarmNotification"
+"""The process of a group by which policies change its size."""
 _PM2_ENVIRONMENT: Final = ("PM2_HOME=/run/expressway-app/pm2", "HOME=/var/lib/expressway-app")
 
 
@@ -97,6 +99,20 @@ class Stand:
         variables = ["env", f"PATH={runtime}/bin:/usr/bin:/bin", *_PM2_ENVIRONMENT]
         program = ["node", f"{runtime}/lib/node_modules/pm2/bin/pm2"]
         return await self.inside(machine, "runuser", "-u", "expressway-app", "--", *variables, *program, *words)
+
+    @contextmanager
+    def alarms_suspended(self) -> Generator[None]:
+        """Nobody else changes the number of app servers while the body runs."""
+        api, group = self.aws("autoscaling"), self.outputs["appGroupName"]
+        (found,) = api.describe_auto_scaling_groups(AutoScalingGroupNames=[group])["AutoScalingGroups"]
+        if any(each["ProcessName"] == ALARMS for each in found["SuspendedProcesses"]):
+            yield
+            return
+        api.suspend_processes(AutoScalingGroupName=group, ScalingProcesses=[ALARMS])
+        try:
+            yield
+        finally:
+            api.resume_processes(AutoScalingGroupName=group, ScalingProcesses=[ALARMS])
 
     def machines(self, tier: str) -> list[observation.MachineStatus]:
         """The machines of a tier that run."""

@@ -28,7 +28,13 @@ EDGE = recipe.edge(images.packages("edge"))
 MACHINE: dict[str, Any] = {
     "tier": "edge",
     "region": "us-east-1",
-    "upstream": {"auto_scaling_group": "shop-app", "port": 3000, "readiness_path": "/readyz", "lifecycle_hooks": []},
+    "upstream": {
+        "auto_scaling_group": "shop-app",
+        "port": 3000,
+        "readiness_path": "/readyz",
+        "lifecycle_hooks": [],
+        "tracks_requests": False,
+    },
     "max_body_size": "1m",
     "certificate": None,
     "trusted_proxies": [],

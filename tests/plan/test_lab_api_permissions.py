@@ -261,3 +261,16 @@ def test_the_labs_own_keys_may_do_everything_and_count_as_no_use(api: ApiServer,
     assert counted() == before
     role_of(applied, "edge").client("autoscaling").describe_auto_scaling_groups()
     assert counted() != before, "what a machine does is counted"
+
+
+def test_a_metric_is_published_in_the_namespace_that_a_condition_names_and_in_no_other(api: ApiServer) -> None:
+    # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/iam-cw-condition-keys-namespace.html
+    condition = {"StringEquals": {"cloudwatch:namespace": "Expressway"}}
+    allowed = {"Action": "cloudwatch:PutMetricData", "Resource": "*", "Condition": condition}
+    cloudwatch = with_permissions(api, [allowed]).client("cloudwatch")
+    data = [{"MetricName": "RequestsPerServer", "Value": 12.5, "StorageResolution": 1}]
+    cloudwatch.put_metric_data(Namespace="Expressway", MetricData=data)
+    code, _, said = refusal(cloudwatch.put_metric_data, Namespace="Other", MetricData=data)
+    # With the suffix in CloudWatch's JSON, and without in its older protocol.
+    assert code.startswith("AccessDenied")
+    assert "cloudwatch:PutMetricData" in said

@@ -39,6 +39,7 @@ class World:
                 "port": self.port,
                 "readiness_path": "/readyz",
                 "lifecycle_hooks": ["launch", "terminate"],
+                "tracks_requests": False,
             },
         }
         session = with_permissions(api, self._permissions())

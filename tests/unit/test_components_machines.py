@@ -238,6 +238,27 @@ def test_scaling_aims_at_a_cpu_load() -> None:
     assert policy["targetTrackingConfiguration"]["targetValue"] == 45
 
 
+def test_scaling_aims_at_requests_besides_where_that_is_wanted() -> None:
+    made = make_app(target_requests=80)
+    cpu, requests = (made.one("aws:autoscaling/policy:Policy", f"app-{each}") for each in ("cpu", "requests"))
+    assert cpu.inputs["targetTrackingConfiguration"]["targetValue"] == 60
+    told = requests.inputs["targetTrackingConfiguration"]
+    metric = told["customizedMetricSpecification"]
+    assert (told["targetValue"], metric["period"], metric["statistic"]) == (80, 10, "Sum")
+    assert (metric["namespace"], metric["metricName"]) == ("Expressway", "RequestsPerServer"), "what the edge publishes"
+    assert metric["metricDimensions"] == [{"name": "AutoScalingGroupName", "value": "app-group"}]
+
+
+@pytest.mark.parametrize("tracks", [True, False])
+def test_the_edge_measures_requests_only_for_servers_that_scale_by_them(tracks: bool) -> None:
+    made = make_edge(targets={**example_args.load_balancer()["targets"], "tracks_requests": tracks})
+    assert made.machine("edge")["upstream"]["tracks_requests"] is tracks
+    document = json.loads(made.one("aws:iam/rolePolicy:RolePolicy", "edge-boot").inputs["policy"])
+    tells = [each for each in document["Statement"] if each["Action"] == "cloudwatch:PutMetricData"]
+    conditions = [each["Condition"] for each in tells]
+    assert conditions == ([{"StringEquals": {"cloudwatch:namespace": "Expressway"}}] if tracks else [])
+
+
 def test_the_edge_is_one_machine_with_one_address_and_room_for_its_successor() -> None:
     made = make_edge()
     group = made.one(GROUP).inputs
@@ -321,6 +342,7 @@ def test_an_edge_machine_is_told_what_its_boot_needs() -> None:
             "port": 3000,
             "readiness_path": "/readyz",
             "lifecycle_hooks": ["launch", "terminate"],
+            "tracks_requests": False,
         },
         "events_queue_url": None,
         "max_body_size": "1m",

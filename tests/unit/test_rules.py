@@ -45,6 +45,7 @@ CASES: list[tuple[str, str, Any, str]] = [
     ("AppServers", "readinessPath", "x y;", "app.readinessPath"),
     ("AppServers", "readinessPath", "/$host", "app.readinessPath"),
     ("AppServers", "targetCpu", 500, "app.targetCpu"),
+    ("AppServers", "targetRequests", 0, "app.targetRequests"),
     ("AppServers", "minSize", 0, "app.minSize"),
     ("AppServers", "minSize", 5, "app.minSize"),
     ("AppServers", "maxSize", -1, "app.maxSize"),

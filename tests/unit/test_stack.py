@@ -145,6 +145,7 @@ def test_every_setting_reaches_a_resource() -> None:
             "minSize": 7,
             "maxSize": 17,
             "targetCpu": 77,
+            "targetRequests": 777,
             "environment": {"LOG_LEVEL": "level77"},
             "secrets": {"STRIPE_KEY": "secret77"},
         },
@@ -185,8 +186,8 @@ def test_every_setting_reaches_a_resource() -> None:
     assert edge["tagSpecifications"][0]["tags"]["team"] == "web"
     images = {each["filters"][0]["values"][0] for each in made.called("aws:ec2/getAmi:getAmi")}
     assert images == {"edge-*", "app-*"}
-    policy = made.one("aws:autoscaling/policy:Policy").inputs
-    assert policy["targetTrackingConfiguration"]["targetValue"] == 77
+    targets = [each.inputs["targetTrackingConfiguration"] for each in made.all("aws:autoscaling/policy:Policy")]
+    assert [each["targetValue"] for each in targets] == [77, 777]
     app, balancer = made.machine("dev-app"), made.machine("dev-edge")
     assert app["runtime"]["key"] == "runtime/node-26-arm64.tar.gz"
     assert app["session_manager"] == balancer["session_manager"] == settled.session_manager_key
@@ -197,6 +198,7 @@ def test_every_setting_reaches_a_resource() -> None:
     assert "secret77" in app["app"]["secrets"]["STRIPE_KEY"]
     assert balancer["max_body_size"] == "77m"
     assert balancer["events_queue_url"].endswith("/dev-edge-events")
+    assert balancer["upstream"]["tracks_requests"] is True
 
 
 def test_no_secret_is_in_user_data_or_outputs() -> None:

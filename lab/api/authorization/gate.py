@@ -71,7 +71,7 @@ class Gate:
         return Verdict() if call.action in ALWAYS else self._judge(principal, call, place)
 
     def _judge(self, principal: Principal, call: Call, place: Place) -> Verdict:
-        context = _context(principal, place)
+        context = _context(principal, place) | _asked(call)
         decision = decide(principal.statements, call.action, resources(call, place), context)
         if not decision.allowed:
             log.warning("%s may not %s on %s", principal.arn, call.action, decision.refused or "anything")
@@ -112,6 +112,13 @@ def _hides_missing(principal: Principal, call: Call, place: Place, context: dict
     if decision.allowed:
         return None
     return refusals.not_authorized(call.protocol, principal.arn, "s3:ListBucket", bucket, denied=decision.denied)
+
+
+def _asked(call: Call) -> dict[str, str]:
+    """What conditions may ask about a call of one service."""
+    if call.action == "cloudwatch:PutMetricData":
+        return {"cloudwatch:namespace": str(call.parameters["Namespace"])}
+    return {}
 
 
 def _context(principal: Principal, place: Place) -> dict[str, str]:

@@ -29,6 +29,8 @@ def resources(call: Call, place: Place) -> Sequence[str] | None:
         return finder(call.parameters, place)
     if service in ("ec2", "autoscaling") and operation.startswith("Describe"):
         return EVERYTHING
+    if call.action == "cloudwatch:PutMetricData":
+        return EVERYTHING
     return None
 
 

@@ -31,6 +31,17 @@ TARGET_TRACKING: Spec = {
         "PredefinedMetricSpecification",
         {"predefinedMetricType": "PredefinedMetricType", "resourceLabel": "ResourceLabel"},
     ),
+    "customizedMetricSpecification": (
+        "CustomizedMetricSpecification",
+        {
+            "namespace": "Namespace",
+            "metricName": "MetricName",
+            "metricDimensions": ("Dimensions", {"name": "Name", "value": "Value"}),
+            "statistic": "Statistic",
+            "unit": "Unit",
+            "period": "Period",
+        },
+    ),
     "targetValue": "TargetValue",
     "disableScaleIn": "DisableScaleIn",
 }

@@ -34,6 +34,17 @@ def _tracking(target: float) -> dict[str, Any]:
     }
 
 
+def _tracking_requests(target: float) -> dict[str, Any]:
+    metric = {
+        "namespace": "Expressway",
+        "metricName": "RequestsPerServer",
+        "metricDimensions": [{"name": "AutoScalingGroupName", "value": "shop"}],
+        "statistic": "Sum",
+        "period": 10,
+    }
+    return {"customizedMetricSpecification": metric, "targetValue": target, "disableScaleIn": True}
+
+
 def _of_group(identifier: str, inputs: dict[str, Any]) -> str:
     return f"{inputs['autoscalingGroupName']}/{identifier}"
 
@@ -99,7 +110,7 @@ CASES = (
             "autoscalingGroupName": lambda world: world.auto_scaling_group(),
             # Another type takes other inputs, which the lab doesn't have; its API does not insist on them.
             "policyType": "StepScaling",
-            "targetTrackingConfiguration": _tracking(42.5),
+            "targetTrackingConfiguration": _tracking_requests(42.5),
         },
         import_id=_of_group,
     ),

@@ -1,12 +1,10 @@
 """What the tests of the machines' programs share: the programs themselves, example machines, golden files."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from tests.paths import ROOT
 
@@ -64,6 +62,7 @@ def edge_machine() -> dict[str, Any]:
             "port": 3000,
             "readiness_path": "/readyz",
             "lifecycle_hooks": ["launch", "terminate"],
+            "tracks_requests": False,
         },
         "events_queue_url": None,
         "max_body_size": "1m",
@@ -92,15 +91,6 @@ def golden() -> Callable[[str, str], None]:
         )
 
     return check
-
-
-@pytest.fixture
-def s3(app_machine: dict[str, Any]) -> Iterator[Any]:
-    """An S3 that has the artifact bucket, with nothing in it."""
-    with mock_aws():
-        client = boto3.client("s3", region_name="us-east-1")
-        client.create_bucket(Bucket=app_machine["bucket"])
-        yield client
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,7 @@ from .calls import Calls
 from .events import Events
 from .groups import Groups, Target
 from .loop import Reconciler
+from .rates import Rates
 from .upstream import SOCKET, Balancer
 
 STATE = Path("/run/expressway/reconciler.json")
@@ -33,6 +34,8 @@ async def run(machine: config.Machine, instance_id: str, socket: Path = SOCKET, 
 
     upstream = machine["upstream"]
     targets = [_target(each) for each in (upstream if isinstance(upstream, list) else [upstream])]
+    tracked = [each.group for each in targets if each.tracked]
+    rates = Rates(tracked, client("cloudwatch").put_metric_data) if tracked else None
     events = None
     if queue := machine.get("events_queue_url"):
         # Patient enough for a long poll.
@@ -47,6 +50,7 @@ async def run(machine: config.Machine, instance_id: str, socket: Path = SOCKET, 
         state,
         calls,
         events,
+        rates,
     )
     listening = False
 
@@ -67,6 +71,7 @@ def _target(upstream: dict[str, Any]) -> Target:
         upstream["port"],
         upstream["readiness_path"],
         tuple(upstream["lifecycle_hooks"]),
+        upstream["tracks_requests"],
     )
 
 

@@ -34,6 +34,8 @@ class Target:
     """Where a machine says whether it is ready."""
     hooks: tuple[str, ...]
     """Names of those that this edge completes; the group may have others, which are let be."""
+    tracked: bool = False
+    """Whether CloudWatch is told how many requests each of its machines gets."""
 
 
 class Groups:

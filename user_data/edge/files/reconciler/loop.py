@@ -21,6 +21,7 @@ from .calls import Calls
 from .events import Events
 from .model import MISSING, UNKNOWN, Answer, Hook, Member, Server, Traffic
 from .probes import Probes, Target
+from .rates import NAMESPACE, Rates
 
 PASS_SECONDS = 1.0
 """Between passes in which nothing happened; what happens begins one at once."""
@@ -85,12 +86,13 @@ class Reconciler:
         state: Path,
         calls: Calls | None = None,
         events: Events | None = None,
+        rates: Rates | None = None,
     ) -> None:
         """`instance_id` is this machine's. `paths` say where to probe, by port. How things are is told at `state`."""
         self._api, self._balancer, self._bucket = api, balancer, bucket
         self._id, self._paths, self._state = instance_id, paths, state
         self._calls = calls or Calls()
-        self._events = events
+        self._events, self._rates = events, rates
         self._belief: Belief | None = None
         self._departures = departures.Memory()
         self._replacements = replacements.Memory()
@@ -214,6 +216,7 @@ class Reconciler:
         parts = report.members(self._belief, servers, traffic, health, decided.reasons, leaving.out)
         self._report(parts, now)
         self._publish(traffic, servers, parts)
+        self._measure(traffic)
         return True
 
     async def _apply(self, current: tuple[Server, ...], decided: plan.Plan) -> tuple[Server, ...]:
@@ -305,6 +308,14 @@ class Reconciler:
         }
         if self._start((self._id, "report"), lambda: self._bucket.write(message)):
             clock.reported, self._outline = now, outline
+
+    def _measure(self, traffic: Traffic) -> None:
+        """Tell CloudWatch in the background. What can't be told is lost: the next period has its own."""
+        if self._rates is None or self._belief is None:
+            return
+        rates, groups = self._rates, {each.instance_id: each.group for each in self._belief.members}
+        if data := rates.look(traffic, groups, time.time()):
+            self._start((self._id, "metric"), lambda: rates.tell(Namespace=NAMESPACE, MetricData=data))
 
     def _publish(self, traffic: Traffic | None, servers: Sequence[Server], parts: list[dict[str, Any]]) -> None:
         error = self._error()
