@@ -20,7 +20,7 @@ CPU: Final = "ASGAverageCPUUtilization"
 PERIOD: Final = 60
 """Seconds of a period where a policy names none: as on AWS with detailed monitoring."""
 PERIODS: Final = (10, 30, 60)
-SETTLING: Final = 2.0
+SETTLING: Final = 3.0
 """How long after its end a period is looked at: what was measured in it has been told by then."""
 
 

@@ -17,12 +17,13 @@ from lab.machines.access import MachineError
 
 from . import plot, releases, report, scenarios, stand
 from .scenario import SCENARIOS, Result, Scenario, row
+from .scenarios.tracking import TARGET_REQUESTS
 
 __all__ = ["scenarios"]  # importing them fills the table
 
 DOCS: Final = paths.ROOT / "docs"
-SETTINGS: Final = ("expressway:app.maxSize=6",)
-"""On top of Pulumi.lab.yaml: room for five servers, and one more while they roll."""
+SETTINGS: Final = ("expressway:app.maxSize=6", f"expressway:app.targetRequests={TARGET_REQUESTS}")
+"""On top of Pulumi.lab.yaml: room for five servers, one more while they roll, and scaling by requests."""
 
 console = Console(stderr=True, highlight=False)
 

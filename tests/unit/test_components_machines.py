@@ -251,7 +251,7 @@ def test_scaling_aims_at_requests_besides_where_that_is_wanted() -> None:
 
 @pytest.mark.parametrize("tracks", [True, False])
 def test_the_edge_measures_requests_only_for_servers_that_scale_by_them(tracks: bool) -> None:
-    made = make_edge(targets={**example_args.load_balancer()["targets"], "tracks_requests": tracks})
+    made = make_edge(targets={**cast(Any, example_args.load_balancer()["targets"]), "tracks_requests": tracks})
     assert made.machine("edge")["upstream"]["tracks_requests"] is tracks
     document = json.loads(made.one("aws:iam/rolePolicy:RolePolicy", "edge-boot").inputs["policy"])
     tells = [each for each in document["Statement"] if each["Action"] == "cloudwatch:PutMetricData"]
