@@ -52,7 +52,7 @@ class Options:
     """Seconds for which the first machine's answers are compared with the others'."""
     patience: float = 300.0
     """Seconds without any progress after which it has failed."""
-    pause: float = 1.0
+    pause: float = 0.5
     """Seconds between two looks."""
     back: bool = False
     """Whether this goes back to a release, which then keeps its place in the history."""

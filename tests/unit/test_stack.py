@@ -187,7 +187,7 @@ def test_every_setting_reaches_a_resource() -> None:
     images = {each["filters"][0]["values"][0] for each in made.called("aws:ec2/getAmi:getAmi")}
     assert images == {"edge-*", "app-*"}
     targets = [each.inputs["targetTrackingConfiguration"] for each in made.all("aws:autoscaling/policy:Policy")]
-    assert [each["targetValue"] for each in targets] == [77, 777]
+    assert {each["targetValue"] for each in targets} == {77, 777}
     app, balancer = made.machine("dev-app"), made.machine("dev-edge")
     assert app["runtime"]["key"] == "runtime/node-26-arm64.tar.gz"
     assert app["session_manager"] == balancer["session_manager"] == settled.session_manager_key

@@ -1,10 +1,12 @@
 """What the tests of the machines' programs share: the programs themselves, example machines, golden files."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import boto3
 import pytest
+from moto import mock_aws
 
 from tests.paths import ROOT
 
@@ -91,6 +93,15 @@ def golden() -> Callable[[str, str], None]:
         )
 
     return check
+
+
+@pytest.fixture
+def s3(app_machine: dict[str, Any]) -> Iterator[Any]:
+    """An S3 that has the artifact bucket, with nothing in it."""
+    with mock_aws():
+        client = boto3.client("s3", region_name="us-east-1")
+        client.create_bucket(Bucket=app_machine["bucket"])
+        yield client
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,7 @@ from .report import Reporter
 from .service import identify, say
 
 TAG = "expressway:deploy"
-PERIOD = 2.0
+PERIOD = 1.0
 """Seconds between two looks at the tag."""
 REPORT_AGAIN = 6 * 3600
 """Seconds: the bucket clears reports away that nobody renews for two days."""

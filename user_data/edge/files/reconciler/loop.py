@@ -104,6 +104,7 @@ class Reconciler:
         """What couldn't be done about a machine, until it can."""
         self._said: str | None = None
         self._busy: set[tuple[str, str]] = set()
+        self._all_asked = False
         self._told: dict[tuple[str, str], float] = {}
         """When Auto Scaling was told; not again before an answer that is newer."""
         self._background: set[asyncio.Task[None]] = set()
@@ -121,7 +122,7 @@ class Reconciler:
             while True:
                 self._something.clear()
                 done = await self.run_pass()
-                ready = ready or (done and self._probes.all_asked() and bool(self._clock.answered or self._problems))
+                ready = ready or (done and self._all_asked and bool(self._clock.answered or self._problems))
                 if ready:
                     passed()
                 await _either(self._something, PASS_SECONDS if ready else 0.1)
@@ -198,6 +199,8 @@ class Reconciler:
         if self._belief is None:
             self._belief = belief.at_first(traffic.servers, self._paths)
         self._probes.ask(_targets(self._belief, traffic.servers))
+        # As of this decision: who answers while Nginx is told is in the next one.
+        self._all_asked = self._probes.all_asked()
         health = self._probes.health
         decided = plan.plan(self._belief, traffic.servers, health)
         servers = await self._apply(traffic.servers, decided)
