@@ -39,6 +39,13 @@ def restore_maximum(stack: Stack, group: Group, maximum: int) -> None:
         stack.client("autoscaling").update_auto_scaling_group(AutoScalingGroupName=group.name, MaxSize=maximum)
 
 
+def restore_desired(stack: Stack, group: Group, desired: int) -> None:
+    """Take back the machines that replacing took; Auto Scaling chooses which go."""
+    stack.client("autoscaling").set_desired_capacity(
+        AutoScalingGroupName=group.name, DesiredCapacity=desired, HonorCooldown=False
+    )
+
+
 def restore_template(stack: Stack, group: Group, template: Template | None) -> None:
     """Let the group launch what it launched before."""
     if template is not None and group.template != template:

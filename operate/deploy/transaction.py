@@ -137,7 +137,8 @@ def deploy(stack: Stack, to: Pointer, options: Options, tell: Tell) -> Outcome:
     held = record.take(s3, stack.bucket, wanted, former)
     # A release that was found good before the interruption needn't be tried on one machine again.
     trusted = same and unfinished is not None and unfinished.phase == "rest"
-    return _Deployment(stack, observer, held, options, tell, trusted=trusted).run()
+    resumes = unfinished is not None
+    return _Deployment(stack, observer, held, options, tell, trusted=trusted, resumes=resumes).run()
 
 
 def _nothing_to_do(fleet: Fleet, current: Pointer, to: Pointer) -> bool:
@@ -166,10 +167,18 @@ def _check_in_place(fleet: Fleet, unfinished: Record | None) -> None:
 
 class _Deployment:
     def __init__(
-        self, stack: Stack, observer: Observer, held: Held, options: Options, tell: Tell, *, trusted: bool
+        self,
+        stack: Stack,
+        observer: Observer,
+        held: Held,
+        options: Options,
+        tell: Tell,
+        *,
+        trusted: bool,
+        resumes: bool,
     ) -> None:
         self._stack, self._observer, self._held = stack, observer, held
-        self._options, self._tell, self._trusted = options, tell, trusted
+        self._options, self._tell, self._trusted, self._resumes = options, tell, trusted, resumes
         self._began = time.monotonic()
         self._gone: frozenset[str] = frozenset()
         self._note: str | None = None
@@ -243,9 +252,18 @@ class _Deployment:
 
     def _settle(self, goal: Goal) -> Fleet:
         wanted = self._app.desired
-        return self._until(
-            goal, lambda fleet: (goal.reached(fleet.app, min(wanted, fleet.app.desired)), None), trusted=True
-        )
+
+        def turn(fleet: Fleet) -> tuple[bool, str | None]:
+            app = fleet.app
+            if not goal.reached(app, min(wanted, app.desired)) or len(app.machines) > max(wanted, app.desired):
+                return False, None
+            if self._resumes and app.desired > wanted:
+                # The interrupted deploy had asked for one more, and that came up on this very release.
+                self._try(partial(actions.restore_desired, self._stack, app, wanted))
+                return False, None
+            return True, None
+
+        return self._until(goal, turn, trusted=True)
 
     def _until(
         self,

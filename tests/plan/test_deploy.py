@@ -139,6 +139,20 @@ def test_a_deploy_that_was_killed_is_taken_back_by_going_to_the_release_before(
     assert site.fleet.describe(site.app)["DesiredCapacity"] == 2
 
 
+def test_a_machine_that_a_killed_deploy_had_asked_for_goes_also_where_it_comes_up_on_the_release_before(
+    site: ScriptedFleet,
+) -> None:
+    killed_in(site, "good-2", "first")
+    forget_the_process(site)
+    # What it did last, as seen by whoever takes it back: the machine boots when the pointer has moved back.
+    site.point("good-1")
+    site.fleet.autoscaling.update_auto_scaling_group(AutoScalingGroupName=site.app, MaxSize=3, DesiredCapacity=3)
+    assert deploy(site, "good-1", replace(QUICK, back=True)).deployed
+    assert runs_everywhere(site, "good-1")
+    group = site.fleet.describe(site.app)
+    assert (group["DesiredCapacity"], group["MaxSize"]) == (2, 2)
+
+
 def test_a_deploy_that_was_killed_on_its_way_back_is_taken_back_by_the_next(site: ScriptedFleet) -> None:
     killed_in(site, "crashes-1", "back")
     forget_the_process(site)
