@@ -14,6 +14,7 @@ EXITS = 20
 OUT_SECONDS = 10.0
 FIRST_REQUEST_SECONDS = 1.0
 SAMPLES = 5
+REPLACING = "ReplaceUnhealthy"
 
 _SERVER = "/srv/releases/current/app/server.js"
 _BREAK = (
@@ -29,34 +30,39 @@ _MEND = f"cp /root/server.js {_SERVER}"
     "out of the upstream within 10 s, back without a human",
 )
 async def exits_at_boot(stand: Stand) -> Result:
-    """On two machines of three: of a fleet that is mostly ill, as by a bad release, none is replaced."""
-    await stand.expressway("scale", "3", "--json")
-    await stand.settled(3)
-    victims = [one.id for one in stand.machines("app")][:2]
+    """On one machine, while the other serves. The group would replace it after a minute: that is suspended."""
+    victim = stand.machines("app")[0].id
+    api, group = stand.aws("autoscaling"), stand.outputs["appGroupName"]
+    api.suspend_processes(AutoScalingGroupName=group, ScalingProcesses=[REPLACING])
+    try:
+        return await _exits(stand, victim)
+    finally:
+        api.set_instance_health(InstanceId=victim, HealthStatus="Healthy")
+        api.resume_processes(AutoScalingGroupName=group, ScalingProcesses=[REPLACING])
+
+
+async def _exits(stand: Stand, victim: str) -> Result:
     async with stand.load() as running:
-        before = {victim: await _restarts(stand, victim) for victim in victims}
-        running.note("the app of two machines exits at each start")
-        for victim in victims:
-            await stand.inside(victim, "sh", "-c", _BREAK)
+        before = await _restarts(stand, victim)
+        running.note("its app exits at each start")
+        await stand.inside(victim, "sh", "-c", _BREAK)
 
         async def out() -> bool:
-            return not await stand.serving() & set(victims)
+            return victim not in await stand.serving()
 
         async def often() -> bool:
-            return all([await _restarts(stand, victim) - before[victim] >= EXITS for victim in victims])
+            return await _restarts(stand, victim) - before >= EXITS
 
         async def back() -> bool:
-            return set(victims) <= await stand.serving()
+            return victim in await stand.serving()
 
-        gone = await stand.until(out, "them out of the upstream", 60)
+        gone = await stand.until(out, "it out of the upstream", 60)
         running.note("out of the upstream")
-        waited = await stand.until(often, f"{EXITS} exits of each", 400, pause=2)
+        waited = await stand.until(often, f"{EXITS} exits", 400, pause=2)
         running.note(f"{EXITS} exits; mended")
-        for victim in victims:
-            await stand.inside(victim, "sh", "-c", _MEND)
-        returned = await stand.until(back, "them back in the upstream")
+        await stand.inside(victim, "sh", "-c", _MEND)
+        returned = await stand.until(back, "it back in the upstream")
         running.note("back")
-    await stand.expressway("scale", "2", "--json")
     return Result(
         running.outcome,
         unmet(none_failed(running.outcome, "GET"), (gone <= OUT_SECONDS, f"out after {gone:.1f} s")),
