@@ -90,7 +90,8 @@ class Stand:
         """Run a command in a machine; what it printed. StandError when it fails."""
         done = await asyncio.to_thread(access.run, machine, words)
         if done.returncode:
-            raise StandError(f"{machine}: {' '.join(words)}: {done.stderr.strip() or done.stdout.strip()}")
+            said = (done.stderr.strip() or done.stdout.strip()).partition("\n")[0]
+            raise StandError(f"{machine}: {' '.join(words)}: {said}")
         return done.stdout
 
     async def pm2(self, machine: str, *words: str) -> str:
