@@ -4,6 +4,7 @@ import contextlib
 import getpass
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -20,10 +21,14 @@ from expressway_app import paths, pm2, reload
 from artifact import cache
 from artifact.runtime import tools
 
-KIT = Path(__file__).resolve().parents[2] / "app/kit/index.js"
+ROOT = Path(__file__).resolve().parents[2]
+KIT = ROOT / "app/kit/index.js"
+UNIT = ROOT / "user_data/app/files/units/expressway-app.service"
 
 SERVER = """
+import { existsSync } from "node:fs";
 import { serve } from "KIT";
+if (existsSync("broken")) process.exit(1);
 const { SECRET, NODE_APP_INSTANCE } = process.env;
 serve((_request, response) => response.end(JSON.stringify({ SECRET, worker: NODE_APP_INSTANCE, pid: process.pid })), {
   ready: async () => {
@@ -40,7 +45,9 @@ class App:
         self.runtime = runtime
         self.port = _free_port()
         self.app = {"port": self.port, "readiness_path": "/readyz"}
-        home = folder / "release/app"
+        self.broken = folder / "release/app/broken"
+        """While this exists, the app exits at each start."""
+        home = self.broken.parent
         home.mkdir(parents=True)
         (home / "server.mjs").write_text(SERVER.replace("KIT", str(KIT)))
         (home / "package.json").write_text('{"name": "shop", "scripts": {"start": "node server.mjs"}}')
@@ -55,11 +62,14 @@ class App:
             "PORT": str(self.port),
             "SECRET": "one",
         }
-        program = runtime / "lib/node_modules/pm2/bin/pm2-runtime"
+        (started,) = re.findall(
+            r"^ExecStart=\S+/bin/node \S+/lib/(\S+) start \S+ (.+)$", UNIT.read_text(), re.MULTILINE
+        )
+        program, options = runtime / "lib" / started[0], started[1].split()
         self.log = folder / "log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [str(runtime / "bin/node"), str(program), "start", str(ecosystem), "--raw"],
+                [str(runtime / "bin/node"), str(program), "start", str(ecosystem), *options],
                 env=environment, cwd=folder, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         self.await_ready()
@@ -73,6 +83,13 @@ class App:
                     return
             time.sleep(0.1)
         raise AssertionError(f"the app isn't ready: {self.log.read_text()}")
+
+    def await_log(self, pattern: str) -> None:
+        """Wait until PM2 or the app has said what matches."""
+        deadline = time.monotonic() + 60
+        while not re.search(pattern, self.log.read_text()):
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.1)
 
     def ask(self, path: str = "/") -> tuple[int, Any]:
         """Status and answer, on a connection of its own."""
@@ -165,6 +182,18 @@ def test_a_secret_with_which_workers_do_not_get_ready_reaches_one_of_them_only(a
     assert app.secrets() == {"0": "two", "1": "two"}, "and the next try mends it"
 
 
+def test_workers_that_exit_at_each_start_are_started_ever_more_slowly_and_by_the_same_pm2(app: App) -> None:
+    app.broken.touch()
+    _kill_workers(app)
+    app.await_log(r"will restart in [3-9]\d{3}ms")
+    assert app.process.poll() is None
+    assert "application online" not in app.log.read_text(), "PM2 would end, and begin with the shortest pause again"
+
+    app.broken.unlink()
+    app.reload("two")
+    assert app.secrets() == {"0": "two", "1": "two"}, "what they wait for is not waited for"
+
+
 @pytest.mark.parametrize("app", ["fork"], indirect=True)
 def test_a_single_process_is_started_anew(app: App) -> None:
     before = app.ask()[1]["pid"]
@@ -180,6 +209,11 @@ def test_without_pm2_nothing_is_reloaded_and_none_is_started(tmp_path: Path, run
     mine = f"PM2_HOME={paths.PM2_HOME}".encode()
     started = [path for path in Path("/proc").glob("[0-9]*/environ") if mine in _bytes(path)]
     assert started == [], "it would be in the way of the service's own"
+
+
+def _kill_workers(app: App) -> None:
+    for pid in {app.ask()[1]["pid"] for _ in range(12)}:
+        os.kill(pid, signal.SIGKILL)
 
 
 def _bytes(path: Path) -> bytes:

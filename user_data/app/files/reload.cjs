@@ -10,6 +10,8 @@ const { promisify } = require("node:util");
 
 const READY_WITHIN = 30_000; // milliseconds, for a single process that was stopped first
 
+const WAITING = "waiting restart";
+
 const pm2 = require(process.argv[2]);
 // PM2's client would start a second PM2 where none answers: beside the service, and in the way of its next start.
 pm2.Client.launchDaemon = (...args) => args.at(-1)(new Error("PM2 isn't running"));
@@ -21,7 +23,9 @@ async function main() {
   await promisify(pm2.connect.bind(pm2))();
   const processes = (await list()).toSorted((one, other) => one.pm_id - other.pm_id);
   const cluster = processes.filter(({ pm2_env }) => pm2_env.exec_mode === "cluster_mode").length;
-  for (const { pm_id: id } of processes) {
+  for (const { pm_id: id, pm2_env: was } of processes) {
+    // One that waits for its next start has the number of a process that ended, which PM2 takes for a running one.
+    if (was.status === WAITING) await call("stopProcessId", id);
     await call("reloadProcessId", { id, env });
     const { pm2_env } = (await list()).find(({ pm_id }) => pm_id === id) ?? {};
     if (pm2_env?.status !== "online") throw new Error(`worker ${id} doesn't start: PM2 says ${pm2_env?.status}`);
