@@ -56,8 +56,8 @@ bench-up: setup-lab ## how fast and how big: a table, and JSON=<file>
 bench-rotation: setup-lab ## what requests see of a secret that changes, on the lab that is up; JSON=<file>, WHAT=database|cache|own
 	@$(PY) -m lab.bench.rotation --json $(or $(JSON),bench-rotation.json) --what $(or $(WHAT),database)
 
-prove: setup-lab ## what clients see while the stack is lived with: docs/proof.md, and JSON=<file>; ONLY=<scenario>
-	@$(PY) -m lab.prove --json $(or $(JSON),proof.json) $(if $(ONLY),--only $(ONLY))
+prove: setup-lab ## what clients see while the stack is lived with: docs/proof.md, and JSON=<file>; ONLY=<scenario>, with PAGE=1 its row there anew
+	@$(PY) -m lab.prove --json $(or $(JSON),proof.json) $(if $(ONLY),--only $(ONLY)) $(if $(PAGE),--page)
 
 bench-reconciler: setup-lab ## the reconciler before 1,000 machines: CPU, calls of the API; JSON=<file>
 	@$(PY) -m lab.bench.reconciler --json $(or $(JSON),bench-reconciler.json)

@@ -37,18 +37,20 @@ def main() -> int:
     chosen = [SCENARIOS[name] for name in options.only] or list(SCENARIOS.values())
     if options.short:
         chosen = [one for one in chosen if one.short]
-    whole = not options.only and not options.short
+    page = options.page or not (options.only or options.short)
     with tempfile.TemporaryDirectory(prefix="expressway-proof-") as work:
         app = releases.make(paths.ROOT / "app", Path(work), "0.1.1")
         try:
             with _lab(app, here=options.here):
                 ready = stand.find(paths.ROOT / "app", Path(work))
                 with ready.alarms_suspended():
-                    rows = prove(ready, chosen, DOCS / "proof" if whole else None, short=options.short)
+                    rows = prove(ready, chosen, DOCS / "proof" if page else None, short=options.short)
         except stand.StandError as error:
             print(f"prove: {error}", file=sys.stderr)
             return 2
-    report.write(rows, options.json, DOCS if whole else None)
+    report.write(rows, options.json)
+    if page:
+        report.write_page(rows, DOCS, list(SCENARIOS))
     Console(highlight=False, width=None if sys.stdout.isatty() else 160).print(report.table(rows))
     return 0 if all(each["passed"] for each in rows) else 1
 
@@ -101,9 +103,11 @@ def _lab(app: Path, *, here: bool) -> Generator[None]:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make prove", description="What clients see while the stack is lived with.")
     parser.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the figures are written")
-    only = "one scenario, or several with commas between; docs/proof.md stays as it is"
+    only = "one scenario, or several with commas between; docs/proof.md stays as it is, but for --page"
     parser.add_argument("--only", default=[], type=lambda given: given.split(","), metavar="SCENARIO", help=only)
-    parser.add_argument("--short", action="store_true", help="the short form of those that have one")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--page", action="store_true", help="write the rows of --only into docs/proof.md")
+    kind.add_argument("--short", action="store_true", help="the short form of those that have one")
     parser.add_argument("--here", action="store_true", help="in the lab that is up, instead of one of its own")
     return parser.parse_args()
 

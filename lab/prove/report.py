@@ -17,7 +17,7 @@ What clients of the site see while machines come, go, break and get new releases
 whole stack in the [lab](lab.md), does each of these to it under an open-loop load (300 requests a second, GET and POST
 mixed, most on connections that are kept), checks the body of every answer, and writes this page. `failed` is anything
 but the right answer, a client's time-out (15 s) included. Times are in milliseconds; `gap` is the longest time without
-a right answer. One scenario: `make prove ONLY=NAME JSON=proof.json`.
+a right answer. One scenario: `make prove ONLY=NAME JSON=proof.json`; with `PAGE=1`, its row is written here anew.
 
 """
 
@@ -63,11 +63,20 @@ def page(rows: Sequence[dict[str, Any]]) -> str:
     return HEAD + "\n".join(lines) + "\n"
 
 
-def write(rows: Sequence[dict[str, Any]], file: Path, docs: Path | None) -> None:
-    """The JSON, and the page where one is wanted."""
+def write(rows: Sequence[dict[str, Any]], file: Path) -> None:
+    """The JSON."""
     file.write_text(as_json(rows))
-    if docs is not None:
-        (docs / "proof.md").write_text(page(rows))
+
+
+def write_page(rows: Sequence[dict[str, Any]], docs: Path, scenarios: Sequence[str]) -> None:
+    """The page in the folder `docs`, with `rows` as they are now; the others of all `scenarios` stay as they were."""
+    kept = docs / "proof/rows.json"
+    old = json.loads(kept.read_text()) if kept.exists() else []
+    known = {row["name"]: row for row in [*old, *rows]}
+    shown = [known[name] for name in scenarios if name in known]
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_text(json.dumps(shown, indent=1) + "\n")
+    (docs / "proof.md").write_text(page(shown))
 
 
 def _machine() -> dict[str, Any]:

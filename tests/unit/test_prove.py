@@ -60,13 +60,25 @@ def test_a_row_has_what_was_counted() -> None:
 
 
 def test_the_page_has_a_line_and_a_picture_for_each_scenario(tmp_path: Path) -> None:
-    rows = [row(ONE, Result(outcome((0, 5, "")))), row(ONE, Result(Outcome(), ("never came up",)))]
-    report.write(rows, tmp_path / "proof.json", tmp_path)
+    other = Scenario("two", "c", "back", _never, None)
+    rows = [row(ONE, Result(outcome((0, 5, "")))), row(other, Result(Outcome(), ("never came up",)))]
+    report.write(rows, tmp_path / "proof.json")
+    report.write_page(rows, tmp_path, ["one", "two"])
     page = (tmp_path / "proof.md").read_text()
     assert r"| [a \| b](#one) | 1 | 0 | 5 | 5 | 5 | 0 | 0 failed | passed |" in page
     assert "**missed**: never came up" in page
-    assert page.count("](proof/one.svg)") == 2
+    assert page.count("](proof/one.svg)") == page.count("](proof/two.svg)") == 1
     assert [each["passed"] for each in json.loads((tmp_path / "proof.json").read_text())["scenarios"]] == [True, False]
+
+
+def test_a_row_that_is_taken_again_takes_the_place_of_the_old_one_and_the_others_stay(tmp_path: Path) -> None:
+    other = Scenario("two", "c", "back", _never, None)
+    missed = [row(each, Result(Outcome(), (f"{each.name} missed",))) for each in (ONE, other)]
+    report.write_page(missed, tmp_path, ["one", "two"])
+    report.write_page([row(ONE, Result(outcome((0, 5, ""))))], tmp_path, ["one", "two"])
+    page = (tmp_path / "proof.md").read_text()
+    assert "one missed" not in page
+    assert page.index("[a \\| b](#one)") < page.index("two missed")
 
 
 def test_a_picture_is_the_same_for_the_same_figures(tmp_path: Path) -> None:
