@@ -4,7 +4,7 @@ import base64
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,23 +17,12 @@ from lab.bench import rotated, rotation
 from lab.bench.load import Plan
 from lab.config import read
 from tests.lab.in_place import Releases
-from tests.lab.stack import Stack, expressway, up
+from tests.lab.stack import Stack, expressway
 from tests.paths import ROOT
 
 APPS = ROOT / "tests/fixtures/apps"
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """With what is off by default, and a secret of the app's own."""
-    expressway("lab", "down")
-    text = tmp_path_factory.mktemp("secret") / "stripe"
-    text.write_text("the-first-stripe-key")
-    own = ["--secret", f"shop/stripe={text}", "--config", "expressway:app.secrets.STRIPE_KEY=shop/stripe"]
-    yield up("--config", "expressway:edge.events=true", *own)
-    expressway("lab", "down")
 
 
 def eventually(check: Callable[[], bool], seconds: float = 180) -> bool:

@@ -43,11 +43,30 @@ def down() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_down_leaves_nothing_but_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def kill_half_way() -> None:
+    """Kill `lab up` once there is a machine."""
+    started = subprocess.Popen(
+        [str(ROOT / "expressway"), "lab", "up", "--engine", "mocks"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 300
+    while not observation.observe() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(started.pid, signal.SIGKILL)
+    started.wait()
+    assert observation.observe(), "it was killed before a machine was there, so this proves nothing"
+
+
+def test_an_up_that_is_killed_half_way_does_not_hinder_the_next_and_down_leaves_nothing_but_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     watch = Watch(tmp_path)
     watch.begin(monkeypatch)
     with noisy_neighbour():
-        up()
+        kill_half_way()
+        assert up().get("/").status_code == 200
         down()  # now the cache has all that it will have
         before = watch.take()
         stack = up()
@@ -64,22 +83,6 @@ def test_down_leaves_nothing_but_the_cache(tmp_path: Path, monkeypatch: pytest.M
 def test_down_where_there_is_no_lab_says_so_and_succeeds() -> None:
     done = expressway("lab", "down")
     assert (done.returncode, "no lab" in done.stdout) == (0, True), done.stdout
-
-
-def test_an_up_that_is_killed_half_way_does_not_hinder_the_next() -> None:
-    started = subprocess.Popen(
-        [str(ROOT / "expressway"), "lab", "up", "--engine", "mocks"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 300
-    while not observation.observe() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    os.killpg(started.pid, signal.SIGKILL)
-    started.wait()
-    assert observation.observe(), "it was killed before a machine was there, so this proves nothing"
-    assert up().get("/").status_code == 200
 
 
 def test_a_new_controller_goes_on_where_a_killed_one_stopped_and_a_crashed_lab_is_cleared_away_by_the_next_up() -> None:

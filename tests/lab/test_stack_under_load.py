@@ -1,4 +1,4 @@
-"""The proof's short form, as `make prove` runs it: in a lab of its own, under load."""
+"""The proof's short form, as `make prove` runs it, in the lab of test_stack.py."""
 
 import json
 import subprocess
@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from tests.lab.stack import expressway
 from tests.paths import ROOT
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
@@ -17,11 +16,11 @@ SECONDS = 420
 """Three minutes on a machine that does nothing else."""
 
 
+@pytest.mark.usefixtures("stack")
 def test_no_request_is_lost_in_the_short_form_of_the_proof(tmp_path: Path) -> None:
-    expressway("lab", "down")
     file = tmp_path / "proof.json"
     done = subprocess.run(
-        [sys.executable, "-m", "lab.prove", "--short", "--json", str(file)],
+        [sys.executable, "-m", "lab.prove", "--short", "--here", "--json", str(file)],
         capture_output=True,
         text=True,
         check=False,
