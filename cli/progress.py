@@ -10,6 +10,7 @@ from rich.text import Text
 
 from cli.console import err
 from operate.status import Row
+from operate.traffic import Traffic
 
 STYLES = {"serving": "green", "failed": "bold red", "unhealthy": "red", "silent": "red", "leaving": "dim"}
 
@@ -52,8 +53,11 @@ def watching() -> Generator[Watch]:
 def machines(rows: Sequence[Row], release: str, title: str | None = None) -> Table:
     """A table of machines."""
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    measured = any(row.traffic for row in rows)
     for column in ("tier", "machine", "release", "template", "state", "edges"):
         table.add_column(column, no_wrap=True)
+    for column in ("requests/s", "errors/s", "p95") if measured else ():
+        table.add_column(column, no_wrap=True, justify="right")
     table.add_column("", overflow="fold")
     for row in rows:
         old = row.release not in (None, release)
@@ -65,9 +69,17 @@ def machines(rows: Sequence[Row], release: str, title: str | None = None) -> Tab
             row.template_version or "",
             Text(row.state, STYLES.get(row.state, "")),
             row.edge or "",
+            *(_traffic(row.traffic) if measured else ()),
             Text(row.reason or flying),
         )
     return table
+
+
+def _traffic(traffic: Traffic | None) -> tuple[str, Text, str]:
+    if traffic is None:
+        return "", Text(""), ""
+    errors = Text(f"{traffic.errors:.1f}", "red" if traffic.errors else "")
+    return f"{traffic.requests:.1f}", errors, "" if traffic.p95 is None else f"{1000 * traffic.p95:.0f} ms"
 
 
 def _runs(row: Row) -> str:

@@ -1,35 +1,53 @@
 """`expressway status` and `expressway releases`: what runs where, and what could."""
 
+import json as encoding
 import time
+from contextlib import nullcontext, suppress
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
+from rich.console import Group
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from cli.console import out, print_json
+from cli.console import err, fail, out, print_json
 from cli.options import Json, OutputsFile, StackName
 
 if TYPE_CHECKING:
+    from cli.targets import Target
     from operate.status import Status
 
 
-def status(stack: StackName = None, outputs: OutputsFile = None, json: Json = False) -> None:
-    """Show what runs where: each machine's release, template version and state, and a deploy that is under way."""
+WATCH_SECONDS = 2.0
+"""Between two looks. The edges report every 2 s while machines come and go, and every 10 s otherwise."""
+
+
+def status(
+    stack: StackName = None,
+    outputs: OutputsFile = None,
+    json: Json = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Look again, every 2 s, until Ctrl-C.")] = False,
+) -> None:
+    """Show what runs where: each machine's release, template version and state, and a deploy that is under way.
+
+    With --watch also what each machine answers a second; with --json as well, one line for each look.
+    """
     from cli import targets
-    from cli.progress import machines
     from operate import status as looking
 
     target = targets.find(stack, outputs)
+    if watch:
+        _watch(target, json=json)
+        return
     with targets.explained():
         found = looking.look(target.stack)
     if json:
-        print_json({"stack": target.name, "url": target.stack.url, **found.as_json()})
+        print_json(_as_json(target, found))
         return
-    by = f" (deploy {found.deploy})" if found.deploy else ""
-    out.print(machines(found.machines, found.release, f"{target.name}: release {found.release}{by}"))
+    out.print(_table(target, found))
     for line in _remarks(found):
         out.print(line, markup=False, soft_wrap=True)
 
@@ -62,6 +80,51 @@ def releases(
         out.print(table)
     else:
         out.print(f"current: {current}, which pulumi up put there; nothing was deployed yet", markup=False)
+
+
+def _watch(target: "Target", *, json: bool) -> None:
+    """Show the stack as it changes, until Ctrl-C. What AWS does not say now, it may say at the next look."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from operate.releases import ReleaseError
+    from operate.stack import explain, lasting
+    from operate.status import Watch
+
+    watch = Watch(target.stack)
+    live = Live(console=out, auto_refresh=False) if out.is_terminal and not json else None
+    shown, told = list[Table | Text](), dict[str, Any]()
+    with suppress(KeyboardInterrupt), live or nullcontext():
+        while True:
+            problem = ""
+            try:
+                found = watch.look()
+            except (ClientError, BotoCoreError, ReleaseError) as error:
+                if lasting(error):
+                    fail(explain(error))
+                problem = str(error) if isinstance(error, ReleaseError) else explain(error)
+            else:
+                told = _as_json(target, found)
+                shown = [_table(target, found), *(Text(line) for line in _remarks(found))]
+            if json:
+                print(encoding.dumps({"error": problem} if problem else told), flush=True)
+            elif live:
+                live.update(Group(*shown, Text(problem, "red")), refresh=True)
+            elif problem:
+                err.print(problem, markup=False, soft_wrap=True)
+            else:
+                out.print(Group(*shown))
+            time.sleep(WATCH_SECONDS)
+
+
+def _table(target: "Target", found: "Status") -> Table:
+    from cli.progress import machines
+
+    by = f" (deploy {found.deploy})" if found.deploy else ""
+    return machines(found.machines, found.release, f"{target.name}: release {found.release}{by}")
+
+
+def _as_json(target: "Target", found: "Status") -> dict[str, Any]:
+    return {"stack": target.name, "url": target.stack.url, **found.as_json()}
 
 
 def _remarks(found: "Status") -> list[str]:

@@ -43,7 +43,11 @@ class Entry:
 
 def pointer(stack: Stack) -> Pointer:
     """Which release is current."""
-    told = json.loads(stack.client("ssm").get_parameter(Name=stack.parameter)["Parameter"]["Value"])
+    value = stack.client("ssm").get_parameter(Name=stack.parameter)["Parameter"]["Value"]
+    try:
+        told = json.loads(value)
+    except ValueError:
+        told = None
     if not isinstance(told, dict) or not {"release_id", "key", "sha256"} <= told.keys():
         raise ReleaseError(f"SSM parameter {stack.parameter} doesn't name a release: deploy one")
     return told

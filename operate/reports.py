@@ -7,6 +7,8 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from operate.counters import Counters
+
 FRESH_SECONDS = 30.0
 """Edges report every 10 s at least: three missed ones are one that is gone."""
 
@@ -23,17 +25,6 @@ class AppReport:
     reason: str | None = None
     log: tuple[str, ...] = ()
     """The app's last lines."""
-
-
-@dataclass(frozen=True)
-class Counters:
-    """What an edge has counted of one app server since its Nginx started."""
-
-    requests: int = 0
-    errors: int = 0
-    """Answers of 500 and above, and connections that failed."""
-    buckets: Mapping[str, int] = field(default_factory=dict[str, int])
-    """Answers within so many seconds, cumulative."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +45,8 @@ class EdgeReport:
     id: str
     age: float
     """Seconds since it was written."""
+    at: float = 0.0
+    """When it was written, in seconds since the epoch by the edge's own clock."""
     list_age: float | None = None
     """Seconds since the edge's last good answer of the API."""
     error: str | None = None
@@ -123,6 +116,7 @@ def edge_report(id_: str, content: Mapping[str, Any], age: float) -> EdgeReport:
     return EdgeReport(
         id=id_,
         age=age,
+        at=float(content.get("at") or 0),
         list_age=content.get("list_age"),
         error=content.get("error"),
         members={str(each["id"]): _view(each) for each in members if "id" in each},

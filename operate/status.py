@@ -1,7 +1,8 @@
 """What runs where: the release that is current, each machine with what it runs, and the deploy that is under way."""
 
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from operate import releases
@@ -9,6 +10,7 @@ from operate.deploy import Record, read
 from operate.deploy.goal import Goal
 from operate.fleet import DRAIN, IN_SERVICE, Fleet, Group, Machine, Observer
 from operate.stack import Stack
+from operate.traffic import Meter, Traffic
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Row:
     in_flight: int
     current: bool
     """Whether it runs what it should: the current release, on the group's launch template version."""
+    traffic: Traffic | None = None
+    """What it answers a second, where it was looked at before."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +87,26 @@ class Status:
 
 def look(stack: Stack) -> Status:
     """The stack as it is."""
-    fleet, pointer = Observer(stack).look(), releases.pointer(stack)
-    found = read(stack.client("s3"), stack.bucket)
-    way = found[0] if found and not found[0].over else None
+    return Watch(stack).look()
+
+
+class Watch:
+    """Looks at a stack again and again; from the second look on, it sees what each machine answers."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._observer = Observer(stack)
+        self._meter = Meter()
+
+    def look(self) -> Status:
+        """The stack as it is now; botocore's errors, and ReleaseError, when AWS does not say."""
+        stack, fleet = self._stack, self._observer.look()
+        found = read(stack.client("s3"), stack.bucket)
+        return _status(fleet, releases.pointer(stack), found[0] if found else None, self._meter.look(fleet.edges))
+
+
+def _status(fleet: Fleet, pointer: Mapping[str, Any], record: Record | None, traffic: Mapping[str, Traffic]) -> Status:
+    way = record if record and not record.over else None
     ages = [each.list_age for each in fleet.edges if each.list_age is not None]
     return Status(
         release=str(pointer["release_id"]),
@@ -94,7 +115,7 @@ def look(stack: Stack) -> Status:
         alive=way is not None and way.alive(time.time()),
         desired=fleet.app.desired,
         template_version=fleet.app.template.version if fleet.app.template else None,
-        machines=tuple(rows(fleet, str(pointer["release_id"]))),
+        machines=tuple(replace(row, traffic=traffic.get(row.id)) for row in rows(fleet, str(pointer["release_id"]))),
         list_age=max(ages, default=None),
         edge_errors=tuple(f"{each.id}: {each.error}" for each in fleet.edges if each.error),
     )

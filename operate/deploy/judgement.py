@@ -10,10 +10,9 @@ Both get the same mix of requests from the same edges, so what differs is the re
 Pure: no clock, no network.
 """
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from operate.reports import Counters
+from operate.counters import Counters, quantile
 
 ERRORS, ERROR_SHARE, ERROR_TIMES = 5, 0.02, 2.0
 ANSWERS, SLOW_QUANTILE, SLOW_SECONDS, SLOW_TIMES = 30, 0.9, 0.25, 2.0
@@ -32,36 +31,6 @@ class Verdict:
 def judge(first: Counters, others: Counters) -> Verdict:
     """`first` and `others` are what was counted during the bake, of the first machine and of all the others."""
     return Verdict(_worse(first, others), first.requests)
-
-
-def since(then: Counters, now: Counters) -> Counters:
-    """What was counted in between. An Nginx that restarted counts from nothing."""
-    if now.requests < then.requests:
-        return now
-    return Counters(
-        requests=now.requests - then.requests,
-        errors=max(0, now.errors - then.errors),
-        buckets={bound: max(0, count - then.buckets.get(bound, 0)) for bound, count in now.buckets.items()},
-    )
-
-
-def total(counted: Iterable[Counters]) -> Counters:
-    """All of it."""
-    requests = errors = 0
-    buckets: dict[str, int] = {}
-    for each in counted:
-        requests, errors = requests + each.requests, errors + each.errors
-        for bound, count in each.buckets.items():
-            buckets[bound] = buckets.get(bound, 0) + count
-    return Counters(requests, errors, buckets)
-
-
-def quantile(buckets: Mapping[str, int], share: float) -> float | None:
-    """The upper bound of the bucket in which that share of the answers is reached; None without answers."""
-    bounds = sorted((float(bound), count) for bound, count in buckets.items())
-    if not bounds or bounds[-1][1] == 0:
-        return None
-    return next(bound for bound, count in bounds if count >= share * bounds[-1][1])
 
 
 def _worse(first: Counters, others: Counters) -> str | None:

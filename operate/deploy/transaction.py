@@ -14,7 +14,8 @@ from uuid import uuid4
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from operate import releases
+from operate import counters, releases
+from operate.counters import Counters
 from operate.deploy import actions, in_place, judgement, record, rolling
 from operate.deploy.former import Former
 from operate.deploy.goal import Goal, Standing, failing
@@ -22,7 +23,6 @@ from operate.deploy.judgement import Verdict
 from operate.deploy.record import Held, Record
 from operate.fleet import Fleet, Group, Machine, Observer
 from operate.releases import Pointer
-from operate.reports import Counters
 from operate.stack import Stack, explain, lasting
 
 BAKE_SECONDS = 15.0
@@ -463,8 +463,8 @@ class _Bake:
 
         def counted(machines: set[str]) -> Counters:
             nothing = Counters()
-            return judgement.total(
-                judgement.since(start.get(key, nothing), now) for key, now in seen.items() if key[1] in machines
+            return counters.total(
+                counters.since(start.get(key, nothing), now) for key, now in seen.items() if key[1] in machines
             )
 
         return judgement.judge(counted(new), counted(old))

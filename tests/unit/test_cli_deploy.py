@@ -166,3 +166,26 @@ def test_status_and_releases_tell_programs_what_there_is(outputs: Path) -> None:
     told = json.loads(run("status", "--outputs", str(outputs), "--json").stdout)
     assert {"release": "r1", "deploy": None, "machines": [], "under_way": None}.items() <= told.items()
     assert json.loads(run("releases", "--outputs", str(outputs), "--json").stdout) == {"current": "r1", "releases": []}
+
+
+def test_a_watch_looks_until_it_is_interrupted_and_outlives_an_answer_that_fails(
+    outputs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses = iter([None, None, KeyboardInterrupt()])
+    looked: list[float] = []
+
+    def pause(seconds: float) -> None:
+        looked.append(seconds)
+        value = "nonsense" if len(looked) == 1 else json.dumps(POINTER)
+        ssm = boto3.Session(region_name="us-east-1").client("ssm")
+        ssm.put_parameter(Name="pointer", Type="String", Value=value, Overwrite=True)
+        if (end := next(pauses)) is not None:
+            raise end
+
+    monkeypatch.setattr("cli.status.time.sleep", pause)
+    done = run("status", "--outputs", str(outputs), "--watch", "--json")
+    assert done.exit_code == 0, done.output
+    first, second, third = (json.loads(line) for line in done.stdout.splitlines())
+    assert first["release"] == third["release"] == "r1"
+    assert "doesn't name a release" in second["error"], "and it went on"
+    assert looked == [2.0, 2.0, 2.0]

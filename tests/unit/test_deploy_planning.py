@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from operate.counters import Counters, quantile, since
 from operate.deploy import in_place, rolling
 from operate.deploy.goal import Goal, Standing, failing
-from operate.deploy.judgement import judge, quantile, since
+from operate.deploy.judgement import judge
 from operate.fleet import DEPLOY, DRAIN, Group, Machine, Template
-from operate.reports import AppReport, Counters, EdgeView
+from operate.reports import AppReport, EdgeView
 
 OLD, NEW = "old", "new"
 TEMPLATE = Template("lt-1", "3")
