@@ -20,6 +20,7 @@ from lab.api.patching import around
 
 log = logging.getLogger(__name__)
 
+EVENTBRIDGE = "events.amazonaws.com"
 EC2, GROUP, WARM_POOL = "EC2", "AutoScalingGroup", "WarmPool"
 
 
@@ -84,28 +85,28 @@ def ended(group: Any, instance: str, activity: Activity, *, launch: bool, origin
     send(group, f"EC2 Instance {'Launch' if launch else 'Terminate'} {word}", detail, instance or None)
 
 
-def allows(policy: dict[str, Any], rule: str) -> bool:
-    """Whether a queue's policy lets EventBridge send to it for the rule of this ARN.
+def allows(policy: dict[str, Any], source: str, by: str = EVENTBRIDGE) -> bool:
+    """Whether a queue's policy lets the service `by` send to it for the rule, or the topic, of the ARN `source`.
 
     Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html#eb-sqs-permissions
     """
-    return any(_allows(statement, rule) for statement in _list(policy.get("Statement", [])))
+    return any(_allows(statement, source, by) for statement in _list(policy.get("Statement", [])))
 
 
-def _allows(statement: dict[str, Any], rule: str) -> bool:
+def _allows(statement: dict[str, Any], source: str, by: str) -> bool:
     principal = statement.get("Principal", {})
     services = ["*"] if principal == "*" else _list(principal.get("Service", principal.get("AWS", [])))
     sources = [
-        source
+        pattern
         for operator, keys in statement.get("Condition", {}).items()
         for key, values in keys.items()
-        for source in (_list(values) if operator.startswith("Arn") and key.lower() == "aws:sourcearn" else [])
+        for pattern in (_list(values) if operator.startswith("Arn") and key.lower() == "aws:sourcearn" else [])
     ]
     return (
         statement["Effect"] == "Allow"
-        and any(service in ("*", "events.amazonaws.com") for service in services)
+        and any(service in ("*", by) for service in services)
         and any(fnmatchcase("sqs:sendmessage", action.lower()) for action in _list(statement.get("Action", [])))
-        and (not sources or any(fnmatchcase(rule, source) for source in sources))
+        and (not sources or any(fnmatchcase(source, pattern) for pattern in sources))
     )
 
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from lab.api import autoscaling, queues, target_health, tls
+from lab.api import alarms, autoscaling, queues, target_health, tls
 from lab.api.application import Application
 from lab.api.authorization.gate import Gate
 from lab.api.changes import Changes
@@ -19,6 +19,7 @@ from lab.api.serving import Server
 TICK_SECONDS = 1.0
 
 CHANGES = (
+    "alarms",
     "autoscaling",
     "dependencies",
     "ec2",
@@ -46,6 +47,7 @@ CHANGES = (
     "simulation",
     "ssm",
     "target_health",
+    "topics",
     "vpc",
     "warm_pools",
 )
@@ -90,3 +92,4 @@ def tick(changes: Changes) -> None:
         # Not one or the other: each has its own clock.
         if any([target_health.step(time.monotonic()), autoscaling.step()]):
             changes.record()
+        alarms.step(time.time())

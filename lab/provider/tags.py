@@ -88,6 +88,18 @@ def set_events(aws: Aws, arn: str, old: Tags, new: Tags) -> None:
     _set(events.untag_resource, events.tag_resource, {"ResourceARN": arn}, old, new)
 
 
+def set_alarm(aws: Aws, arn: str, old: Tags, new: Tags) -> None:
+    """Set the tags of an alarm."""
+    cloudwatch = aws("cloudwatch")
+    _set(cloudwatch.untag_resource, cloudwatch.tag_resource, {"ResourceARN": arn}, old, new)
+
+
+def set_topic(aws: Aws, arn: str, old: Tags, new: Tags) -> None:
+    """Set the tags of a topic."""
+    sns = aws("sns")
+    _set(sns.untag_resource, sns.tag_resource, {"ResourceArn": arn}, old, new)
+
+
 def set_queue(aws: Aws, url: str, old: Tags, new: Tags) -> None:
     """Set the tags of a queue, which SQS has as a map."""
     removed, added = _difference(old, new)

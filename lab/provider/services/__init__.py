@@ -3,6 +3,7 @@
 from lab.provider.resource import Invoke, Resource
 from lab.provider.services import (
     autoscaling,
+    cloudwatch,
     ec2,
     elasticache,
     elb,
@@ -13,12 +14,14 @@ from lab.provider.services import (
     s3,
     secretsmanager,
     security_groups,
+    sns,
     sqs,
     ssm,
 )
 
 ALL_RESOURCES: tuple[type[Resource], ...] = (
     *autoscaling.RESOURCES,
+    *cloudwatch.RESOURCES,
     *ec2.RESOURCES,
     *elasticache.RESOURCES,
     *elb.RESOURCES,
@@ -29,6 +32,7 @@ ALL_RESOURCES: tuple[type[Resource], ...] = (
     *s3.RESOURCES,
     *secretsmanager.RESOURCES,
     *security_groups.RESOURCES,
+    *sns.RESOURCES,
     *sqs.RESOURCES,
     *ssm.RESOURCES,
 )

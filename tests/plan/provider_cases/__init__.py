@@ -39,6 +39,7 @@ def all_cases() -> tuple[Case, ...]:
     """The cases of every service."""
     from tests.plan.provider_cases import (
         autoscaling,
+        cloudwatch,
         ec2,
         elasticache,
         elb,
@@ -49,12 +50,14 @@ def all_cases() -> tuple[Case, ...]:
         s3,
         secretsmanager,
         security_groups,
+        sns,
         sqs,
         ssm,
     )
 
     return (
         *autoscaling.CASES,
+        *cloudwatch.CASES,
         *ec2.CASES,
         *elasticache.CASES,
         *elb.CASES,
@@ -65,6 +68,7 @@ def all_cases() -> tuple[Case, ...]:
         *s3.CASES,
         *secretsmanager.CASES,
         *security_groups.CASES,
+        *sns.CASES,
         *sqs.CASES,
         *ssm.CASES,
     )
