@@ -146,6 +146,13 @@ class Observer:
         return found
 
 
+def resize(stack: Stack, group: Group, desired: int) -> None:
+    """Have a group want so many machines, at once; which go, when there are too many, Auto Scaling chooses."""
+    stack.client("autoscaling").set_desired_capacity(
+        AutoScalingGroupName=group.name, DesiredCapacity=desired, HonorCooldown=False
+    )
+
+
 def _group(told: Mapping[str, Any], machine: Any) -> Group:
     return Group(
         name=told["AutoScalingGroupName"],

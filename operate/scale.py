@@ -6,7 +6,7 @@ from collections.abc import Callable
 from botocore.exceptions import BotoCoreError, ClientError
 
 from operate import deploy
-from operate.fleet import Fleet, Observer
+from operate.fleet import Fleet, Observer, resize
 from operate.stack import Stack, lasting
 
 
@@ -40,9 +40,7 @@ def scale(
             f"a deploy is half done ({found[0].phase}, by {found[0].by}): wait for it, or finish it with "
             "expressway deploy or rollback"
         )
-    stack.client("autoscaling").set_desired_capacity(
-        AutoScalingGroupName=group.name, DesiredCapacity=wanted, HonorCooldown=False
-    )
+    resize(stack, group, wanted)
     deadline = time.monotonic() + patience
     while True:
         try:

@@ -7,7 +7,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from operate.deploy import in_place, rolling
-from operate.fleet import DEPLOY, DRAIN, Group, Template
+from operate.fleet import DEPLOY, DRAIN, Group, Template, resize
 from operate.stack import Stack
 
 CONSOLE_LINES = 40
@@ -29,7 +29,7 @@ def take_step(stack: Stack, group: Group, step: rolling.Step) -> frozenset[str]:
     if step.desired is not None:
         if step.desired > group.maximum:
             scaling.update_auto_scaling_group(AutoScalingGroupName=group.name, MaxSize=step.desired)
-        scaling.set_desired_capacity(AutoScalingGroupName=group.name, DesiredCapacity=step.desired, HonorCooldown=False)
+        resize(stack, group, step.desired)
     return frozenset(ended)
 
 
@@ -37,13 +37,6 @@ def restore_maximum(stack: Stack, group: Group, maximum: int) -> None:
     """Take back the room that replacing took."""
     if group.maximum > maximum >= group.desired:
         stack.client("autoscaling").update_auto_scaling_group(AutoScalingGroupName=group.name, MaxSize=maximum)
-
-
-def restore_desired(stack: Stack, group: Group, desired: int) -> None:
-    """Take back the machines that replacing took; Auto Scaling chooses which go."""
-    stack.client("autoscaling").set_desired_capacity(
-        AutoScalingGroupName=group.name, DesiredCapacity=desired, HonorCooldown=False
-    )
 
 
 def restore_template(stack: Stack, group: Group, template: Template | None) -> None:

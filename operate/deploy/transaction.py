@@ -21,7 +21,7 @@ from operate.deploy.former import Former
 from operate.deploy.goal import Goal, Standing, failing
 from operate.deploy.judgement import Verdict
 from operate.deploy.record import Held, Record
-from operate.fleet import Fleet, Group, Machine, Observer
+from operate.fleet import Fleet, Group, Machine, Observer, resize
 from operate.releases import Pointer
 from operate.stack import Stack, explain, lasting
 
@@ -259,7 +259,7 @@ class _Deployment:
                 return False, None
             if self._resumes and app.desired > wanted:
                 # The interrupted deploy had asked for one more, and that came up on this very release.
-                self._try(partial(actions.restore_desired, self._stack, app, wanted))
+                self._try(partial(resize, self._stack, app, wanted))
                 return False, None
             return True, None
 
