@@ -86,7 +86,7 @@ def test_a_preview_checks_and_creates_nothing(api: ApiServer, tmp_path: Path) ->
             'aws.ec2.Vpc("a", cidr_block="10.0.0.0/16", instance_tenancy="default")',
             'aws:ec2/vpc:Vpc "a": the lab does not know the input instanceTenancy',
         ),
-        ('aws.sns.Topic("t")', 'aws:sns/topic:Topic "t": the lab does not know aws:sns/topic:Topic'),
+        ('aws.ecs.Cluster("t")', 'aws:ecs/cluster:Cluster "t": the lab does not know aws:ecs/cluster:Cluster'),
         (
             'aws.ec2.Eip("a")\naws.ec2.Eip("a")',
             'aws:ec2/eip:Eip "a": duplicate resource URN urn:pulumi:lab::trial::pulumi:pulumi:Stack$aws:ec2/eip:Eip::a',
