@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 from rich.console import Console
@@ -19,6 +19,16 @@ from lab.paths import ROOT
 console = Console(stderr=True, highlight=False)
 
 
+class Quantity(NamedTuple):
+    """What is measured, and in what."""
+
+    name: str
+    unit: str
+
+    def __str__(self) -> str:
+        return f"{self.name}, {self.unit}"
+
+
 @dataclass(frozen=True)
 class Figure:
     """One measured figure: `samples` in `unit`, of which the median counts against `target`, where there is one."""
@@ -27,6 +37,8 @@ class Figure:
     unit: str
     samples: list[float]
     target: float | None = None
+    at_least: bool = False
+    """Whether more than `target` is good; by default less is."""
 
     @property
     def median(self) -> float:
@@ -36,7 +48,13 @@ class Figure:
     @property
     def met(self) -> bool | None:
         """Whether the target is met."""
-        return None if self.target is None else self.median <= self.target
+        if self.target is None:
+            return None
+        return self.median >= self.target if self.at_least else self.median <= self.target
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for programs, with what follows from it."""
+        return {**asdict(self), "median": self.median, "met": self.met}
 
 
 def report(figures: Sequence[Figure], file: Path, **more: Any) -> None:
@@ -46,12 +64,12 @@ def report(figures: Sequence[Figure], file: Path, **more: Any) -> None:
         table.add_column(column, justify="right")
     for figure in figures:
         samples = " ".join(f"{sample:.1f}" for sample in figure.samples)
-        target = "" if figure.target is None else f"{figure.target:g}"
+        target = "" if figure.target is None else f"{'>= ' if figure.at_least else ''}{figure.target:g}"
         verdict = {True: "[green]met", False: "[red]missed", None: ""}[figure.met]
         table.add_row(figure.name, f"{figure.median:.1f} {figure.unit}", samples, target, verdict)
     Console(highlight=False).print(table)
     record = {
-        "figures": [{**asdict(figure), "median": figure.median, "met": figure.met} for figure in figures],
+        "figures": [figure.as_json() for figure in figures],
         **more,
         "machine": {"cpus": os.cpu_count(), "memory_bytes": psutil.virtual_memory().total},
     }

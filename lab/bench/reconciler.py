@@ -22,6 +22,7 @@ from lab.bench.figures import Figure, console, report
 from lab.paths import ROOT
 
 RUNS: Final = 10
+REST_SECONDS: Final = 60.0
 GROUP: Final = "fleet"
 FOLDERS: Final = [str(ROOT / "user_data" / tier / "files") for tier in ("edge", "common")]
 
@@ -32,25 +33,36 @@ def main() -> int:
     parser.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the figures are written")
     parser.add_argument("--machines", type=int, default=1000, metavar="N", help="in the group (1,000)")
     options = parser.parse_args()
+    measured = measure(options.machines)
+    report(
+        figures(measured, options.machines), options.json, calls_a_minute=measured["calls"], machines=options.machines
+    )
+    for operation, count in measured["calls"].items():
+        console.print(f"  {operation}: {count} a minute")
+    return 0
+
+
+def measure(machines: int, rest_seconds: float = REST_SECONDS) -> dict[str, Any]:
+    """What the probe found before so many machines; `rest_seconds` of it at rest."""
     with tempfile.TemporaryDirectory(prefix="expressway-bench-") as name, api.running(Path(name)) as endpoint:
         directory, aws = Path(name), Aws(endpoint, "us-east-1")
-        console.print(f"{options.machines} machines in the API")
-        _make_fleet(aws, options.machines)
+        console.print(f"{machines} machines in the API")
+        _make_fleet(aws, machines)
         with _stand_in(directory):
             console.print("one reconcile")
-            measured = _run("lab.bench.reconciler_probe", directory, endpoint, options.machines)
-    figures = [
-        Figure(f"one reconcile of {options.machines} machines, CPU", "s", measured["reconcile"], 0.2),
+            return _run("lab.bench.reconciler_probe", directory, endpoint, machines, rest_seconds)
+
+
+def figures(measured: dict[str, Any], machines: int) -> list[Figure]:
+    """The same with names and targets."""
+    return [
+        Figure(f"one reconcile of {machines} machines, CPU", "s", measured["reconcile"], 0.2),
         Figure("of that, asking the API", "s", measured["ask"]),
         Figure("of that, the pass", "s", measured["pass"]),
         Figure("an event of a new machine -> its place in Nginx's list", "s", measured["change"], 1.0),
         Figure("CPU at rest, probes included", "%", [measured["rest_percent"]]),
         Figure("calls of the API at rest", "a minute", [float(sum(measured["calls"].values()))], 100),
     ]
-    report(figures, options.json, calls_a_minute=measured["calls"], machines=options.machines)
-    for operation, count in measured["calls"].items():
-        console.print(f"  {operation}: {count} a minute")
-    return 0
 
 
 def _make_fleet(aws: Aws, size: int) -> None:
@@ -101,7 +113,7 @@ def _stand_in(directory: Path) -> Generator[None]:
         process.wait()
 
 
-def _run(module: str, directory: Path, endpoint: str, machines: int) -> dict[str, Any]:
+def _run(module: str, directory: Path, endpoint: str, machines: int, rest_seconds: float) -> dict[str, Any]:
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(ROOT), *FOLDERS]),
@@ -109,7 +121,7 @@ def _run(module: str, directory: Path, endpoint: str, machines: int) -> dict[str
         "AWS_ACCESS_KEY_ID": "lab",
         "AWS_SECRET_ACCESS_KEY": "lab",
     }
-    command = [sys.executable, "-m", module, str(directory), str(machines)]
+    command = [sys.executable, "-m", module, str(directory), str(machines), str(rest_seconds)]
     done = subprocess.run(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise SystemExit("the reconciler ended with an error")

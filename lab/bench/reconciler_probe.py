@@ -18,11 +18,10 @@ from reconciler.upstream import Balancer
 from lab.bench.fleet_stand_in import PORT
 
 RUNS = 10
-REST_SECONDS = 60.0
 GROUP, REGION = "fleet", "us-east-1"
 
 
-async def _measure(directory: Path, machines: int) -> dict[str, Any]:
+async def _measure(directory: Path, machines: int, rest_seconds: float) -> dict[str, Any]:
     clients, calls = Clients(REGION), Calls()
     autoscaling, ec2, s3 = (calls.watch(clients.get(each)) for each in ("autoscaling", "ec2", "s3"))
     reconciler = Reconciler(
@@ -37,7 +36,7 @@ async def _measure(directory: Path, machines: int) -> dict[str, Any]:
     working = asyncio.create_task(reconciler.run(lambda: None))
     await _until(lambda: _listed(directory) == machines)
     began, used = time.monotonic(), time.process_time()
-    await asyncio.sleep(REST_SECONDS)
+    await asyncio.sleep(rest_seconds)
     rest = 100 * (time.process_time() - used) / (time.monotonic() - began)
     counted = calls.a_minute()
 
@@ -102,4 +101,4 @@ async def _until(true: Any) -> None:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(_measure(Path(sys.argv[1]), int(sys.argv[2])))))
+    print(json.dumps(asyncio.run(_measure(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])))))

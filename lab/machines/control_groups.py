@@ -37,22 +37,25 @@ def create(machine: str) -> list[Path]:
     return groups
 
 
-def processes(machine: str) -> set[int]:
-    """The ids of all processes in the machine's groups."""
+def processes(machine: str, unit: str | None = None) -> set[int]:
+    """The ids of all processes in the machine's groups, or in those of one unit of its systemd."""
     found: set[int] = set()
     for group in _groups(machine):
         # os.walk passes over what vanishes meanwhile.
-        for directory, _, _ in os.walk(group):
+        for directory, _, _ in os.walk(_unit(group, unit)):
             with contextlib.suppress(OSError):
                 found.update(int(line) for line in (Path(directory) / "cgroup.procs").read_text().split())
     return found
 
 
-def cpu_seconds(machine: str) -> float | None:
-    """CPU time that the machine has used since its start; None when it has no group in the unified hierarchy."""
+def cpu_seconds(machine: str, unit: str | None = None) -> float | None:
+    """CPU time that the machine, or a unit of its systemd such as `nginx.service`, has used since its start.
+
+    User and system time, of processes that have ended too. None when there is no such group in the unified hierarchy.
+    """
     for group in _groups(machine):
         with contextlib.suppress(OSError):
-            for line in (group / "cpu.stat").read_text().splitlines():
+            for line in (_unit(group, unit) / "cpu.stat").read_text().splitlines():
                 name, _, value = line.partition(" ")
                 if name == "usage_usec":
                     return int(value) / 1e6
@@ -78,6 +81,11 @@ def remove(machine: str) -> None:
 
 def _groups(machine: str) -> list[Path]:
     return [mount / PARENT / machine for mount in hierarchies(Path("/proc/mounts").read_text())]
+
+
+def _unit(group: Path, unit: str | None) -> Path:
+    """systemd-nspawn puts the machine's own tree below `payload`, beside its own process."""
+    return group / "payload/system.slice" / unit if unit else group
 
 
 def _remove_empty(group: Path) -> None:

@@ -2,16 +2,15 @@
 
 import argparse
 import asyncio
-import contextlib
 import sys
 import tempfile
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
 
-from lab import paths, status
+from lab import paths
 from lab.bench.load import Outcome
 from lab.machines.access import MachineError
 
@@ -41,7 +40,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="expressway-proof-") as work:
         app = releases.make(paths.ROOT / "app", Path(work), "0.1.1")
         try:
-            with _lab(app, here=options.here):
+            with stand.lab(app, SETTINGS, here=options.here):
                 ready = stand.find(paths.ROOT / "app", Path(work))
                 with ready.alarms_suspended():
                     rows = prove(ready, chosen, DOCS / "proof" if page else None, short=options.short)
@@ -78,26 +77,6 @@ async def _run(ready: stand.Stand, one: Scenario, *, short: bool) -> Result:
         return await run(ready)
     except (stand.StandError, MachineError, OSError, AssertionError) as error:
         return Result(Outcome(), (f"{type(error).__name__}: {error}",))
-
-
-@contextlib.contextmanager
-def _lab(app: Path, *, here: bool) -> Generator[None]:
-    """A lab of its own for as long as the body runs; or the one that is up, where that is wanted."""
-    if here:
-        yield
-        return
-    if status.works():
-        raise stand.StandError(
-            "a lab is up here, and the proof would break its machines. Take it down first: make down"
-        )
-    settings = [word for each in SETTINGS for word in ("-c", each)]
-    done = stand.command("lab", "up", "--app", str(app), *settings, seconds=900)
-    if done.status:
-        raise stand.StandError(f"the lab did not come up:\n{done.err}")
-    try:
-        yield
-    finally:
-        stand.command("lab", "down")
 
 
 def _options() -> argparse.Namespace:

@@ -181,6 +181,25 @@ def words_of(*words: str) -> list[str]:
     return [str(paths.ROOT / "expressway"), *words]
 
 
+@contextmanager
+def lab(app: Path, settings: Sequence[str], *, here: bool) -> Generator[None]:
+    """A lab of its own for as long as the body runs, with `settings` (KEY=VALUE); or, `here`, the one that is up."""
+    if here:
+        yield
+        return
+    if status.works():
+        raise StandError(
+            "a lab is up here, and what is done to it here would break its machines. Take it down: make down"
+        )
+    done = command("lab", "up", "--app", str(app), *(word for each in settings for word in ("-c", each)), seconds=900)
+    if done.status:
+        raise StandError(f"the lab did not come up:\n{done.err}")
+    try:
+        yield
+    finally:
+        command("lab", "down")
+
+
 def find(app: Path, work: Path) -> Stand:
     """The lab that is up. StandError when there is none."""
     from lab.config import read
