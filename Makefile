@@ -50,6 +50,10 @@ test-engine: setup-lab ## the tests that need a Pulumi CLI, by themselves
 golden-state: setup-lab ## the state that this release leaves, for the next ones to be tested on
 	@$(PY) -m tests.engine.golden_state
 
+bench: setup-lab ## what each thing on a request's way costs: docs/benchmarks.md, and JSON=<file>; ONLY=<part>
+	@scripts/setup bench
+	@$(PY) -m lab.bench --json $(or $(JSON),bench.json) $(if $(ONLY),--only $(ONLY))
+
 bench-up: setup-lab ## how fast and how big: a table, and JSON=<file>
 	@$(PY) -m lab.bench.up --json $(or $(JSON),bench-up.json)
 
@@ -82,4 +86,4 @@ lock: setup ## renew the locks from pyproject.toml: all that a clone needs, and 
 	@$(LOCK) --extra cli --group lab --group dev -o requirements.txt
 	@$(LOCK) --constraints requirements.txt -o components/requirements.txt
 
-.PHONY: help setup setup-lab up down status pulumi build check unit test test-engine golden-state bench-up bench-engine bench-reconciler bench-rotation bench-balancer prove docs golden lock
+.PHONY: help setup setup-lab up down status pulumi build check unit test test-engine golden-state bench bench-up bench-engine bench-reconciler bench-rotation bench-balancer prove docs golden lock

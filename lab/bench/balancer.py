@@ -20,16 +20,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import jinja2
-
 from lab import images
+from lab.bench.edges import beside
 from lab.bench.figures import Figure, console, report
+from lab.bench.measure import Asked, cpu
+from lab.bench.templates import render
 from lab.machines import image, recipe
 from lab.paths import ROOT
 
 ROUNDS: Final = 10
-SECONDS: Final = 3
-CONNECTIONS: Final = 32
 TARGET: Final = 1.10
 """Times the CPU of `least_conn`."""
 SERVERS: Final = (3001, 3002)
@@ -71,14 +70,8 @@ class Edge:
 
     def ask(self) -> float:
         """Microseconds of CPU per request, under load."""
-        words = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", f"http://127.0.0.1:{self.port}/"]
-        before = self.cpu()
-        said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-        spent = self.cpu() - before
-        found = re.search(r"(\d+) requests in", said)
-        if not found or "Non-2xx" in said or "Socket errors" in said:
-            raise SystemExit(f"requests failed:\n{said}")
-        return 1e6 * spent / int(found[1])
+        nginx = cpu("Nginx")
+        return Asked(f"http://127.0.0.1:{self.port}/", {nginx: self.cpu}).saturated()[nginx]
 
 
 def main() -> int:
@@ -138,9 +131,7 @@ def _start(root: Path) -> tuple[Edge, Edge]:
         shutil.copy(each, etc / "expressway")
     (root / "run/expressway").mkdir(parents=True)
     ours = _configuration()
-    theirs = ours.replace("listen 80 ", "listen 8080 ").replace("127.0.0.1:808", "127.0.0.1:809")
-    theirs = theirs.replace("/run/nginx.pid", "/run/own.pid").replace("balancer.sock", "own.sock")
-    theirs = re.sub(r"^.*lua.*\n", "", theirs, flags=re.MULTILINE)
+    theirs = re.sub(r"^.*lua.*\n", "", beside(ours, 8080, "own"), flags=re.MULTILINE)
     theirs = re.sub(r"upstream (\w+) \{\n.*\n", LEAST_CONN, theirs)
     for name, text in (("nginx", ours), ("own", theirs), ("app", APP)):
         (etc / f"{name}.conf").write_text(text)
@@ -154,14 +145,8 @@ def _start(root: Path) -> tuple[Edge, Edge]:
 
 def _configuration() -> str:
     """nginx.conf as the edge has it."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FILES / "nginx"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,  # noqa: S701, a configuration, not HTML
-    )
-    return environment.get_template("nginx.conf.j2").render(
+    return render(
+        FILES / "nginx/nginx.conf.j2",
         max_body_size="1m",
         certificate=None,
         trusted_proxies=[],

@@ -1,0 +1,30 @@
+"""The app in a process of its own, beside the ones that PM2 runs on an app server."""
+
+import contextlib
+from collections.abc import Generator, Sequence
+from typing import Final
+
+from .bed import Bed, answers
+from .measure import Meter
+
+PORTS: Final = (3101, 3102)
+_RUNTIME: Final = "/opt/expressway/runtime/current/bin/node"
+_APP: Final = "/srv/releases/current/app"
+_USER: Final = "expressway-app"
+
+
+@contextlib.contextmanager
+def process(bed: Bed, name: str, port: int, without: Sequence[str] = ()) -> Generator[Meter]:
+    """One `node server.js` at `port`, with the environment of PM2's but for the variables `without`; its meter."""
+    server = bed.machine("app")
+    left_out = [word for each in without for word in ("-u", each)]
+    words = ["/usr/bin/env", *left_out, f"PORT={port}", _RUNTIME, "server.js"]
+    properties = (
+        f"User={_USER}",
+        f"WorkingDirectory={_APP}",
+        "EnvironmentFile=/run/expressway/app.env",
+        "LimitNOFILE=65535",
+    )
+    with bed.unit(server, name, words, properties) as cpu:
+        answers(f"http://{server.address}:{port}/readyz")
+        yield cpu
