@@ -46,17 +46,17 @@ def find(name: str, state: Path = paths.STATE) -> psutil.Process | None:
     return None
 
 
-def stop(name: str, state: Path = paths.STATE) -> None:
-    """End the program if it runs: SIGTERM, and SIGKILL after 10 s."""
+def stop(name: str, state: Path = paths.STATE, grace: float = STOP_SECONDS) -> None:
+    """End the program if it runs: SIGTERM, and SIGKILL after `grace` seconds, at once where that is 0."""
     process = find(name, state)
     if process is not None:
         with contextlib.suppress(psutil.NoSuchProcess):
-            process.terminate()
-            try:
-                process.wait(STOP_SECONDS)
-            except psutil.TimeoutExpired:
-                process.kill()
-                process.wait(STOP_SECONDS)
+            if grace:
+                process.terminate()
+                with contextlib.suppress(psutil.TimeoutExpired):
+                    process.wait(grace)
+            process.kill()
+            process.wait(STOP_SECONDS)
     _started[:] = [each for each in _started if each.poll() is None]
     _record(name, state).unlink(missing_ok=True)
 

@@ -9,7 +9,7 @@ from lab.network import dns, links
 CONTROLLER = "controller"
 API = "api"
 GRACE_SECONDS = 0
-"""Machines are removed whole, so they need not shut down in order."""
+"""Machines are removed whole, so they need not shut down in order; nor the API, whose state is in its memory alone."""
 
 
 def present() -> bool:
@@ -22,7 +22,7 @@ def down() -> None:
     # First, or it would start again what is stopped below.
     daemon.stop(CONTROLLER)
     machine.teardown_all(grace=GRACE_SECONDS)
-    daemon.stop(API)
+    daemon.stop(API, grace=GRACE_SECONDS)
     dns.stop(paths.STATE)
     links.teardown(paths.STATE)
     shutil.rmtree(paths.STATE, ignore_errors=True)

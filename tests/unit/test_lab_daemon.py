@@ -10,7 +10,12 @@ import pytest
 
 from lab import daemon
 
-PROGRAM = "print('began', flush=True); import time; time.sleep(60)"
+PROGRAM = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(print("in order", flush=True)))
+print("began", flush=True)
+time.sleep(60)
+"""
 
 
 @pytest.fixture
@@ -20,19 +25,29 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "a_test_daemon"
 
 
-def test_a_program_is_found_until_it_is_stopped_and_its_output_is_kept(tmp_path: Path, module: str) -> None:
-    daemon.start("test", module, state=tmp_path)
-    process = daemon.find("test", tmp_path)
+def begun(folder: Path, module: str) -> psutil.Process:
+    """The program, once it has said so."""
+    daemon.start("test", module, state=folder)
+    process = daemon.find("test", folder)
     assert process is not None, "it runs"
-    assert os.getsid(process.pid) == process.pid, "it outlives the terminal that it was started from"
     deadline = time.monotonic() + 60
-    while not daemon.last_words("test", state=tmp_path) and time.monotonic() < deadline:
+    while not daemon.last_words("test", state=folder) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert daemon.last_words("test", state=tmp_path) == "began"
-    daemon.stop("test", tmp_path)
+    assert daemon.last_words("test", state=folder) == "began"
+    return process
+
+
+@pytest.mark.parametrize(("grace", "says"), [(daemon.STOP_SECONDS, "began\nin order"), (0, "began")])
+def test_a_program_is_found_until_it_is_stopped_and_its_output_is_kept(
+    grace: float, says: str, tmp_path: Path, module: str
+) -> None:
+    process = begun(tmp_path, module)
+    assert os.getsid(process.pid) == process.pid, "it outlives the terminal that it was started from"
+    daemon.stop("test", tmp_path, grace)
+    assert daemon.last_words("test", state=tmp_path) == says
     assert daemon.find("test", tmp_path) is None, "it is gone"
     assert not process.is_running()
-    daemon.stop("test", tmp_path)  # nothing to stop is no error
+    daemon.stop("test", tmp_path, grace)  # nothing to stop is no error
 
 
 def test_another_program_that_got_the_same_pid_is_not_taken_for_it(tmp_path: Path) -> None:
