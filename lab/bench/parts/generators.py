@@ -35,8 +35,9 @@ Each is to hold {RATE} requests a second for {SECONDS} s on this project's Nginx
 stopped for {STALL_SECONDS:.0f} s: of {RATE * SECONDS:,} requests that were due, {RATE * STALL_SECONDS:,.0f} had to
 wait, so the right p90 is about {1000 * (STALL_SECONDS - 0.1 * SECONDS):,.0f} ms. wrk and hey are closed loops, which
 send nothing while they wait (coordinated omission): to them it was a wait for {CONNECTIONS} requests, and the others
-were never sent. wrk has no rate; a script ([pace.lua](../lab/bench/pace.lua)) has its connections wait between
-requests. vegeta and {LOAD} are open loops. By itself: `make bench ONLY=generators`.
+were never sent. wrk adds what it takes to have missed to the times that it prints; hey doesn't. wrk has no rate: a
+script ([pace.lua](../lab/bench/pace.lua)) has its connections wait between requests. vegeta and {LOAD} are open
+loops. By itself: `make bench ONLY=generators`.
 """
 
 
