@@ -32,6 +32,7 @@ CHANGES = (
     "launch_templates",
     "load_balancers",
     "membership",
+    "metrics",
     "offers",
     "queues",
     "quotas",

@@ -122,3 +122,47 @@ def test_a_metric_that_the_lab_has_not_is_refused_by_name(fleet: Fleet) -> None:
     given["TargetTrackingConfiguration"] = {"PredefinedMetricSpecification": predefined, "TargetValue": 5}
     with pytest.raises(ClientError, match="no metric ASGAverageNetworkIn"):
         fleet.autoscaling.put_scaling_policy(**given)
+
+
+def test_many_values_at_once_are_kept_as_their_statistics(api: ApiServer) -> None:
+    cloudwatch, now = api.client("cloudwatch"), datetime.now(UTC)
+    common = {"MetricName": "ResponseTime", "Timestamp": now, "Unit": "Milliseconds", "StorageResolution": 1}
+    cloudwatch.put_metric_data(
+        Namespace="Many",
+        MetricData=[
+            {**common, "Values": [5.0, 10.0, 250.0], "Counts": [98_000.0, 1_999.0, 1.0]},
+            {**common, "Values": [20.0]},
+        ],
+    )
+    (found,) = cloudwatch.get_metric_statistics(
+        Namespace="Many",
+        MetricName="ResponseTime",
+        StartTime=now - timedelta(seconds=60),
+        EndTime=now + timedelta(seconds=60),
+        Period=600,
+        Statistics=["Sum", "Minimum", "Maximum", "SampleCount", "Average"],
+    )["Datapoints"]
+    assert (found["Minimum"], found["Maximum"], found["SampleCount"]) == (5.0, 250.0, 100_001.0)
+    assert found["Sum"] == 98_000 * 5 + 1_999 * 10 + 250 + 20
+    assert found["Average"] == pytest.approx(found["Sum"] / found["SampleCount"])
+
+
+def test_a_policy_follows_a_metric_of_many_values(api: ApiServer, fleet: Fleet) -> None:
+    group = fleet.create(2, DefaultInstanceWarmup=0, MinSize=2)
+    begin = int(time.time()) // 10 * 10
+    data = [
+        {
+            "MetricName": "InFlight",
+            "Dimensions": [{"Name": "AutoScalingGroupName", "Value": group}],
+            "Timestamp": datetime.fromtimestamp(at, UTC),
+            "Values": [60.0, 80.0],
+            "Counts": [1.0, 1.0],
+        }
+        for at in range(begin - 60, begin + 30, 10)
+    ]
+    api.client("cloudwatch").put_metric_data(Namespace="Shop", MetricData=data)
+    policy = tracking(group)
+    query = policy["TargetTrackingConfiguration"]["CustomizedMetricSpecification"]["Metrics"][0]
+    query["MetricStat"]["Metric"] |= {"Namespace": "Shop", "MetricName": "InFlight"}
+    fleet.autoscaling.put_scaling_policy(**policy)
+    eventually(lambda: fleet.describe(group)["DesiredCapacity"] == 3, "2 x 70 / 50 = 2.8")
