@@ -38,6 +38,8 @@ class Reading:
     in_flight: int
     requests: int
     connect_failures: int
+    retries: int
+    """Requests that came here after another server had failed."""
     aside_for: float
     """Seconds since a connection failed or it went silent, during which it gets no requests; 0: it gets them."""
     statuses: Mapping[str, int] = field(hash=False)
@@ -46,6 +48,16 @@ class Reading:
     """How long all requests took together."""
     buckets: Mapping[str, int] = field(hash=False)
     """Requests that took at most so many seconds, as Prometheus counts them; `+Inf` has all."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """A group of paths as the balancer tells of it; as for a server, but from a request's start."""
+
+    route: str
+    statuses: Mapping[str, int] = field(hash=False)
+    seconds: float
+    buckets: Mapping[str, int] = field(hash=False)
 
 
 @dataclass(frozen=True)
@@ -73,10 +85,14 @@ class Balancer:
         """Have Nginx balance over these and no others, at once. ApplyError when it doesn't: then the old list stays."""
         self._ask("PUT", json.dumps({"servers": [asdict(each) for each in servers]}))
 
-    def _ask(self, method: str, body: str | None = None) -> Any:
+    def routes(self) -> dict[str, Route]:
+        """The groups of paths by their names."""
+        return {each["route"]: Route(**each) for each in self._ask("GET", path="/routes")["routes"]}
+
+    def _ask(self, method: str, body: str | None = None, path: str = "/servers") -> Any:
         connection = _Connection(self._path)
         try:
-            connection.request(method, "/servers", body)
+            connection.request(method, path, body)
             answer = connection.getresponse()
             document = json.loads(answer.read())
         except (OSError, http.client.HTTPException, ValueError) as error:

@@ -411,6 +411,22 @@ def test_counts_are_of_what_was_answered(edge: Edge) -> None:
     assert after.buckets["+Inf"] == sum(after.statuses.values())
 
 
+def test_a_request_that_another_server_has_failed_counts_where_it_went(edge: Edge) -> None:
+    def told() -> dict[str, upstream.Reading]:
+        return {each.id: each for each in edge.balancer.read().servers}
+
+    edge.balancer.apply([])  # the first servers of all don't start slowly
+    edge.balancer.apply([NOBODY, entry(1)])
+    before = told()
+    for _ in range(20):
+        assert edge.request("/")
+    after = told()
+    failed = after[NOBODY.id].connect_failures - before[NOBODY.id].connect_failures
+    assert failed >= 1, "nobody was asked"
+    assert after["i-1"].retries - before["i-1"].retries == failed
+    assert after[NOBODY.id].retries == before[NOBODY.id].retries
+
+
 def test_a_worker_that_is_killed_leaves_nothing_in_flight(edge: Edge) -> None:
     before = edge.reading(1).requests + edge.reading(2).requests
     with ThreadPoolExecutor(20) as pool:
@@ -458,8 +474,46 @@ def test_the_log_says_who_answered_and_who_was_asked_before(edge: Edge) -> None:
     edge.balancer.apply([])
     edge.balancer.apply([NOBODY, *edge.serve(1)])  # neither starts slowly
     for number in range(20):
-        edge.request(f"/log-{number}")
+        edge.request(f"/log/{number}")
     log: Path = edge.root / "var/log/nginx/access.log"
-    eventually(lambda: "/log-19" in log.read_text(), "the log is written")
-    lines = [json.loads(line) for line in log.read_text().splitlines() if "/log-" in line]
+    eventually(lambda: "/log/19" in log.read_text(), "the log is written")
+    lines = [json.loads(line) for line in log.read_text().splitlines() if "/log/" in line]
     assert {each["upstream"] for each in lines} >= {"127.0.1.1:3000", "127.0.1.250:3000, 127.0.1.1:3000"}
+
+
+def test_requests_count_by_the_first_part_of_their_path(edge: Edge) -> None:
+    def told() -> dict[str, int]:
+        return {
+            f"{route} {kind}": count
+            for route, each in edge.balancer.routes().items()
+            for kind, count in each.statuses.items()
+        }
+
+    before = told()
+    asked = ["/", "/items", "/items/1?x=/orders", "/items/2", "/late/0.3", "/orders/503", "/12", "/app.js", "/a b"]
+    for path in asked:
+        edge.request(path.replace(" ", "%20"))
+    edge.balancer.apply([])
+    edge.request("/items")
+    expected = {"/ 2xx": 1, "/items 2xx": 3, "/items 5xx": 1, "/late 2xx": 1, "/orders 2xx": 1, "other 2xx": 3}
+
+    def grown() -> dict[str, int]:
+        return {what: count - before.get(what, 0) for what, count in told().items() if count > before.get(what, 0)}
+
+    eventually(lambda: sum(grown().values()) == len(asked) + 1, "each is counted once it is logged")
+    assert grown() == expected, "the stand-in's answers are the site's too"
+    late = edge.balancer.routes()["/late"]
+    assert late.buckets["0.25"] < late.buckets["0.5"], "of 0.3 s"
+
+
+def test_routes_are_few_however_many_paths_are_asked_for(edge: Edge) -> None:
+    unknown = set(edge.balancer.routes())
+    edge.balancer.apply([])
+    for each in ("wp-admin", "cgi-bin"):
+        assert edge.request(f"/{each}/")
+    assert set(edge.balancer.routes()) == unknown, "what was never answered well takes no place"
+    edge.balancer.apply(edge.serve(1))
+    for number in range(40):
+        assert edge.request(f"/{'x' * (number % 3)}group-{number}/")
+    eventually(lambda: len(edge.balancer.routes()) == 21, "twenty, and the others")
+    assert edge.balancer.routes()["other"].statuses["2xx"] >= 20

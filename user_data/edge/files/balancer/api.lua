@@ -1,6 +1,7 @@
--- The local socket's two questions: take this list, and how are the servers?
+-- The local socket's questions: take this list, how are the servers, and how are the routes?
 local cjson = require "cjson.safe"
 local memory = require "balancer.memory"
+local routes = require "balancer.routes"
 local servers = require "balancer.servers"
 
 local _M = {}
@@ -17,21 +18,13 @@ local function refuse(status, problem)
     answer(status, cjson.encode({ error = problem }))
 end
 
--- A server's counts since Nginx's start, over all workers. Each bucket counts in those below it, as Prometheus has them.
-local function reading(each, at)
-    local shared, server = memory.shared, memory.shared.servers[each.slot]
-    local told = {
-        id = each.id, address = each.address, port = each.port,
-        in_flight = 0, requests = 0, connect_failures = 0, seconds = 0,
-        aside_for = server.aside_since > 0 and math.max(0, at - server.aside_since) or 0,
-        statuses = { ["2xx"] = 0, ["3xx"] = 0, ["4xx"] = 0, ["5xx"] = 0 },
-        buckets = {},
-    }
-    for row = 0, shared.rows - 1 do
-        local counts = shared.counts[row][each.slot]
-        for _, name in ipairs { "in_flight", "requests", "connect_failures", "seconds" } do
-            told[name] = told[name] + counts[name]
-        end
+-- How many answers, over all workers, had which class and took how long. `found` gives a worker's row, `told` gets the sums.
+-- Each bucket counts in those below it, as Prometheus has them.
+local function sum_answers(found, told)
+    told.seconds, told.statuses, told.buckets = 0, { ["2xx"] = 0, ["3xx"] = 0, ["4xx"] = 0, ["5xx"] = 0 }, {}
+    for row = 0, memory.shared.rows - 1 do
+        local counts = found(row)
+        told.seconds = told.seconds + counts.seconds
         for class = 2, 5 do
             told.statuses[class .. "xx"] = told.statuses[class .. "xx"] + counts.statuses[class]
         end
@@ -42,6 +35,23 @@ local function reading(each, at)
         end
     end
     return told
+end
+
+-- A server's counts since Nginx's start, over all workers.
+local function reading(each, at)
+    local shared, server = memory.shared, memory.shared.servers[each.slot]
+    local told = {
+        id = each.id, address = each.address, port = each.port,
+        in_flight = 0, requests = 0, connect_failures = 0, retries = 0,
+        aside_for = server.aside_since > 0 and math.max(0, at - server.aside_since) or 0,
+    }
+    for row = 0, shared.rows - 1 do
+        local counts = shared.counts[row][each.slot]
+        for _, name in ipairs { "in_flight", "requests", "connect_failures", "retries" } do
+            told[name] = told[name] + counts[name]
+        end
+    end
+    return sum_answers(function(row) return shared.counts[row][each.slot] end, told)
 end
 
 local function read()
@@ -66,6 +76,15 @@ local function put(path)
     end
     servers.put(list, path)
     answer(200, cjson.encode({ applied = #list }))
+end
+
+-- The content of /routes: each answers since Nginx's start, by the route that they were for.
+function _M.answer_routes()
+    local told = {}
+    for slot, name in pairs(routes.names()) do
+        told[#told + 1] = sum_answers(function(row) return memory.shared.routes[row][slot] end, { route = name })
+    end
+    answer(200, '{"routes":' .. servers.encode(told) .. "}")
 end
 
 -- The content of /servers.

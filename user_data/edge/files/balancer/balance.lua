@@ -20,7 +20,7 @@ local MOST_TRIES = 5
 local REPEATS_EARNED, REPEATS_SAVED = 0.2, 100
 
 local get_request, now, random = base.get_request, ngx.now, math.random
-local in_flight = memory.in_flight
+local in_flight, bucket_of = memory.in_flight, memory.bucket
 local min, floor = math.min, math.floor
 local set_current_peer, set_more_tries = balancer.set_current_peer, balancer.set_more_tries
 local uintptr = ffi.typeof("uintptr_t")
@@ -128,10 +128,7 @@ local function release(request, status, elapsed)
         local class = floor(status / 100)
         counts.statuses[class] = counts.statuses[class] + 1
         counts.seconds = counts.seconds + elapsed
-        local bucket = elapsed <= 0.1
-                and (elapsed <= 0.025 and (elapsed <= 0.005 and 0 or elapsed <= 0.01 and 1 or 2) or elapsed <= 0.05 and 3 or 4)
-            or (elapsed <= 1 and (elapsed <= 0.25 and 5 or elapsed <= 0.5 and 6 or 7)
-                or elapsed <= 2.5 and 8 or elapsed <= 5 and 9 or elapsed <= 10 and 10 or 11)
+        local bucket = bucket_of(elapsed)
         counts.buckets[bucket] = counts.buckets[bucket] + 1
     end
     return slot
@@ -185,6 +182,9 @@ function _M.balance()
     local counts = row[slot]
     held[request], since[request] = slot, at
     counts.in_flight, counts.requests = counts.in_flight + 1, counts.requests + 1
+    if tried[request] then
+        counts.retries = counts.retries + 1
+    end
     set_more_tries(1)
     set_current_peer(servers.addresses[chosen], servers.ports[chosen])
 end

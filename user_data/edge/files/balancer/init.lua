@@ -9,16 +9,23 @@ local _M = {}
 function _M.start(path)
     memory.map()
     servers.restore(path)
-    local balance, api = require "balancer.balance", require "balancer.api"
+    local balance, routes, api = require "balancer.balance", require "balancer.routes", require "balancer.api"
     require "balancer.watch"
-    balancer_phase, balancer_phase_of_writes, balancer_log = balance.balance, balance.balance_writes, balance.done
+    balancer_phase, balancer_phase_of_writes = balance.balance, balance.balance_writes
+    local done, count = balance.done, routes.count
+    function balancer_log()
+        done()
+        count()
+    end
     function balancer_api()
         api.answer(path)
     end
+    balancer_routes = api.answer_routes
 end
 
 function _M.start_worker()
     require("balancer.balance").start()
+    require("balancer.routes").start()
     require("balancer.watch").start()
     if ngx.worker.id() == 0 then
         assert(ngx.timer.every(1, memory.sweep))

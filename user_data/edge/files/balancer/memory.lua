@@ -6,10 +6,16 @@ local ffi = require "ffi"
 
 ffi.cdef [[
 typedef struct {
-    double in_flight, requests, connect_failures, seconds;
+    double in_flight, requests, connect_failures, retries, seconds;
     double statuses[6];
     double buckets[12];
 } expressway_counts;
+
+typedef struct {
+    double seconds;
+    double statuses[6];
+    double buckets[12];
+} expressway_route;
 
 typedef struct {
     double new_since;    /* 0: was there when there was no other, no slow start */
@@ -23,6 +29,7 @@ typedef struct {
     double rows;         /* in use, or used before */
     expressway_server servers[1024];
     expressway_counts counts[128][1024];
+    expressway_route routes[128][32];
 } expressway_memory;
 
 void *mmap(void *address, size_t length, int protection, int flags, int fd, long offset);
@@ -93,7 +100,7 @@ function _M.claim_row()
                 dict:set("row:" .. row, ngx.worker.pid())
                 forget_requests(row)
                 shared.rows = math.max(shared.rows, row + 1)
-                _M.row = shared.counts[row]
+                _M.row, _M.route_row = shared.counts[row], shared.routes[row]
                 return
             end
         end
@@ -119,6 +126,14 @@ function _M.in_flight(slot)
         sum = sum + shared.counts[row][slot].in_flight
     end
     return sum
+end
+
+-- Where an answer that took so many seconds is counted (api.lua has the bounds).
+function _M.bucket(elapsed)
+    return elapsed <= 0.1
+            and (elapsed <= 0.025 and (elapsed <= 0.005 and 0 or elapsed <= 0.01 and 1 or 2) or elapsed <= 0.05 and 3 or 4)
+        or (elapsed <= 1 and (elapsed <= 0.25 and 5 or elapsed <= 0.5 and 6 or 7)
+            or elapsed <= 2.5 and 8 or elapsed <= 5 and 9 or elapsed <= 10 and 10 or 11)
 end
 
 -- Have what is known of the server in `slot` begin anew; its counts go on.

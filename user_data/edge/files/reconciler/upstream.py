@@ -26,7 +26,7 @@ class Balancer:
 
     def read(self) -> Traffic:
         """The servers it has, and what it counts of them. BalancerError when it doesn't say."""
-        answer = self._request("GET")
+        answer = self._request("GET", "/servers")
         try:
             servers = tuple(sorted(Server(each["id"], each["address"], each["port"]) for each in answer["servers"]))
             counters = {each["id"]: each for each in (*answer.get("leaving", []), *answer["servers"])}
@@ -37,12 +37,19 @@ class Balancer:
     def apply(self, servers: Sequence[Server]) -> None:
         """Have it balance over these from the next request on. BalancerError when it doesn't: then nothing changes."""
         told = [{"id": each.instance_id, "address": each.address, "port": each.port} for each in servers]
-        self._request("PUT", json.dumps({"servers": told}))
+        self._request("PUT", "/servers", json.dumps({"servers": told}))
 
-    def _request(self, method: str, body: str | None = None) -> Any:
+    def routes(self) -> list[dict[str, Any]]:
+        """What it counts of each group of paths. BalancerError when it doesn't say."""
+        answer = self._request("GET", "/routes")
+        if not isinstance(answer, dict) or not isinstance(answer.get("routes"), list):
+            raise BalancerError("nginx's balancer answered no routes")
+        return answer["routes"]
+
+    def _request(self, method: str, path: str, body: str | None = None) -> Any:
         connection = _UnixConnection(self._path)
         try:
-            connection.request(method, "/servers", body, {"Content-Type": "application/json"} if body else {})
+            connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
             response = connection.getresponse()
             text = response.read().decode(errors="replace")
         except (OSError, HTTPException) as error:
