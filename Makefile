@@ -70,6 +70,9 @@ bench-balancer: setup-lab ## Nginx's CPU per request, the balancer's against lea
 	@scripts/setup bench
 	@$(PY) -m lab.bench.balancer --json $(or $(JSON),bench-balancer.json)
 
+bench-metrics: setup-lab ## what it costs an app server to measure itself: CPU, memory; JSON=<file>
+	@$(PY) -m lab.bench.metrics --json $(or $(JSON),bench-metrics.json)
+
 docs: setup ## write docs/reference anew
 	@$(PY) scripts/reference.py
 
@@ -86,4 +89,4 @@ lock: setup ## renew the locks from pyproject.toml: all that a clone needs, and 
 	@$(LOCK) --extra cli --group lab --group dev -o requirements.txt
 	@$(LOCK) --constraints requirements.txt -o components/requirements.txt
 
-.PHONY: help setup setup-lab up down status pulumi build check unit test test-engine golden-state bench bench-up bench-engine bench-reconciler bench-rotation bench-balancer prove docs golden lock
+.PHONY: help setup setup-lab up down status pulumi build check unit test test-engine golden-state bench bench-up bench-engine bench-reconciler bench-rotation bench-balancer bench-metrics prove docs golden lock

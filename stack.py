@@ -59,10 +59,12 @@ class Outputs(TypedDict):
     """Private subnets, one for each zone."""
 
 
-class SessionArgs(TypedDict, total=False):
-    """An argument of both tiers."""
+class MachineArgs(TypedDict, total=False):
+    """Arguments of both tiers."""
 
     session_manager_key: str
+    metrics: bool
+    scrape_from: list[str]
 
 
 class NotBuiltError(pulumi.RunError):
@@ -178,10 +180,12 @@ def _network(settings: Settings) -> Network:
     return Network(settings.name("network"), args)
 
 
-def _sessions(settings: Settings) -> SessionArgs:
-    """What each tier of machines is told of Session Manager: nothing, where it is off."""
-    key = settings.session_manager_key
-    return {"session_manager_key": key} if key else {}
+def _machines(settings: Settings) -> MachineArgs:
+    """What each tier of machines is told of monitoring, and of Session Manager where that is on."""
+    args: MachineArgs = {"metrics": settings.monitoring.metrics, "scrape_from": settings.monitoring.scrape_from}
+    if key := settings.session_manager_key:
+        args["session_manager_key"] = key
+    return args
 
 
 def _release(settings: Settings) -> Release:
@@ -215,7 +219,7 @@ def _edge(settings: Settings, network: Network, release: Release, servers: AppSe
         "instance_type": wanted.instance_type,
         "image": wanted.image,
         "max_body_size": wanted.max_body_size,
-        **_sessions(settings),
+        **_machines(settings),
         "trusted_proxies": wanted.trusted_proxies,
         "events": wanted.events,
         "tags": {**settings.tags},
@@ -247,7 +251,7 @@ def _app_servers(
         "outgoing_ports": app.outgoing_ports,
         "environment": {**app.environment},
         "secrets": {**app.secrets},
-        **_sessions(settings),
+        **_machines(settings),
         "database": database.access,
         "cache": cache.access,
         "tags": {**settings.tags},

@@ -72,6 +72,20 @@ def attach(
     ]
 
 
+TELLS_METRICS: Mapping[str, Any] = {
+    # AWS can restrict it to a namespace alone.
+    "Action": "cloudwatch:PutMetricData",
+    "Resource": "*",
+    "Condition": {"StringEquals": {"cloudwatch:namespace": "Expressway"}},
+}
+"""What it takes to tell CloudWatch how a machine is."""
+
+
+def told_of_metrics(args: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What a machine is told of measuring itself: whether others fetch it; None when it doesn't."""
+    return {"scraped": bool(args.get("scrape_from"))} if args.get("metrics", True) else None
+
+
 def allow_sessions(name: str, to: MachineRole, key: str | None, child: pulumi.ResourceOptions) -> list[pulumi.Resource]:
     """Let machines with AWS's SSM agent be reached through Session Manager, and do nothing else with Systems Manager.
 

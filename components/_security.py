@@ -6,6 +6,8 @@ import pulumi
 import pulumi_aws as aws
 
 HTTP, HTTPS = 80, 443
+METRICS = 9464
+"""Where machines answer Prometheus."""
 ANYWHERE = "0.0.0.0/0"
 
 
@@ -88,6 +90,25 @@ def accept_from(
             opts=child,
         )
         for key, source in sources.items()
+    ]
+
+
+def accept_scrapers(
+    name: str, target: pulumi.Input[str], ranges: Sequence[str], child: pulumi.ResourceOptions
+) -> list[pulumi.Resource]:
+    """Let machines in `ranges` (CIDRs) fetch what members of group `target` measure."""
+    return [
+        aws.vpc.SecurityGroupIngressRule(
+            f"{name}-metrics-from-{cidr.replace('/', '-')}",
+            security_group_id=target,
+            cidr_ipv4=cidr,
+            ip_protocol="tcp",
+            from_port=METRICS,
+            to_port=METRICS,
+            description=f"Metrics of {name}",
+            opts=child,
+        )
+        for cidr in ranges
     ]
 
 

@@ -97,6 +97,11 @@ class AppServersArgs(TypedDict):
     """CPU load each minute instead of every five, at a price, so that scaling acts sooner. Default: false."""
     cpu_credits: NotRequired[str]
     """For burstable types: `standard`, slow without credits, or `unlimited`, at a price. Default: the type's own."""
+    metrics: NotRequired[bool]
+    """Whether each machine measures itself each ten seconds, for Prometheus on its port 9464 and, at a price, for
+    CloudWatch: the namespace Expressway, by AutoScalingGroupName. Default: true."""
+    scrape_from: NotRequired[list[str]]
+    """CIDRs that may fetch a machine's metrics from port 9464, where nobody else is let in. Default: none."""
     session_manager_key: NotRequired[str]
     """AWS's public key for its SSM agent, as text. With it, machines install the agent when that key has signed it, and
     whom IAM permits gets a shell through Session Manager. Default: none."""
@@ -140,7 +145,7 @@ class AppServers(pulumi.ComponentResource):
         stored = bundle.upload(name, given.release["bucket"], child)
         role = _machines.role(name, f"App servers of {name}", args.get("role_name"), self)
         permissions = [
-            _machines.allow(f"{name}-boot", role, _boot_permissions(given, secrets), child),
+            _machines.allow(f"{name}-boot", role, _boot_permissions(args, given, secrets), child),
             *_machines.allow_sessions(name, role, args.get("session_manager_key"), child),
             *_machines.attach(name, role, args.get("policy_arns", {}), child),
         ]
@@ -159,7 +164,7 @@ class AppServers(pulumi.ComponentResource):
             detailed_monitoring=args.get("detailed_monitoring", False),
             cpu_credits=args.get("cpu_credits"),
             child=child,
-            # By a tag they hear of a deploy in place.
+            # By tags they hear of a deploy in place, and of which group they are.
             reads_tags=True,
         )
         group = self._create_group(name, args, template, tags, [*permissions, *rules])
@@ -201,6 +206,7 @@ class AppServers(pulumi.ComponentResource):
         rules = _security.reach_internet(name, group.id, child)
         rules += _security.call_out(name, group.id, args.get("outgoing_ports", []), child)
         _security.accept_from(name, group.id, args.get("ingress", {}), args.get("port", 3000), child)
+        _security.accept_scrapers(name, group.id, args.get("scrape_from", []), child)
         for role, target in (("database", given.database), ("cache", given.cache)):
             if target is not None:
                 rules += _security.connect(
@@ -229,6 +235,7 @@ class AppServers(pulumi.ComponentResource):
             "runtime": {"key": release["runtime_key"], "sha256": release["runtime_sha256"]},
             "release_parameter": release["parameter_name"],
             "launch_hook": LAUNCH if _completes_itself(args) else None,
+            "metrics": _machines.told_of_metrics(args),
             "app": {
                 "port": args.get("port", 3000),
                 "liveness_path": args.get("liveness_path", "/healthz"),
@@ -352,6 +359,7 @@ def _find_mistakes(args: AppServersArgs) -> list[Finding]:
         *planning.check_outgoing_ports("outgoingPorts", args.get("outgoing_ports", [])),
         *planning.check_cpu_credits("cpuCredits", args.get("cpu_credits"), instance_type),
         *planning.check_keys("ingress", args.get("ingress", {})),
+        *planning.check_scrapers("scrapeFrom", args.get("scrape_from", [])),
         *planning.check_keys("policyArns", args.get("policy_arns", {})),
         *check_values(args.get("database"), _DATABASE_RULES, "database."),
         *check_values(args.get("cache"), _CACHE_RULES, "cache."),
@@ -373,11 +381,13 @@ def _hooks(args: AppServersArgs) -> list[tuple[str, str]]:
     return [launch] if _completes_itself(args) else [launch, terminate]
 
 
-def _boot_permissions(given: _Given, secrets: dict[str, pulumi.Output[str]]) -> list[dict[str, Any]]:
+def _boot_permissions(
+    args: AppServersArgs, given: _Given, secrets: dict[str, pulumi.Output[str]]
+) -> list[Mapping[str, Any]]:
     release = given.release
     wanted: list[pulumi.Input[str]] = [*secrets.values()]
     wanted += [target["secret_arn"] for target in (given.database, given.cache) if target is not None]
-    statements: list[dict[str, Any]] = [
+    statements: list[Mapping[str, Any]] = [
         {
             "Action": "s3:GetObject",
             "Resource": [
@@ -394,6 +404,8 @@ def _boot_permissions(given: _Given, secrets: dict[str, pulumi.Output[str]]) -> 
             ],
         },
     ]
+    if args.get("metrics", True):
+        statements.append(_machines.TELLS_METRICS)
     if wanted:
         statements.append({"Action": "secretsmanager:GetSecretValue", "Resource": wanted})
     return statements

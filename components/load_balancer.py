@@ -58,6 +58,11 @@ class LoadBalancerArgs(TypedDict):
     """Name or ARN of a secret with chain and key in PEM; with it, HTTP is redirected to HTTPS. Default: none."""
     trusted_proxies: NotRequired[pulumi.Input[list[str]]]
     """CIDRs of proxies in front (a CDN, an ALB): they alone say who asks, and over what protocol. Default: none."""
+    metrics: NotRequired[bool]
+    """Whether each machine measures itself each ten seconds, for Prometheus on its port 9464 and, at a price, for
+    CloudWatch: the namespace Expressway, by AutoScalingGroupName. Default: true."""
+    scrape_from: NotRequired[list[str]]
+    """CIDRs that may fetch a machine's metrics from port 9464, where nobody else is let in. Default: none."""
     session_manager_key: NotRequired[str]
     """AWS's public key for its SSM agent, as text. With it, machines install the agent when that key has signed it, and
     whom IAM permits gets a shell through Session Manager. Default: none."""
@@ -105,7 +110,7 @@ class LoadBalancer(pulumi.ComponentResource):
         role = _machines.role(name, f"Edge of {name}", args.get("role_name"), self)
         queue = _events.queue(name, targets["group_name"], child) if args.get("events", False) else None
         statements = _permissions(bucket, targets, address, certificate, queue)
-        permissions = _machines.allow(f"{name}-boot", role, _measuring(statements, targets), child)
+        permissions = _machines.allow(f"{name}-boot", role, _measuring(statements, args, targets), child)
         sessions = _machines.allow_sessions(name, role, args.get("session_manager_key"), child)
         tags = _machines.tags(name, "edge", args.get("tags", {}))
         template = _machines.launch_template(
@@ -122,6 +127,8 @@ class LoadBalancer(pulumi.ComponentResource):
             detailed_monitoring=False,
             cpu_credits=None,
             child=child,
+            # By a tag it hears which group it is of.
+            reads_tags=True,
         )
         group = self._create_group(name, args, template, tags, [permissions, *sessions, *rules])
         # After the group, whose name it is about; a machine takes longer to hold the address.
@@ -205,6 +212,7 @@ class LoadBalancer(pulumi.ComponentResource):
         self, name: str, args: LoadBalancerArgs, targets: Mapping[str, Any], child: pulumi.ResourceOptions
     ) -> tuple[pulumi.Output[str], list[pulumi.Resource]]:
         group = _security.group(f"{name}-group", args["vpc_id"], f"Edge {name}", child)
+        _security.accept_scrapers(name, group.id, args.get("scrape_from", []), child)
         return group.id, [
             _security.accept(name, group.id, "HTTP", child),
             *([_security.accept(name, group.id, "HTTPS", child)] if "certificate" in args else []),
@@ -236,6 +244,7 @@ class LoadBalancer(pulumi.ComponentResource):
             "session_manager": args.get("session_manager_key"),
             "eip_allocation_id": address.allocation_id,
             "launch_hook": LAUNCH,
+            "metrics": _machines.told_of_metrics(args),
             "upstream": {
                 "auto_scaling_group": targets["group_name"],
                 "port": targets["port"],
@@ -255,6 +264,7 @@ def _find_mistakes(args: LoadBalancerArgs) -> list[Finding]:
     if "certificate" in args:
         findings += planning.check_secret_name("certificate", known(args["certificate"]))
     findings += planning.check_trusted_proxies("trustedProxies", known(args.get("trusted_proxies", [])))
+    findings += planning.check_scrapers("scrapeFrom", args.get("scrape_from", []))
     return findings + planning.check_tags("tags", known_each(args.get("tags", {})))
 
 
@@ -314,20 +324,16 @@ def _permissions(
     ]
 
 
-def _measuring(statements: list[dict[str, Any]], targets: Mapping[str, Any]) -> pulumi.Output[list[dict[str, Any]]]:
+def _measuring(
+    statements: list[dict[str, Any]], args: LoadBalancerArgs, targets: Mapping[str, Any]
+) -> pulumi.Output[list[Mapping[str, Any]]]:
     """With what it takes to tell CloudWatch, where that is wanted, which another stack's output may say later."""
-    tracks = targets["tracks_requests"]
-    return pulumi.Output.all(statements, tracks).apply(
-        lambda known: [*known[0], *([_TELLS_METRICS] if known[1] else [])]
+    tells = pulumi.Output.from_input(targets["tracks_requests"]).apply(
+        lambda tracks: tracks or args.get("metrics", True)
     )
-
-
-_TELLS_METRICS = {
-    # AWS can restrict it to a namespace alone.
-    "Action": "cloudwatch:PutMetricData",
-    "Resource": "*",
-    "Condition": {"StringEquals": {"cloudwatch:namespace": "Expressway"}},
-}
+    return pulumi.Output.all(statements, tells).apply(
+        lambda known: [*known[0], *([_machines.TELLS_METRICS] if known[1] else [])]
+    )
 
 
 def _permissions_on(group: "aws.autoscaling.Group") -> list[dict[str, Any]]:

@@ -169,6 +169,15 @@ class SessionManagerSettings(Section):
     """The file with AWS's public key for its agent, relative to this configuration's folder; off without it."""
 
 
+class MonitoringSettings(Section):
+    """What the machines measure of themselves."""
+
+    metrics: bool = True
+    """Whether they do, each ten seconds: for Prometheus, and for CloudWatch at a price (docs/monitoring.md)."""
+    scrape_from: list[str] = []
+    """CIDRs that may fetch a machine's metrics from its port 9464."""
+
+
 class Document(Section):
     """Everything under `expressway:`."""
 
@@ -186,6 +195,8 @@ class Document(Section):
     """PostgreSQL on RDS."""
     session_manager: SessionManagerSettings = SessionManagerSettings()
     """A shell on the machines."""
+    monitoring: MonitoringSettings = MonitoringSettings()
+    """What the machines measure of themselves."""
 
 
 class Settings(Document):

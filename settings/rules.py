@@ -54,6 +54,8 @@ def check(document: Document, stack: str, region: str | None, sound: Sound) -> I
     yield from _app(document, sound)
     yield from _edge(document)
     yield from _session_manager(document, sound)
+    for finding in planning.check_scrapers("scrapeFrom", document.monitoring.scrape_from):
+        yield Problem.of(finding, "expressway:monitoring.")
 
 
 def _stack_name(stack: str) -> Iterator[Problem]:

@@ -36,11 +36,14 @@ ZONE = matching(
     r"[a-z]{2}(-[a-z]+)+-\d+[a-z]?(-[a-z]+-\d+[a-z])?", "it must be an availability zone", "Write it like us-east-1a."
 )
 
-LARGEST_PROXY_RANGE = 8
-"""Prefix length. More of the internet than that is nobody's proxies."""
+LARGEST_RANGE = 8
+"""Prefix length. More of the internet than that is nobody's proxies, and nobody's to fetch metrics."""
 
 MOST_PROXY_RANGES = 100
 """They are in the user data, for which EC2 has 16 KB. CloudFront has about fifty."""
+
+MOST_SCRAPER_RANGES = 20
+"""Each is a rule of the machines' security group, of which AWS takes 60."""
 
 NAT = choice(("gateway", "none"))
 """How private subnets call out."""
@@ -122,17 +125,26 @@ def check_subnets(cidr: str | None, subnets: Sequence[Subnet]) -> list[Finding]:
 
 def check_trusted_proxies(path: str, ranges: object) -> list[Finding]:
     """What is wrong with the list of ranges whose machines say on whose behalf they ask."""
+    return _check_ranges(path, ranges, MOST_PROXY_RANGES)
+
+
+def check_scrapers(path: str, ranges: object) -> list[Finding]:
+    """What is wrong with the list of ranges that may fetch a machine's metrics, which nothing else protects."""
+    return _check_ranges(path, ranges, MOST_SCRAPER_RANGES)
+
+
+def _check_ranges(path: str, ranges: object, most: int) -> list[Finding]:
     if ranges is UNKNOWN:
         return []
     if not isinstance(ranges, list):
         return [Finding(path, ranges, "it must be a list", "Start each entry with a dash.")]
     entries = cast(list[object], ranges)
     findings: list[Finding] = []
-    if len(entries) > MOST_PROXY_RANGES:
-        rule = f"there must be at most {MOST_PROXY_RANGES} ranges"
+    if len(entries) > most:
+        rule = f"there must be at most {most} ranges"
         findings.append(Finding(path, f"{len(entries)} entries", rule, "Join those that adjoin each other."))
     for index, text in enumerate(entries):
-        findings += _check_cidr(f"{path}[{index}]", text, LARGEST_PROXY_RANGE, 32)[1]
+        findings += _check_cidr(f"{path}[{index}]", text, LARGEST_RANGE, 32)[1]
         if text in entries[:index]:
             rule = f"each range must be given once, and {path}[{entries.index(text)}] is the same"
             findings.append(Finding(f"{path}[{index}]", text, rule, "Remove one of them."))

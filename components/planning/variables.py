@@ -16,7 +16,7 @@ RESERVED_VARIABLES = {
 """What the machine itself sets, and a team can't, each with the reason.
 
 All else that a machine sets by itself (NODE_ENV, DATABASE_URL, REDIS_URL, ...) gives way to the team's own, so that an
-app can bring its own database.
+app can bring its own database. A team's NODE_OPTIONS are added to the machine's.
 """
 
 VARIABLE = matching(

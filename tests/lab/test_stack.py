@@ -116,6 +116,7 @@ UNREACHABLE = [
     ("edge", "database", 5432),
     ("edge", "cache", 6379),
     ("edge", "app", 22),
+    ("edge", "app", 9464),
     ("app", "edge", 443),
     ("app", "edge", 8081),
     ("app", "app", 3000),
@@ -303,6 +304,67 @@ def workers(stack: Stack) -> dict[str, str]:
             process, _, started_with = line.partition(" ")
             found[f"{machine['id']} {process}"] = base64.b64decode(started_with).decode(errors="replace")
     return found
+
+
+def test_machines_measure_themselves_tell_cloudwatch_and_harm_no_request_when_that_breaks(stack: Stack) -> None:
+    stack.request("POST", "/items", json={"name": "measured"})
+
+    def scraped(machine: str) -> dict[str, float]:
+        text = stack.shell(machine, "curl", "-s", "--max-time", "5", "http://127.0.0.1:9464/metrics").stdout
+        lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+        return {series: float(value) for series, _, value in lines}
+
+    def count(machine: str, series: str) -> int:
+        return sum(name.startswith(series) for name in scraped(machine))
+
+    apps = [machine["id"] for machine in stack.machines("app")]
+    cpus = int(stack.shell(apps[0], "nproc").stdout)
+    for app in apps:
+        workers = f"{app}: a worker does not tell how it is"
+        assert eventually(lambda app=app: count(app, "expressway_worker_up_seconds") == cpus, 60), workers
+        assert min(value for name, value in scraped(app).items() if "worker_requests_total" in name) > 0, "probes"
+    items = 'expressway_edge_responses_total{class="2xx",route="/items"}'
+    assert eventually(lambda: scraped("edge").get(items, 0) >= 1, 60), scraped("edge")
+    for machine in (*apps, "edge"):
+        assert scraped(machine)["process_resident_memory_bytes"] < 60e6
+
+    cloudwatch, asg = aws()("cloudwatch"), aws()("autoscaling")
+    groups = {
+        tag["Value"]: group["AutoScalingGroupName"]
+        for group in asg.describe_auto_scaling_groups()["AutoScalingGroups"]
+        for tag in group["Tags"]
+        if tag["Key"] == "expressway:tier"
+    }
+
+    def told(tier: str) -> set[str]:
+        found = cloudwatch.list_metrics(Namespace="Expressway")["Metrics"]
+        by = [{"Name": "AutoScalingGroupName", "Value": groups[tier]}]
+        return {each["MetricName"] for each in found if each["Dimensions"] == by}
+
+    both = {"CPU", "Memory", "Disk", "Network"}
+    wanted = {
+        "app": both | {"Workers", "WorkerCPU", "WorkerMemory", "WorkerRestarts", "EventLoopLag", "EventLoopLagMax"}
+        | {"GarbageCollection", "HeapUsed", "RequestsInFlight"},
+        "edge": both | {"Requests", "Responses4xx", "Responses5xx", "ResponseTime", "ServerTime", "Retries", "Servers"}
+        | {"Connections", "ListAge"},
+    }  # fmt: skip
+
+    def all_told() -> bool:
+        stack.get("/")
+        return told("edge") == wanted["edge"] and told("app") == wanted["app"]
+
+    assert eventually(all_told, 60), f"{told('edge') ^ wanted['edge']} {told('app') ^ wanted['app']}"
+
+    for machine in (*apps, "edge"):
+        stack.shell(machine, "systemctl", "kill", "--signal=STOP", "expressway-metrics")
+    statuses = [stack.get("/").status_code for _ in range(100)]
+    for machine in (*apps, "edge"):
+        stack.shell(machine, "systemctl", "kill", "--signal=KILL", "expressway-metrics")
+    statuses += [stack.get("/").status_code for _ in range(100)]
+    assert set(statuses) == {200}, "a collector that hangs, or is gone, is in the way of requests"
+    for app in apps:
+        back = f"{app}: the collector is not back"
+        assert eventually(lambda app=app: count(app, "expressway_worker_up_seconds") == cpus, 60), back
 
 
 def test_the_app_follows_a_cache_that_fails_over(stack: Stack) -> None:

@@ -10,7 +10,7 @@ import pulumi
 import pytest
 from recording import Recording, record
 
-from components import AppServers, LoadBalancer
+from components import AppServers, LoadBalancer, _machines
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
@@ -65,9 +65,8 @@ def test_machines_are_hardened(either: Recording) -> None:
     assert "networkInterfaces" not in template, "whether a machine has a public address is its subnet's affair"
 
 
-def test_app_servers_hear_of_deploys_by_their_tags_and_the_edge_needs_none() -> None:
-    options = [made.one(TEMPLATE).inputs["metadataOptions"] for made in (make_app(), make_edge())]
-    assert [each["instanceMetadataTags"] for each in options] == ["enabled", "disabled"]
+def test_machines_hear_of_deploys_and_of_their_group_by_their_tags(either: Recording) -> None:
+    assert either.one(TEMPLATE).inputs["metadataOptions"]["instanceMetadataTags"] == "enabled"
 
 
 def test_groups_name_the_templates_version_by_number(either: Recording) -> None:
@@ -98,6 +97,8 @@ def test_roles_may_do_no_more_than_named(either: Recording) -> None:
             actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
             assert not [action for action in actions if "*" in action], f"{policy.name} allows a whole family"
             if statement["Resource"] == "*":
+                if statement == {"Effect": "Allow", **_machines.TELLS_METRICS}:
+                    continue  # held to a namespace by its condition
                 others = [action for action in actions if not action.partition(":")[2].startswith("Describe")]
                 assert not others, f"{policy.name} allows {others} on everything"
 
@@ -251,12 +252,33 @@ def test_scaling_aims_at_requests_besides_where_that_is_wanted() -> None:
 
 @pytest.mark.parametrize("tracks", [True, False])
 def test_the_edge_measures_requests_only_for_servers_that_scale_by_them(tracks: bool) -> None:
-    made = make_edge(targets={**cast(Any, example_args.load_balancer()["targets"]), "tracks_requests": tracks})
+    targets = {**cast(Any, example_args.load_balancer()["targets"]), "tracks_requests": tracks}
+    made = make_edge(targets=targets, metrics=False)
     assert made.machine("edge")["upstream"]["tracks_requests"] is tracks
     document = json.loads(made.one("aws:iam/rolePolicy:RolePolicy", "edge-boot").inputs["policy"])
     tells = [each for each in document["Statement"] if each["Action"] == "cloudwatch:PutMetricData"]
     conditions = [each["Condition"] for each in tells]
     assert conditions == ([{"StringEquals": {"cloudwatch:namespace": "Expressway"}}] if tracks else [])
+
+
+@pytest.mark.parametrize("make", [make_app, make_edge], ids=["app", "edge"])
+def test_machines_that_measure_themselves_may_tell_their_namespace_and_no_other(make: Callable[..., Recording]) -> None:
+    name = "app" if make is make_app else "edge"
+    (tells,) = [each for each in make().statements(f"{name}-boot") if "cloudwatch" in str(each["Action"])]
+    assert tells["Condition"] == {"StringEquals": {"cloudwatch:namespace": "Expressway"}}
+    off = make(metrics=False)
+    assert "cloudwatch" not in json.dumps(off.statements(f"{name}-boot"))
+    assert off.machine(name)["metrics"] is None
+
+
+@pytest.mark.parametrize("make", [make_app, make_edge], ids=["app", "edge"])
+def test_only_who_is_named_may_fetch_metrics(make: Callable[..., Recording]) -> None:
+    name = "app" if make is make_app else "edge"
+    made = make(scrape_from=["10.30.0.0/16", "10.31.0.0/16"])
+    let_in = {rule[1] for rule in rules(made, INGRESS) if rule[2] == 9464}
+    assert let_in == {"10.30.0.0/16", "10.31.0.0/16"}
+    assert made.machine(name)["metrics"] == {"scraped": True}, "else it listens for itself alone"
+    assert not [rule for rule in rules(make(), INGRESS) if rule[2] == 9464]
 
 
 def test_the_edge_is_one_machine_with_one_address_and_room_for_its_successor() -> None:
@@ -303,6 +325,7 @@ def test_an_app_server_is_told_what_its_boot_needs() -> None:
         "runtime": {"key": "runtime/node.tar.gz", "sha256": example_args.SHA},
         "release_parameter": "pointer",
         "launch_hook": None,
+        "metrics": {"scraped": False},
         "app": {
             "port": 3000,
             "liveness_path": "/healthz",
@@ -337,6 +360,7 @@ def test_an_edge_machine_is_told_what_its_boot_needs() -> None:
         "session_manager": None,
         "eip_allocation_id": "eipalloc-edge-address",
         "launch_hook": "launch",
+        "metrics": {"scraped": False},
         "upstream": {
             "auto_scaling_group": "app-group",
             "port": 3000,
@@ -422,7 +446,9 @@ def test_an_app_needs_neither_database_nor_cache() -> None:
     assert machine["cache"] is None
     assert not made.all(INGRESS)
     granted = [each["Action"] for each in made.statements("app-boot")]
-    assert granted == ["s3:GetObject", "ssm:GetParameter", "s3:PutObject"], "no secret is readable that isn't named"
+    assert granted == ["s3:GetObject", "ssm:GetParameter", "s3:PutObject", "cloudwatch:PutMetricData"], (
+        "no secret is readable that isn't named"
+    )
 
 
 def test_an_app_server_reads_the_named_secrets_and_no_other() -> None:
@@ -438,7 +464,7 @@ def test_the_edge_completes_its_targets_hooks_and_claims_its_own_address() -> No
     assert "autoscaling:SetInstanceHealth" in hooks["Action"], "of no group but its targets'"
     (reports,) = [each for each in statements if each["Action"] == "s3:PutObject"]
     assert reports["Resource"] == "arn:aws:s3:::bucket/reports/edge/*"
-    (looks,) = [each for each in statements if each["Resource"] == "*"]
+    (looks,) = [each for each in statements if each["Resource"] == "*" and "Condition" not in each]
     assert "autoscaling:DescribeLifecycleHooks" in looks["Action"], "the reconciler asks which hook to complete"
     (claim,) = [each for each in statements if each["Action"] == "ec2:AssociateAddress"]
     assert claim["Resource"] == [

@@ -149,6 +149,7 @@ def test_every_setting_reaches_a_resource() -> None:
             "environment": {"LOG_LEVEL": "level77"},
             "secrets": {"STRIPE_KEY": "secret77"},
         },
+        "expressway:monitoring": {"metrics": True, "scrapeFrom": ["10.77.77.0/24"]},
         "expressway:sessionManager": {"agentKey": "tests/fixtures/session_manager/signer.asc"},
         "expressway:cache": {"engineVersion": "7.0", "nodeType": "cache.r77.large", "replicas": 3},
         "expressway:database": {
@@ -199,6 +200,26 @@ def test_every_setting_reaches_a_resource() -> None:
     assert balancer["max_body_size"] == "77m"
     assert balancer["events_queue_url"].endswith("/dev-edge-events")
     assert balancer["upstream"]["tracks_requests"] is True
+    scraped = [
+        (rule.inputs["securityGroupId"], rule.inputs["fromPort"])
+        for rule in made.all("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule")
+        if rule.inputs.get("cidrIpv4") == "10.77.77.0/24"
+    ]
+    assert sorted(scraped) == [("dev-app-group-id", 9464), ("dev-edge-group-id", 9464)]
+    assert app["metrics"] == balancer["metrics"] == {"scraped": True}
+
+
+def test_without_metrics_machines_measure_nothing_and_may_tell_nobody() -> None:
+    off = load("dev").model_copy(update={"monitoring": load("dev").monitoring.model_copy(update={"metrics": False})})
+    made = record(lambda: stack.build(off), stack="dev")
+    assert made.machine("dev-app")["metrics"] is made.machine("dev-edge")["metrics"] is None
+    policies = {each.name: each.inputs["policy"] for each in made.all("aws:iam/rolePolicy:RolePolicy")}
+    assert not [name for name, policy in policies.items() if "cloudwatch" in policy]
+    with_them = build("dev").all("aws:iam/rolePolicy:RolePolicy")
+    assert sorted(each.name for each in with_them if "cloudwatch" in each.inputs["policy"]) == [
+        "dev-app-boot",
+        "dev-edge-boot",
+    ]
 
 
 def test_no_secret_is_in_user_data_or_outputs() -> None:

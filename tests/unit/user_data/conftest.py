@@ -29,6 +29,7 @@ def app_machine() -> dict[str, Any]:
         "runtime": {"key": f"runtime/node-24-x64-{SHA}.tar.gz", "sha256": SHA},
         "release_parameter": "/shop/release",
         "launch_hook": None,
+        "metrics": {"scraped": False},
         "app": {
             "port": 3000,
             "liveness_path": "/healthz",
@@ -59,6 +60,7 @@ def edge_machine() -> dict[str, Any]:
         "session_manager": None,
         "eip_allocation_id": "eipalloc-0123456789abcdef0",
         "launch_hook": "launch",
+        "metrics": {"scraped": False},
         "upstream": {
             "auto_scaling_group": "shop-app",
             "port": 3000,

@@ -35,13 +35,29 @@ def test_the_app_is_told_all_that_was_agreed(app_machine: dict[str, Any], secret
     variables = environment.build(app_machine, "abc123", "i-1", secrets)
     assert variables.keys() == {
         *("PORT", "NODE_ENV", "RELEASE_ID", "INSTANCE_ID", "DATABASE_URL", "DATABASE_REPLICA_URLS", "REDIS_URL"),
-        *("HOST", "NODE_EXTRA_CA_CERTS", "EXPRESSWAY_ENVIRONMENT", "GREETING", "API_KEY"),
+        *("HOST", "NODE_EXTRA_CA_CERTS", "NODE_OPTIONS", "EXPRESSWAY_ENVIRONMENT", "GREETING", "API_KEY"),
     }
     assert (variables["HOST"], variables["PORT"]) == ("0.0.0.0", "3000"), "reached from outside the machine"  # noqa: S104
     assert variables["NODE_ENV"] == "production"
     assert (variables["RELEASE_ID"], variables["INSTANCE_ID"]) == ("abc123", "i-1")
     assert variables["API_KEY"] == "line one\nline two", "a secret's value, as it is"
     assert variables["GREETING"] == app_machine["app"]["environment"]["GREETING"], "a plain value, as it is"
+
+
+def test_the_app_is_measured_without_a_line_of_its_own_and_keeps_its_options(app_machine: dict[str, Any]) -> None:
+    bare = app_machine | {"database": None, "cache": None}
+
+    def options(machine: dict[str, Any], **environment_: str) -> str | None:
+        app = machine["app"] | {"environment": environment_, "secrets": {}}
+        return environment.build(machine | {"app": app}, "abc123", "i-1", {}).get("NODE_OPTIONS")
+
+    measured = "--require=/opt/expressway/bundle/measure.cjs"
+    assert options(bare) == measured
+    assert options(bare, NODE_OPTIONS="--max-http-header-size=32768 --enable-source-maps") == (
+        f"{measured} --max-http-header-size=32768 --enable-source-maps"
+    )
+    assert options(bare | {"metrics": None}) is None
+    assert options(bare | {"metrics": None}, NODE_OPTIONS="--enable-source-maps") == "--enable-source-maps"
 
 
 def test_user_and_password_survive_the_url(app_machine: dict[str, Any], secrets: dict[str, str]) -> None:
@@ -83,7 +99,7 @@ def test_the_program_and_the_rule_agree_on_whose_value_counts(
         for app in ({"environment": {name: "team"}, "secrets": {}}, {"environment": {}, "secrets": {name: "mine"}}):
             machine = app_machine | {"app": app_machine["app"] | app}
             told = environment.build(machine, "abc123", "i-1", {**secrets, "mine": "team"})
-            assert (told[name] != "team") is reserved, f"the machine has another mind about {name}"
+            assert told[name].endswith("team") is not reserved, f"the machine has another mind about {name}"
             assert bool(planning.check_variables(**app)) is reserved, f"the rule has another mind about {name}"
     # systemd lets the environment file, which has the team's values, win over these.
     refused = {name for name in by_unit if planning.check_variables({name: "team"}, {})}

@@ -27,8 +27,9 @@ class Boot:
 
 def run(monkeypatch: pytest.MonkeyPatch, machine: dict[str, Any], boot: Boot) -> int:
     monkeypatch.setattr(install.config, "load", lambda: machine)
-    for name in ("start_nginx", "start_certificate", "start_reconciler", "start_health"):
+    for name in ("start_nginx", "start_certificate", "start_reconciler"):
         monkeypatch.setattr(install, name, boot.step(name))
+    monkeypatch.setattr(install, "start_beside", lambda unit: boot.step(unit)())
     monkeypatch.setattr(install.metadata, "instance_id", lambda: "i-edge")
     monkeypatch.setattr(install.address, "claim", boot.step("claim", "198.51.100.3"))
     monkeypatch.setattr(install.launch, "complete", boot.step("complete"))
@@ -46,7 +47,8 @@ def test_the_launch_is_completed_last_and_the_address_is_claimed_just_before(
         "start_certificate",
         "start_reconciler",
         "claim",
-        "start_health",
+        "expressway-health.service",
+        "expressway-metrics.service",
         "complete",
     ], "in service means that requests reach it; with the address they do, so it has to answer by then"
 

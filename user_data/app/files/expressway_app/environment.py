@@ -19,7 +19,7 @@ def build(machine: config.Machine, release_id: str, instance_id: str, secrets: M
     """The app's variables. `secrets` maps each name or ARN in `machine` to its value.
 
     A team's own variables win over NODE_ENV, HOST and the addresses, so that an app can be pointed elsewhere; not over
-    what says who and where this process is.
+    what says who and where this process is. Its NODE_OPTIONS follow those that measure the app.
     """
     app = machine["app"]
     # HOST: many apps listen on it, and on this machine alone without it.
@@ -32,6 +32,8 @@ def build(machine: config.Machine, release_id: str, instance_id: str, secrets: M
         variables["REDIS_URL"] = f"rediss://:{token}@{cache['host']}:{cache['port']}"
     variables |= {name: str(value) for name, value in app["environment"].items()}
     variables |= {name: secrets[source] for name, source in app["secrets"].items()}
+    if machine["metrics"]:
+        variables["NODE_OPTIONS"] = f"--require={paths.MEASURE} {variables.get('NODE_OPTIONS', '')}".rstrip()
     return variables | {"PORT": str(app["port"]), "RELEASE_ID": release_id, "INSTANCE_ID": instance_id}
 
 

@@ -21,6 +21,7 @@ SYSTEMD = Path("/etc/systemd/system")
 SYSTEM_CA = Path("/etc/ssl/certs/ca-certificates.crt")
 FOLLOWER = "expressway-secrets.service"
 DEPLOYS = "expressway-deploys.service"
+METRICS = "expressway-metrics.service"
 
 FAILURES = (
     *(OSError, ValueError, KeyError, subprocess.CalledProcessError, BotoCoreError, ClientError),
@@ -44,7 +45,7 @@ def main() -> int:
         changed = prepare(machine, reporter, deploy)
         session_manager.configure(machine, BUNDLE)
         reporter.write("starting", deploy=deploy)
-        begin(restart=changed, follow=bool(environment.wanted_secrets(machine)))
+        begin(machine, restart=changed)
         await_app(machine, deploy)
         reporter.write("ready", deploy=deploy)
         if hook := machine["launch_hook"]:
@@ -109,7 +110,7 @@ def prepare(machine: config.Machine, reporter: Reporter, deploy: str | None) -> 
         *(machine, release, folder, metadata.instance_id(), with_secrets),
         lambda: reporter.write("release-command", deploy=deploy),
     )
-    host.install_files(BUNDLE / "units", [DEPLOYS], SYSTEMD)
+    host.install_files(BUNDLE / "units", [DEPLOYS, *([METRICS] if machine["metrics"] else [])], SYSTEMD)
     return any(
         [
             files.link(paths.RUNTIMES / "current", runtime),
@@ -131,15 +132,16 @@ def reserve_port(port: int) -> bool:
     return changed
 
 
-def begin(*, restart: bool, follow: bool) -> None:
-    """Start the service now and at each boot, and what follows its secrets, if it has any.
+def begin(machine: config.Machine, *, restart: bool) -> None:
+    """Start the service now and at each boot, what measures it, and what follows its secrets, if it has any.
 
-    Neither is waited for: a start that fails at first is tried again.
+    None is waited for: a start that fails at first is tried again.
     """
     host.run("systemctl", "daemon-reload")
     host.run("systemctl", "enable", "--quiet", journal.UNIT, DEPLOYS)
     host.run("systemctl", "restart" if restart else "start", "--no-block", journal.UNIT)
-    if follow:
-        host.run("systemctl", "enable", "--quiet", FOLLOWER)
+    beside = [*([FOLLOWER] if environment.wanted_secrets(machine) else []), *([METRICS] if machine["metrics"] else [])]
+    for unit in beside:
+        host.run("systemctl", "enable", "--quiet", unit)
         # Always: it has to run the bundle that is there now, and nothing waits for it.
-        host.run("systemctl", "restart", "--no-block", FOLLOWER)
+        host.run("systemctl", "restart", "--no-block", unit)

@@ -46,6 +46,9 @@ LOCK = Path("/run/expressway/environment.lock")
 REFRESH = Path("/run/expressway/refresh.sock")
 """Who connects has the secrets looked at now, and is hung up on when that is done. Root's and the app's alone."""
 
+MEASURE = BUNDLE / "measure.cjs"
+"""What each of the app's processes loads before the app, to tell how it is."""
+
 LEASES = Path("/run/expressway/leases")
 """One file per process of which the fleet has one, while this machine is to run it."""
 

@@ -14,6 +14,7 @@ SYSCTL = "60-expressway.conf"
 RECONCILER = "expressway-reconciler.service"
 CERTIFICATE = "expressway-certificate.service"
 HEALTH = "expressway-health.service"
+METRICS = "expressway-metrics.service"
 
 
 def main() -> int:
@@ -40,7 +41,9 @@ def serve(machine: config.Machine) -> None:
     instance_id = metadata.instance_id()
     public = address.claim(clients.get("ec2"), machine["eip_allocation_id"], instance_id)
     print(f"expressway: the edge is at {public}", flush=True)
-    start_health()
+    start_beside(HEALTH)
+    if machine["metrics"]:
+        start_beside(METRICS)
     # Last: with this machine in service, the one before it goes.
     launch.complete(clients.get("autoscaling"), instance_id, machine["launch_hook"])
 
@@ -90,9 +93,9 @@ def start_reconciler() -> None:
     host.start(RECONCILER, restart=True)
 
 
-def start_health() -> None:
-    """The watch over this machine, of this bundle. Nothing waits for it: it acts on a machine in service."""
-    if host.install_files(BUNDLE / "units", [HEALTH], SYSTEMD):
+def start_beside(unit: str) -> None:
+    """What watches over this machine, or measures it, of this bundle. Nothing waits for it."""
+    if host.install_files(BUNDLE / "units", [unit], SYSTEMD):
         host.run("systemctl", "daemon-reload")
-    host.run("systemctl", "enable", "--quiet", HEALTH)
-    host.run("systemctl", "restart", "--no-block", HEALTH)
+    host.run("systemctl", "enable", "--quiet", unit)
+    host.run("systemctl", "restart", "--no-block", unit)

@@ -1,0 +1,109 @@
+"""An app under real PM2, as it runs on an app server."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Mapping
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any
+
+from expressway_app import paths, pm2, reload
+
+from tests.paths import ROOT
+
+KIT = ROOT / "app/kit/index.js"
+UNIT = ROOT / "user_data/app/files/units/expressway-app.service"
+
+
+class App:
+    """An app under PM2, in a folder of its own; `server` is its program, in which KIT is the kit's path."""
+
+    def __init__(self, folder: Path, runtime: Path, mode: str, server: str, variables: Mapping[str, str]) -> None:
+        self.runtime = runtime
+        self.port = free_port()
+        self.app = {"port": self.port, "readiness_path": "/readyz"}
+        self.home = home = folder / "release/app"
+        """Where the app runs."""
+        home.mkdir(parents=True)
+        (home / "server.mjs").write_text(server.replace("KIT", str(KIT)))
+        (home / "package.json").write_text('{"name": "shop", "scripts": {"start": "node server.mjs"}}')
+        start = {"mode": mode, "script": "server.mjs", "args": [], "npm_script": "start"}
+        manifest = {"name": "shop", "wait_ready": True, "start": start}
+        ecosystem = folder / "ecosystem.json"
+        ecosystem.write_text(pm2.ecosystem(manifest, folder / "release", runtime, 2, 2**31))
+        environment = {
+            "PATH": f"{runtime}/bin:{os.environ['PATH']}",
+            "PM2_HOME": str(paths.PM2_HOME),
+            "HOME": str(folder),
+            "PORT": str(self.port),
+            **variables,
+        }
+        (started,) = re.findall(
+            r"^ExecStart=\S+/bin/node \S+/lib/(\S+) start \S+ (.+)$", UNIT.read_text(), re.MULTILINE
+        )
+        program, options = runtime / "lib" / started[0], started[1].split()
+        self.log = folder / "log"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [str(runtime / "bin/node"), str(program), "start", str(ecosystem), *options],
+                env=environment, cwd=folder, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        self.await_ready()
+
+    def await_ready(self) -> None:
+        """Wait until the app answers."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError, HTTPException):
+                if self.ask("/readyz")[0] == 200:
+                    return
+            time.sleep(0.1)
+        raise AssertionError(f"the app isn't ready: {self.log.read_text()}")
+
+    def await_log(self, pattern: str) -> None:
+        """Wait until PM2 or the app has said what matches."""
+        deadline = time.monotonic() + 60
+        while not re.search(pattern, self.log.read_text()):
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.1)
+
+    def ask(self, path: str = "/") -> tuple[int, Any]:
+        """Status and answer, on a connection of its own."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
+        finally:
+            connection.close()
+
+    def secrets(self) -> dict[str, str]:
+        """The secret of each worker that answers, by its number."""
+        answers = [self.ask()[1] for _ in range(12)]
+        return {answer.get("worker", "0"): answer["SECRET"] for answer in answers}
+
+    def reload(self, secret: str) -> None:
+        """What the follower does when the secret is another one."""
+        reload.workers({"SECRET": secret, "PORT": str(self.port)}, self.app, self.runtime)
+
+    def stop(self) -> None:
+        """End PM2 and its workers."""
+        self.process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(30)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+def free_port() -> int:
+    """A port that nobody has."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]

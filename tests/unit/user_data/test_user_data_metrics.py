@@ -1,0 +1,238 @@
+"""What machines of both tiers measure, and how they tell it: to Prometheus, and to a CloudWatch that may be away."""
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+from expressway_metrics import cloudwatch, host, scrape, service
+from expressway_metrics.cloudwatch import Backlog, Period, Teller, data
+from expressway_metrics.host import Host
+from expressway_metrics.model import Reading, Value, counter, gauge, since
+from prometheus_client import CollectorRegistry, generate_latest
+
+GIB = 2**30
+HOST = Host(25.0, 0.5, 2 * GIB, GIB, 40.0, 1_000, 500)
+
+
+def period(number: int, *values: Value) -> Period:
+    return Period(1_000.0 + 10 * number, values or (Value.of("CPU", "Percent", number),))
+
+
+def test_the_machine_is_told_of_in_both_ways() -> None:
+    found = host.reading(Host(30.0, 1.5, 2 * GIB, GIB // 2, 41.0, 5_000, 1_500), HOST)
+    assert {each.name: dict(each.counts) for each in found.values} == {
+        "CPU": {30.0: 1},
+        "Memory": {75.0: 1},
+        "Disk": {41.0: 1},
+        "Network": {5_000.0: 1},
+    }, "bytes of the period, in both directions"
+    samples = {sample.name: sample.value for family in found.families for sample in family.samples}
+    assert samples["expressway_cpu_ratio"] == 0.3
+    assert samples["expressway_memory_used_bytes"] == 1.5 * GIB
+    assert samples["expressway_network_received_bytes_total"] == 5_000
+
+
+def test_this_machine_can_be_read() -> None:
+    found = host.read()
+    assert 0 < found.memory_available < found.memory_total
+    assert 0 <= found.cpu_percent <= 100
+    assert 0 < found.disk_percent <= 100
+
+
+def test_a_counter_that_begins_anew_is_not_negative() -> None:
+    assert (since(5, 8), since(5, 3), since(0, 0)) == (3, 3, 0)
+
+
+def test_cloudwatch_is_told_by_the_group_alone_with_a_resolution_of_seconds() -> None:
+    (metric,) = data("shop", [Period(1_764_000_000.0, [Value.of("EventLoopLag", "Milliseconds", 2.0, 7.5, 2.0)])])
+    assert metric["Dimensions"] == [{"Name": "AutoScalingGroupName", "Value": "shop"}], "no machine, no worker: a price"
+    assert (metric["Values"], metric["Counts"]) == ([2.0, 7.5], [2, 1])
+    assert (metric["Unit"], metric["StorageResolution"]) == ("Milliseconds", 1)
+    assert metric["Timestamp"].timestamp() == 1_764_000_000.0
+
+
+def test_a_metric_that_has_no_value_is_not_told() -> None:
+    assert data("shop", [period(0, Value("ResponseTime", "Milliseconds", {}))]) == []
+
+
+def test_all_that_is_kept_fits_into_one_call() -> None:
+    backlog = Backlog()
+    for number in range(100):
+        backlog.add(period(number, *(Value.of(f"metric-{each}", "Count", 1) for each in range(30))))
+    assert len(data("shop", backlog.waiting())) <= 1_000, "CloudWatch takes no more at once"
+
+
+def test_the_oldest_is_lost_and_counted_when_too_much_waits() -> None:
+    backlog = Backlog(most=3)
+    for number in range(5):
+        backlog.add(period(number, *(Value.of(name, "Count", 1) for name in ("a", "b"))))
+    assert [each.began for each in backlog.waiting()] == [1_020.0, 1_030.0, 1_040.0]
+    assert backlog.dropped == 4
+
+
+def test_what_was_told_is_forgotten_although_some_of_it_was_lost_meanwhile() -> None:
+    backlog = Backlog(most=2)
+    backlog.add(period(0))
+    backlog.add(period(1))
+    told = backlog.waiting()
+    backlog.add(period(2))
+    backlog.told(told)
+    assert [each.began for each in backlog.waiting()] == [1_020.0]
+
+
+class Away:
+    """A CloudWatch that comes and goes."""
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self.told: list[list[float]] = []
+
+    def tell(self, periods: Sequence[Period]) -> None:
+        if self.error:
+            raise self.error
+        self.told.append([each.began for each in periods])
+
+
+REFUSED = ClientError({"Error": {"Code": "AccessDenied", "Message": "not you"}}, "PutMetricData")
+
+
+@pytest.mark.parametrize(
+    "error", [EndpointConnectionError(endpoint_url="https://monitoring"), REFUSED, OSError("away")]
+)
+def test_five_minutes_without_cloudwatch_are_told_in_one_call_with_two_lines_in_the_journal(
+    error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there, backlog = Away(), Backlog(most=30)
+    teller = Teller(lambda: there.tell, backlog)
+
+    def pass_on(number: int) -> None:
+        backlog.add(period(number))
+        teller.tell()
+
+    pass_on(0)
+    there.error = error
+    for number in range(1, 34):
+        pass_on(number)
+    there.error = None
+    pass_on(34)
+    pass_on(35)
+    assert [len(each) for each in there.told] == [1, 30, 1]
+    assert there.told[1][0] == 1_050.0, "the newest thirty"
+    assert backlog.dropped == 4
+    begins, ends = capsys.readouterr().out.splitlines()
+    assert begins.startswith("expressway: CloudWatch can't be told, five minutes are kept: ")
+    assert ends == "expressway: CloudWatch is told again; lost meanwhile: 4 metrics"
+
+
+def test_who_is_to_be_told_is_asked_until_it_is_known() -> None:
+    there, answers = Away(), iter([OSError("no group yet"), None])
+
+    def connect() -> Any:
+        if error := next(answers):
+            raise error
+        return there.tell
+
+    backlog = Backlog()
+    teller = Teller(connect, backlog)
+    backlog.add(period(0))
+    teller.tell()
+    teller.tell()
+    assert there.told == [[1_000.0]], "and then what was kept"
+
+
+def test_adding_never_waits_for_a_cloudwatch_that_hangs() -> None:
+    hangs = threading.Event()
+
+    def tell(_periods: Sequence[Period]) -> None:
+        hangs.wait(10)
+
+    teller = Teller(lambda: tell, Backlog(most=3))
+    teller.start()
+    began = time.monotonic()
+    for number in range(100):
+        teller.add(period(number))
+    assert time.monotonic() - began < 1
+    hangs.set()
+
+
+def test_the_group_is_what_auto_scaling_has_tagged_the_machine_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[dict[str, Any]] = []
+    client = type("Client", (), {"put_metric_data": lambda _self, **told_: told.append(told_)})()
+    monkeypatch.setattr(service.Clients, "get", lambda *_: client)
+    tags = {"aws:autoscaling:groupName": "shop-app-1"}
+    monkeypatch.setattr(service.metadata, "tag", tags.get)
+    service.connect("us-east-1")([period(0)])
+    assert told[0]["Namespace"] == "Expressway"
+    assert told[0]["MetricData"][0]["Dimensions"][0]["Value"] == "shop-app-1"
+    tags.clear()
+    with pytest.raises(OSError, match="in no Auto Scaling group"):
+        service.connect("us-east-1")
+
+
+def test_a_scrape_has_every_series_in_prometheus_text_format() -> None:
+    latest = scrape.Latest()
+    registry = CollectorRegistry()
+    registry.register(latest)
+    latest.families = [
+        gauge("expressway_lag_seconds", "Lag.", [({"process": 'a"b', "worker": "0"}, 0.5)]),
+        counter("expressway_requests", "Requests.", [({}, 3)]),
+        gauge("expressway_unknown", "Nothing is known.", []),
+    ]
+    assert generate_latest(registry).decode().splitlines() == [
+        "# HELP expressway_lag_seconds Lag.",
+        "# TYPE expressway_lag_seconds gauge",
+        'expressway_lag_seconds{process="a\\"b",worker="0"} 0.5',
+        "# HELP expressway_requests_total Requests.",
+        "# TYPE expressway_requests_total counter",
+        "expressway_requests_total 3.0",
+        "# HELP expressway_unknown Nothing is known.",
+        "# TYPE expressway_unknown gauge",
+    ]
+
+
+class StopError(Exception):
+    """Ends a loop that never ends."""
+
+
+class Clock:
+    """Time that passes while it is waited for."""
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+        self.looks = 0
+
+    def wait(self, until: float) -> None:
+        assert until > self.now, "the next period is to come"
+        self.now = until + 0.01
+
+    def look(self, now: float) -> Reading:
+        self.looks += 1
+        if self.looks > 3:
+            raise StopError
+        return Reading([], [Value.of("Looks", "Count", self.looks)])
+
+
+@pytest.mark.parametrize(("start", "first"), [(1_000.5, 1_000.0), (1_007.0, 1_010.0)])
+def test_each_period_is_told_once_and_one_that_was_cut_short_is_not(
+    start: float, first: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(start)
+    added: list[Period] = []
+    served: list[bool] = []
+    monkeypatch.setattr(service.config, "load", lambda: {"region": "us-east-1", "metrics": {"scraped": True}})
+    monkeypatch.setattr(service, "serve", lambda _latest, *, scraped: served.append(scraped))
+    monkeypatch.setattr(service.Teller, "start", lambda _: None)
+    monkeypatch.setattr(service.Teller, "add", lambda _, period: added.append(period))
+    monkeypatch.setattr(service.time, "time", lambda: clock.now)
+    with pytest.raises(StopError):
+        service.run(clock)
+    assert [each.began for each in added] == [first + 10 * number for number in range(3 if first < start else 2)]
+    assert {"CPU", "Looks"} <= {value.name for value in added[0].values}
+    assert served == [True]
+
+
+def test_no_more_is_kept_than_five_minutes() -> None:
+    assert cloudwatch.KEPT_PERIODS * 10 == 300

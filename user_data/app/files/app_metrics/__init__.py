@@ -1,0 +1,1 @@
+"""An app server's own metrics: what its workers tell of themselves (measure.cjs)."""

@@ -1,0 +1,85 @@
+"""What there is to be seen on this machine: Nginx's counts, its connections, and the reconciler's state."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any, TypeVar
+
+from reconciler.upstream import Balancer
+
+STATUS = ("127.0.0.1", 8082)
+"""Where Nginx tells its connections."""
+STATE = Path("/run/expressway/reconciler.json")
+TIMEOUT = 2.0
+"""Seconds. Nginx answers in a millisecond, or is not there."""
+
+_Seen = TypeVar("_Seen")
+_COUNTS = re.compile(r"Active connections: (\d+).*Reading: (\d+) Writing: (\d+) Waiting: (\d+)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """How the edge is now; empty, or None, is what can't be said."""
+
+    servers: Mapping[str, Mapping[str, Any]]
+    """Nginx's counts by server, those included that have just left."""
+    listed: int | None
+    """Servers that get requests."""
+    routes: Mapping[str, Mapping[str, Any]]
+    """Nginx's counts by route."""
+    connections: Mapping[str, int]
+    """`active`, of which some are `reading`, `writing` or `waiting`."""
+    list_age: float | None
+    """Seconds since AWS last said who is in the group."""
+
+
+def observe(now: float, balancer: Balancer) -> Seen:
+    """Look; `now` in seconds since the epoch."""
+    traffic = _unless(OSError, balancer.read)
+    routes = _unless(OSError, balancer.routes)
+    return Seen(
+        servers=traffic.counters if traffic else {},
+        listed=len(traffic.servers) if traffic else None,
+        routes={each["route"]: each for each in routes or ()},
+        connections=_unless(OSError, _ask_connections) or {},
+        list_age=_unless(OSError, lambda: list_age(STATE.read_text(), now)),
+    )
+
+
+def connections(status: str) -> dict[str, int]:
+    """The connections that a page of stub_status tells of; none when it isn't one."""
+    found = _COUNTS.search(status)
+    return (
+        dict(zip(("active", "reading", "writing", "waiting"), map(int, found.groups()), strict=True)) if found else {}
+    )
+
+
+def list_age(state: str, now: float) -> float | None:
+    """The age of the last good answer in the reconciler's state; None when there was none."""
+    try:
+        answered = json.loads(state)["last_answer_at"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return max(0.0, now - answered) if isinstance(answered, (int, float)) else None
+
+
+def _ask_connections() -> dict[str, int]:
+    connection = HTTPConnection(*STATUS, timeout=TIMEOUT)
+    try:
+        connection.request("GET", "/nginx_status")
+        return connections(connection.getresponse().read().decode())
+    except HTTPException as error:
+        raise OSError(str(error)) from error
+    finally:
+        connection.close()
+
+
+def _unless(problem: type[Exception], look: Callable[[], _Seen]) -> _Seen | None:
+    """What `look` sees; None with that problem, which the reconciler or the health watch tells of."""
+    try:
+        return look()
+    except problem:
+        return None
