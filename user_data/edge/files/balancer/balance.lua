@@ -190,13 +190,12 @@ function _M.balance()
 end
 
 -- The log's phase: the request is over, however it ended.
-function _M.done()
+function _M.done(status, at)
     local request = tonumber(ffi.cast(uintptr, get_request()))
     if not held[request] then
         tried[request] = nil
         return
     end
-    local status, at = ngx.status, now()
     local slot = release(request, status, at - since[request])
     since[request], tried[request] = nil, nil
     if (status == 502 or status == 504) and not was_sent() then

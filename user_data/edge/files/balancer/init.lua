@@ -12,10 +12,11 @@ function _M.start(path)
     local balance, routes, api = require "balancer.balance", require "balancer.routes", require "balancer.api"
     require "balancer.watch"
     balancer_phase, balancer_phase_of_writes = balance.balance, balance.balance_writes
-    local done, count = balance.done, routes.count
+    local now, done, count = ngx.now, balance.done, routes.count
     function balancer_log()
-        done()
-        count()
+        local status, at = ngx.status, now()
+        done(status, at)
+        count(status, at)
     end
     function balancer_api()
         api.answer(path)

@@ -9,7 +9,7 @@ local _M = {}
 local MOST, OTHER, LONGEST = 20, 0, 40
 
 local dict = ngx.shared.balancer
-local now, start_time, floor, bucket_of = ngx.now, ngx.req.start_time, math.floor, memory.bucket
+local start_time, floor, bucket_of = ngx.req.start_time, math.floor, memory.bucket
 
 -- By name, as far as this worker knows them; and whether there are as many as there may be.
 local slots, full = {}, false
@@ -52,8 +52,7 @@ local function find(name, status)
 end
 
 -- The log's phase: the request is over, however it ended.
-function _M.count()
-    local status = ngx.status
+function _M.count(status, at)
     -- A WebSocket has been more than an answer.
     if status < 200 or status >= 600 then
         return
@@ -61,7 +60,7 @@ function _M.count()
     -- No pattern: LuaJIT compiles none, nor then what is around it.
     local uri = ngx.var.uri
     local counts = row[find(uri:sub(2, (uri:find("/", 2, true) or 0) - 1), status)]
-    local elapsed = now() - start_time()
+    local elapsed = at - start_time()
     local class, bucket = floor(status / 100), bucket_of(elapsed)
     counts.statuses[class] = counts.statuses[class] + 1
     counts.seconds = counts.seconds + elapsed
