@@ -15,7 +15,7 @@ import trustme
 
 from components import _render
 from lab import images
-from lab.machines import image, machine, recipe
+from lab.machines import access, image, machine, recipe
 from tests.lab.machine_host import MachineHost, machine_host
 from tests.paths import ROOT
 
@@ -72,8 +72,10 @@ def debian(host: MachineHost) -> str:
 
 
 def put(host: MachineHost, path: str, content: bytes) -> None:
-    encoded = base64.b64encode(content).decode()
-    host.output("i-debian", "sh", "-ec", f'mkdir -p "$(dirname {path})"; echo {encoded} | base64 -d > {path}')
+    into = ["sh", "-ec", f'mkdir -p "$(dirname {path})"; base64 -d > {path}']
+    # What is told as an argument may be 128 KiB.
+    done = access.run("i-debian", into, host.machines, stdin=base64.b64encode(content).decode())
+    assert done.returncode == 0, done.stderr
 
 
 def python(host: MachineHost, program: str) -> str:
