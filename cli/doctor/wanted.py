@@ -30,6 +30,7 @@ def wanted(settings: Settings, folder: Path) -> Wanted:
         named_zones=named,
         nat=network.nat == "gateway",
         nat_per_zone=settings.production,
+        metrics=settings.monitoring.metrics,
         secrets=_secrets(settings),
         tags=settings.tags,
         backend=_backend(project),

@@ -13,9 +13,14 @@ from .wanted import DISK_GB, Machines, Wanted
 REFERENCE = "us-east-1"
 """The region whose prices stand in for those of a region that the file does not have."""
 
+METRICS = 26
+"""What the edges and the app servers tell CloudWatch of each group (docs/monitoring.md)."""
+CALLS_AN_HOUR = 360
+"""Of PutMetricData, by each machine."""
+
 NOT_COUNTED = (
     "requests, traffic (also through NAT gateways and between zones), backups beyond the database's own size, "
-    "CPU credits, metrics (detailed monitoring too), logs, taxes, discounts"
+    "CPU credits, detailed monitoring, logs, taxes, discounts"
 )
 
 
@@ -123,6 +128,10 @@ def _items(wanted: Wanted, prices: Mapping[str, Any]) -> Iterator[Item]:
     # The database's password, the cache's token, and the app's own.
     secrets = 2 + len(wanted.secrets)
     yield Item("secret", secrets, price("secret", "secret"), secrets)
+    if wanted.metrics:
+        yield Item("metric", METRICS, price("metrics", "metric"), METRICS)
+        calls = _times(price("metrics", "call"), CALLS_AN_HOUR * hours())
+        yield Item("a machine's telling of metrics", app.fewest + edge.fewest, calls, app.most + edge.fewest)
 
 
 def _times(price: float | None, amount: int) -> float | None:

@@ -68,6 +68,8 @@ class Wanted:
     nat: bool = True
     """Whether app servers call out through NAT gateways; else from public addresses of their own."""
     nat_per_zone: bool = False
+    metrics: bool = False
+    """Whether machines tell CloudWatch how they are."""
     secrets: Mapping[str, str] = field(default_factory=dict[str, str])
     """Names or ARNs of secrets that machines read, by the setting that names them."""
     tags: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -10,7 +10,7 @@ from doctor_examples import tier, wanted
 import settings
 from cli.doctor.wanted import wanted as wanted_of
 from operate.doctor import Cache, Database, Estimate
-from operate.doctor.cost import REFERENCE, estimate, hours, table
+from operate.doctor.cost import METRICS, REFERENCE, estimate, hours, table
 from tests.paths import ROOT
 
 
@@ -40,6 +40,16 @@ def test_standbys_cost_what_the_first_one_costs() -> None:
     assert cost["database, db.m7g.large"] == (2, round(2 * 0.168 * 730, 2))
     assert cost["database storage, 100 GB gp3"] == (2, 23.0)
     assert lines(estimate(wanted(cache=Cache("7.1", "cache.t4g.micro", 2))))["cache node, cache.t4g.micro"][0] == 2
+
+
+def test_metrics_cost_what_they_are_and_what_each_machine_tells() -> None:
+    cost = estimate(wanted(metrics=True))
+    assert lines(cost)["metric"] == (METRICS, 7.8)
+    [telling] = [item for item in cost.items if item.name.startswith("a machine's telling")]
+    assert (telling.count, telling.most, round(telling.month, 2)) == (3, 5, 7.88)
+    table = (ROOT / "docs/monitoring.md").read_text().partition("| metric |")[2].partition("\n\n")[0]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
+    assert sum(row[0].count("`") // 2 * (2 if row[3] == "both" else 1) for row in rows) == METRICS, "the guide's table"
 
 
 def test_without_nat_each_app_server_pays_for_an_address() -> None:
@@ -84,6 +94,8 @@ GUIDE = {
     "NAT": "NAT gateways",
     "public": "public addresses",
     "secret": "secrets",
+    "metric": "metrics",
+    "a machine's telling": "metrics",
 }
 """How the guide calls what the doctor counts, by how the doctor's name begins."""
 
