@@ -53,11 +53,12 @@ def watching() -> Generator[Watch]:
 def machines(rows: Sequence[Row], release: str, title: str | None = None) -> Table:
     """A table of machines."""
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    # With what each answers, what is the same nearly always has no room on a terminal of 80 columns.
     measured = any(row.traffic for row in rows)
-    for column in ("tier", "machine", "release", "template", "state", "edges"):
+    for column in ("tier", "machine", "release", *(() if measured else ("template",)), "state"):
         table.add_column(column, no_wrap=True)
-    for column in ("requests/s", "errors/s", "p95") if measured else ():
-        table.add_column(column, no_wrap=True, justify="right")
+    for column in ("req/s", "err/s", "p95 ms") if measured else ("edges",):
+        table.add_column(column, no_wrap=True, justify="right" if measured else "left")
     table.add_column("", overflow="fold")
     for row in rows:
         old = row.release not in (None, release)
@@ -66,10 +67,9 @@ def machines(rows: Sequence[Row], release: str, title: str | None = None) -> Tab
             row.tier,
             row.id,
             Text(row.release or "", "yellow" if old else ""),
-            row.template_version or "",
+            *(() if measured else (row.template_version or "",)),
             Text(row.state, STYLES.get(row.state, "")),
-            row.edge or "",
-            *(_traffic(row.traffic) if measured else ()),
+            *(_traffic(row.traffic) if measured else (row.edge or "",)),
             Text(row.reason or flying),
         )
     return table
@@ -79,7 +79,7 @@ def _traffic(traffic: Traffic | None) -> tuple[str, Text, str]:
     if traffic is None:
         return "", Text(""), ""
     errors = Text(f"{traffic.errors:.1f}", "red" if traffic.errors else "")
-    return f"{traffic.requests:.1f}", errors, "" if traffic.p95 is None else f"{1000 * traffic.p95:.0f} ms"
+    return f"{traffic.requests:.1f}", errors, "" if traffic.p95 is None else f"{1000 * traffic.p95:.0f}"
 
 
 def _runs(row: Row) -> str:
