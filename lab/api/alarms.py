@@ -7,7 +7,6 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/AlarmThatSendsEma
 import json
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -25,17 +24,7 @@ log = logging.getLogger(__name__)
 HIGH_RESOLUTION: Final = (10, 30)
 """Periods, in seconds, after whose end an alarm is looked at; others are looked at every minute."""
 MINUTE: Final = 60
-SETTLING: Final = 3.0
-"""How long after its end a period is looked at: what was measured in it has been told by then."""
 LONGEST_SUBJECT: Final = 99
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Whose metrics an alarm looks at."""
-
-    account_id: str
-    region: str
 
 
 def install() -> None:
@@ -45,13 +34,14 @@ def install() -> None:
 
 def step(wall: float) -> None:
     """Look at the alarms whose period has ended since the last call; `wall` is the time of day."""
+    until = wall - metrics.SETTLING
     for backend, alarm in list(_alarms()):
         period = alarm.period if alarm.period in HIGH_RESOLUTION else MINUTE
-        current = (wall - SETTLING) // period
+        current = until // period
         before = alarm.__dict__.setdefault("looked_at", current)
         if current > before:
             alarm.looked_at = current
-            _look(backend, alarm, wall - SETTLING)
+            _look(backend, alarm, until)
 
 
 def _alarms() -> Iterator[tuple[Any, Any]]:
@@ -110,8 +100,8 @@ def _look(backend: Any, alarm: Any, until: float) -> None:
     )
     dimensions = tuple(sorted((each.name, each.value) for each in alarm.dimensions))
     metric = Metric(alarm.namespace, alarm.metric_name, dimensions, alarm.statistic, alarm.period)
-    place = _Place(backend.account_id, backend.region_name)
-    values = metrics.points(place, metric, rule.periods + alarm_rules.FARTHER_BACK, until)
+    count = rule.periods + alarm_rules.FARTHER_BACK
+    values = metrics.points(backend.account_id, backend.region_name, metric, count, until)
     state = alarm_rules.judge(rule, values)
     if state is None or state == alarm.state_value:
         return

@@ -17,6 +17,8 @@ NAMESPACE, CPU = "AWS/EC2", "CPUUtilization"
 KEPT: Final = timedelta(hours=3)
 """As long as CloudWatch keeps data of less than a minute's resolution."""
 
+SETTLING: Final = 3.0
+"""Seconds after its end that a period is looked at: what was measured in it has been told by then."""
 STATISTICS: Final = ("Average", "Sum", "Minimum", "Maximum", "SampleCount")
 """That moto can tell."""
 
@@ -75,9 +77,9 @@ def _condensed(datum: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def points(group: Any, metric: Metric, count: int, until: float) -> list[float | None]:
+def points(account: str, region: str, metric: Metric, count: int, until: float) -> list[float | None]:
     """The metric's value in each of the last `count` periods that ended before `until`, oldest first."""
-    data = cloudwatch_backends[group.account_id][group.region].metric_data
+    data = cloudwatch_backends[account][region].metric_data
     end = until - until % metric.period
     begin = end - count * metric.period
     found: list[list[Any]] = [[] for _ in range(count)]

@@ -20,8 +20,6 @@ CPU: Final = "ASGAverageCPUUtilization"
 PERIOD: Final = 60
 """Seconds of a period where a policy names none: as on AWS with detailed monitoring."""
 PERIODS: Final = (10, 30, 60)
-SETTLING: Final = 3.0
-"""How long after its end a period is looked at: what was measured in it has been told by then."""
 
 
 def check(configuration: dict[str, Any] | None) -> None:
@@ -62,7 +60,7 @@ def run(group: Any, now: float, wall: float) -> bool:
 
     `now` is the groups' clock, `wall` the time of day.
     """
-    until = wall - SETTLING
+    until = wall - metrics.SETTLING
     active = [policy for policy in _policies(group) if _due(group, policy.name, _metric(group, policy).period, until)]
     if not active or groups.suspended(group, "AlarmNotification"):
         return False
@@ -70,7 +68,7 @@ def run(group: Any, now: float, wall: float) -> bool:
     votes: list[tuple[tracking.Policy, tracking.Vote]] = []
     for policy in _policies(group):
         aim = _aim(policy)
-        seen = metrics.points(group, _metric(group, policy), tracking.LOW_PERIODS, until)
+        seen = metrics.points(group.account_id, group.region, _metric(group, policy), tracking.LOW_PERIODS, until)
         votes.append((aim, tracking.vote(aim, seen, size)))
     chosen = tracking.decide(votes, size)
     if chosen is None:
