@@ -1,17 +1,16 @@
 """What `make bench` writes: docs/benchmarks.md with its pictures, tables in the terminal, and the same as JSON."""
 
 import json
-import os
-import platform
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import psutil
 from rich.console import Console
 from rich.table import Table as Shown
 
+from . import pages
 from .figures import Figure
+from .pages import escaped
 from .part import Part, Result, Table, as_json
 
 Done = Sequence[tuple[Part, Result | str]]
@@ -57,20 +56,18 @@ def verdict(figure: Figure) -> str:
 
 def page(done: Done) -> str:
     """docs/benchmarks.md."""
-    machine = _machine()
     lines = [
-        f"Measured on {machine['cpus']} cores and {machine['memory_gib']:.0f} GiB, which the load, the API and all"
-        " machines share.",
+        pages.measured_on(),
         "",
         "| part | what | median (lowest to highest) | target | |",
         "|---|---|---:|---|---|",
     ]
     for one, result in done:
         if isinstance(result, str):
-            lines.append(f"| [{one.name}](#{_anchor(one)}) | {_text(result)} | | | **not measured** |")
+            lines.append(f"| [{one.name}](#{_anchor(one)}) | {escaped(result)} | | | **not measured** |")
             continue
         lines += [
-            f"| [{one.name}](#{_anchor(one)}) | {_text(each.name)} | {cell(each)} {each.unit} | {target(each)} |"
+            f"| [{one.name}](#{_anchor(one)}) | {escaped(each.name)} | {cell(each)} {each.unit} | {target(each)} |"
             f" {verdict(each)} |"
             for each in result.checks
         ]
@@ -90,7 +87,7 @@ def write(done: Done, file: Path, docs: Path | None) -> None:
             {"name": one.name, "failed": result} if isinstance(result, str) else as_json(one, result)
             for one, result in done
         ],
-        "machine": _machine(),
+        "machine": pages.machine(),
     }
     file.write_text(json.dumps(record, indent=2) + "\n")
     if docs is not None:
@@ -131,7 +128,7 @@ def _table(table: Table) -> list[str]:
         "",
         f"| | {' | '.join(columns)} |",
         f"|---|{'---:|' * len(columns)}",
-        *(f"| {_text(row.name)} | {' | '.join(map(cell, row.figures))} |" for row in table.rows),
+        *(f"| {escaped(row.name)} | {' | '.join(map(cell, row.figures))} |" for row in table.rows),
     ]
 
 
@@ -139,12 +136,3 @@ def _anchor(one: Part) -> str:
     """As GitHub makes it from a heading."""
     kept = "".join(each for each in one.title.lower() if each.isalnum() or each in " -_")
     return kept.replace(" ", "-")
-
-
-def _machine() -> dict[str, Any]:
-    memory = psutil.virtual_memory().total / 2**30
-    return {"cpus": os.cpu_count(), "memory_gib": round(memory, 1), "kernel": platform.release()}
-
-
-def _text(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,14 +1,14 @@
 """What the proof writes: docs/proof.md with its pictures, and the same as JSON."""
 
 import json
-import os
-import platform
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
 from rich.table import Table
+
+from lab.bench import pages
+from lab.bench.pages import escaped
 
 HEAD = """\
 # Proof
@@ -38,23 +38,23 @@ def table(rows: Sequence[dict[str, Any]]) -> Table:
 
 def as_json(rows: Sequence[dict[str, Any]]) -> str:
     """Everything, for programs."""
-    return json.dumps({"scenarios": list(rows), "machine": _machine()}, indent=2) + "\n"
+    return json.dumps({"scenarios": list(rows), "machine": pages.machine()}, indent=2) + "\n"
 
 
 def page(rows: Sequence[dict[str, Any]]) -> str:
     """docs/proof.md."""
-    machine = _machine()
     lines = [
-        f"Measured on {machine['cpus']} cores and {machine['memory_gib']:.0f} GiB,"
-        " which the load, the API and all machines share.",
+        pages.measured_on(),
         "",
         "| scenario | requests | failed | p50 | p99 | max | gap | target | |",
         "|---|---:|---:|---:|---:|---:|---:|---|---|",
     ]
     for row in rows:
         figures = " | ".join(f"{row[name]:g}" for name in ("requests", "failed", "p50", "p99", "max", "gap"))
-        verdict = "passed" if row["passed"] else "**missed**: " + _cell("; ".join(row["misses"]))
-        lines.append(f"| [{_cell(row['title'])}](#{row['name']}) | {figures} | {_cell(row['target'])} | {verdict} |")
+        verdict = "passed" if row["passed"] else "**missed**: " + escaped("; ".join(row["misses"]))
+        lines.append(
+            f"| [{escaped(row['title'])}](#{row['name']}) | {figures} | {escaped(row['target'])} | {verdict} |"
+        )
     for row in rows:
         lines += ["", f"## {row['name']}", "", f"{row['title']}: {row['target']}.", ""]
         if row["figures"]:
@@ -77,12 +77,3 @@ def write_page(rows: Sequence[dict[str, Any]], docs: Path, scenarios: Sequence[s
     kept.parent.mkdir(exist_ok=True)
     kept.write_text(json.dumps(shown, indent=1) + "\n")
     (docs / "proof.md").write_text(page(shown))
-
-
-def _machine() -> dict[str, Any]:
-    memory = psutil.virtual_memory().total / 2**30
-    return {"cpus": os.cpu_count(), "memory_gib": round(memory, 1), "kernel": platform.release()}
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
