@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from tests.plan.lab_api_server import ApiServer
 from tests.plan.lab_fleet import eventually
+from tests.plan.lab_queue import Queue
 
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
 _numbers = count(1)
@@ -22,24 +23,14 @@ class Watched:
 
     def __init__(self, api: ApiServer) -> None:
         self.name = f"watched-{next(_numbers)}"
-        self.cloudwatch, self.sns, self.sqs = (api.client(each) for each in ("cloudwatch", "sns", "sqs"))
+        self.cloudwatch, self.sns = api.client("cloudwatch"), api.client("sns")
         self.topic = self.sns.create_topic(Name=self.name)["TopicArn"]
-        self.url = self.sqs.create_queue(QueueName=self.name)["QueueUrl"]
-        found = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["QueueArn"])
-        self.queue = found["Attributes"]["QueueArn"]
-        self.sns.subscribe(TopicArn=self.topic, Protocol="sqs", Endpoint=self.queue)
+        self.queue = Queue(api, self.name)
+        self.sns.subscribe(TopicArn=self.topic, Protocol="sqs", Endpoint=self.queue.arn)
 
     def let_in(self) -> None:
         """Let the topic send to the queue."""
-        statement = {
-            "Effect": "Allow",
-            "Principal": {"Service": "sns.amazonaws.com"},
-            "Action": "sqs:SendMessage",
-            "Resource": self.queue,
-            "Condition": {"ArnEquals": {"aws:SourceArn": self.topic}},
-        }
-        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-        self.sqs.set_queue_attributes(QueueUrl=self.url, Attributes={"Policy": policy})
+        self.queue.let_in("sns.amazonaws.com", self.topic)
 
     def put(self, **other: Any) -> None:
         """Two of three periods of 10 s with more than 5 errors."""
@@ -83,7 +74,7 @@ class Watched:
 
     def heard(self) -> list[dict[str, Any]]:
         """What the queue has been told so far."""
-        found = self.sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10, VisibilityTimeout=0)
+        found = self.queue.sqs.receive_message(QueueUrl=self.queue.url, MaxNumberOfMessages=10, VisibilityTimeout=0)
         return [json.loads(json.loads(each["Body"])["Message"]) for each in found.get("Messages", [])]
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.plan.lab_api_server import ApiServer
 from tests.plan.lab_fleet import LAUNCHING, TERMINATING, Fleet, hook
+from tests.plan.lab_queue import Queue
 
 # https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-event-reference.html
 
@@ -25,34 +26,22 @@ class Ears:
     """A queue, and a rule that sends the groups' events to it."""
 
     def __init__(self, api: ApiServer, name: str) -> None:
-        self.sqs, self.events, self.name = api.client("sqs"), api.client("events"), name
-        self.url = self.sqs.create_queue(QueueName=name)["QueueUrl"]
-        self.arn = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["QueueArn"])["Attributes"][
-            "QueueArn"
-        ]
+        self.queue, self.events, self.name = Queue(api, name), api.client("events"), name
         pattern = {"source": ["aws.autoscaling"], "detail": {"AutoScalingGroupName": [{"prefix": name}]}}
         self.rule = self.events.put_rule(Name=name, EventPattern=json.dumps(pattern))["RuleArn"]
-        self.events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": self.arn}])
+        self.events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": self.queue.arn}])
 
     def let_in(self, rule: str | None = None) -> None:
         """Let EventBridge send for `rule`, by default this one."""
-        statement = {
-            "Effect": "Allow",
-            "Principal": {"Service": "events.amazonaws.com"},
-            "Action": "sqs:SendMessage",
-            "Resource": self.arn,
-            "Condition": {"ArnEquals": {"aws:SourceArn": rule or self.rule}},
-        }
-        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-        self.sqs.set_queue_attributes(QueueUrl=self.url, Attributes={"Policy": policy})
+        self.queue.let_in("events.amazonaws.com", rule or self.rule)
 
     def heard(self) -> list[dict[str, Any]]:
         """The events that have come since last time."""
-        found: list[dict[str, Any]] = []
-        while messages := self.sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10).get("Messages"):
+        sqs, url, found = self.queue.sqs, self.queue.url, list[dict[str, Any]]()
+        while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
             for message in messages:
                 found.append(json.loads(message["Body"]))
-                self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         return found
 
 
@@ -136,7 +125,7 @@ def test_nothing_reaches_a_queue_that_does_not_let_the_rule_in_or_whose_rule_is_
 
 def test_who_waits_for_a_message_has_it_at_once_and_holds_nobody_up(fleet: Fleet, ears: Ears) -> None:
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(ears.sqs.receive_message, QueueUrl=ears.url, WaitTimeSeconds=20)
+        waiting = pool.submit(ears.queue.sqs.receive_message, QueueUrl=ears.queue.url, WaitTimeSeconds=20)
         time.sleep(0.5)
         began = time.monotonic()
         fleet.create(1)
