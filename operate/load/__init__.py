@@ -1,0 +1,1 @@
+"""Finding what limits a stack: a load in steps, what each tier did meanwhile, and a verdict."""

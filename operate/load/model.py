@@ -1,0 +1,118 @@
+"""What a run of `expressway load` is made of. Everything here is a value; `as_json` is what `--json` writes."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Tier = Literal["edge", "app", "cache", "database", "external", "generator", "none"]
+"""Who limits. `external` is a service that the app waits for and the stack doesn't have; `none`: nothing did."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How one resource of a tier was used during a step."""
+
+    tier: Tier
+    resource: str
+    """Such as `cpu`, `worker cpu`, `event loop lag`, `connections`."""
+    value: float
+    unit: str
+    """CloudWatch's name of it in small letters: percent, milliseconds, count, bytes, count/second."""
+    limit: float | None = None
+    """The value, in the same unit, at which nothing is left. None for what has none, such as a time."""
+    who: str = ""
+    """The machine or worker; empty for the whole tier."""
+
+    @property
+    def saturation(self) -> float | None:
+        """How much of the limit is used; 1 is all of it. None without a limit."""
+        return None if not self.limit else self.value / self.limit
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What the database spent on one kind of SQL statement during a step."""
+
+    text: str
+    """As pg_stat_statements tells it: without its values."""
+    calls: int
+    milliseconds: float
+    """In all."""
+    share: float
+    """Of the time of all statements, from 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One arrival rate, held for some seconds."""
+
+    offered_rps: float
+    began: float
+    """Seconds since the epoch."""
+    seconds: float
+    requests: int
+    """That were due in it, and sent."""
+    failures: Mapping[str, int]
+    """Requests without a right answer, by what they had instead: a status, or an error of the connection."""
+    answered_rps: float
+    """Right answers a second."""
+    p50: float
+    """Milliseconds from when a request was due to the end of its answer, of right answers; so are the next ones."""
+    p90: float
+    p95: float
+    p99: float
+    longest: float
+    histogram: Mapping[float, int] = field(default_factory=dict[float, int])
+    """Right answers by the upper bound of their class, in milliseconds."""
+    readings: tuple[Reading, ...] = ()
+    statements: tuple[Statement, ...] = ()
+    """The slowest ones, first the one that took most time."""
+
+
+@dataclass(frozen=True)
+class Second:
+    """One second of the run, for the timeline."""
+
+    at: float
+    """Seconds since the epoch."""
+    offered: int
+    answered: int
+    failed: int
+    p95: float | None
+    """Milliseconds; None without an answer."""
+
+
+@dataclass(frozen=True)
+class Bottleneck:
+    """What limits the stack, why that is thought, and what to do."""
+
+    tier: Tier
+    resource: str
+    evidence: tuple[str, ...]
+    """Sentences with figures, the strongest first."""
+    next: tuple[str, ...]
+    """Steps, in the order in which to take them; what would add nothing is said, too."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A whole run, or what was measured until it was interrupted."""
+
+    target: str
+    """The URL."""
+    stack: str | None
+    """Whose readings these are; None where only the URL is known."""
+    mix: tuple[str, ...]
+    """One line for each route: its share, method and path."""
+    generator: str
+    """Its name and version."""
+    steps: tuple[Step, ...]
+    knee_rps: float | None
+    """The highest rate at which the stack still kept up; None when even the first step was too much."""
+    bottleneck: Bottleneck
+    timeline: tuple[Second, ...] = ()
+    interrupted: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`, and for the report."""
+        return asdict(self)
