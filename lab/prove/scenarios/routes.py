@@ -1,12 +1,13 @@
 """One route of the app is ill, and the others must not notice."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from lab.bench.load import Client, Load, Plan, spread
 from lab.prove.scenario import Result, none_failed, scenario, unmet
-from lab.prove.stand import Stand
+from lab.prove.stand import Running, Stand
 
 FAULTS: Final = ("500", "503", "late", "much")
 ILL = Plan(rate=50, writes_percent=0)
@@ -32,26 +33,36 @@ class Faulty:
         return ""
 
 
+async def _span(running: Running, seconds: float) -> tuple[float, float]:
+    """Let so many seconds go by; from when to when, by the samples' clock."""
+    began = running.load.elapsed()
+    await asyncio.sleep(seconds)
+    return began, running.load.elapsed()
+
+
+def _p99(running: Running, spans: Sequence[tuple[float, float]]) -> float:
+    """Milliseconds, of the requests that were due in these spans."""
+    samples = [sample for span in spans for sample in spread(running.outcome.samples, *span)]
+    return replace(running.outcome, samples=samples).slowest(0.99)
+
+
 async def _ill(stand: Stand, seconds: float) -> Result:
+    normally: list[tuple[float, float]] = []
     spans: dict[str, tuple[float, float]] = {}
-    async with stand.load(lead=seconds) as running:
-        normal_until = running.load.elapsed()
+    async with stand.load() as running:
+        # Before each fault the stack is seen without one: what else the machine does changes from minute to minute.
         for fault in FAULTS:
-            began = running.note(f"/faulty/{fault}")
+            normally.append(await _span(running, seconds))
+            running.note(f"/faulty/{fault}")
             stopped = asyncio.Event()
             load = asyncio.create_task(Load(stand.url, ILL, Faulty(fault)).run(stopped))
-            await asyncio.sleep(seconds)
+            spans[fault] = await _span(running, seconds)
             stopped.set()
-            spans[fault] = began, running.load.elapsed()
             load.cancel()
             await asyncio.gather(load, return_exceptions=True)
             await asyncio.sleep(1)
-    samples = running.outcome.samples
-    normal = replace(running.outcome, samples=list(spread(samples, 0, normal_until))).slowest(0.99)
-    p99 = {
-        fault: replace(running.outcome, samples=list(spread(samples, *span))).slowest(0.99)
-        for fault, span in spans.items()
-    }
+    normal = _p99(running, normally)
+    p99 = {fault: _p99(running, [span]) for fault, span in spans.items()}
     return Result(
         running.outcome,
         unmet(
@@ -82,5 +93,5 @@ async def _ill_shortly(stand: Stand) -> Result:
     _ill_shortly,
 )
 async def routes(stand: Stand) -> Result:
-    """One fault after the other."""
+    """One fault after the other, and as long without one before each."""
     return await _ill(stand, 20)
