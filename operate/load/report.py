@@ -1,0 +1,37 @@
+"""A run as one HTML page that needs nothing else, neither a network nor a server."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from plotly.offline import get_plotlyjs
+
+from operate.load import charts
+from operate.load.model import Run
+
+
+def page(run: Run) -> str:
+    """The page, of about 5 MB: Plotly's program is in it. It follows the reader's light or dark."""
+    figures = {
+        "Against the load": charts.against_load(run),
+        "How much of each resource was used": charts.saturation(run),
+        "Latency": charts.distribution(run),
+        "Second by second": charts.timeline(run),
+    }
+    steps = sorted(run.steps, key=lambda step: step.offered_rps)
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        undefined=StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2").render(
+        run=run,
+        steps=steps,
+        began=datetime.fromtimestamp(min(step.began for step in steps), UTC) if steps else None,
+        statements=next((step.statements for step in reversed(steps) if step.statements), ()),
+        # In a script element the text of a figure must not end the element.
+        figures={title: str(figure.to_json()).replace("</", "<\\/") for title, figure in figures.items() if figure},
+        plotly=get_plotlyjs(),
+    )
