@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -13,10 +12,10 @@ from typing import Any, Final
 
 from artifact import cache
 from lab.paths import ROOT
+from operate.load import vegeta as vegeta_program
+from operate.load.vegeta import VegetaError
 
 CONNECTIONS: Final = 32
-VEGETA: Final = "github.com/tsenart/vegeta/v12@v12.13.0"
-"""No package of Debian: Go builds it, where there is one."""
 _UNITS: Final = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 
 
@@ -148,13 +147,10 @@ def known() -> dict[str, Generator]:
 
 def find_vegeta() -> Path | None:
     """vegeta, built on first use; None where it can't be had."""
-    if installed := shutil.which("vegeta"):
-        return Path(installed)
-    built = cache.root() / "bin/vegeta"
-    if not built.exists() and shutil.which("go"):
-        environment = {**os.environ, "GOBIN": str(built.parent)}
-        subprocess.run(["go", "install", VEGETA], env=environment, capture_output=True, check=False)
-    return built if built.exists() else None
+    try:
+        return vegeta_program.ensure(cache.root())
+    except VegetaError:
+        return None
 
 
 def run(words: Sequence[str], read: Callable[[str], Said], meanwhile: Callable[[], None] = lambda: None) -> Said:
