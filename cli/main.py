@@ -8,6 +8,7 @@ from cli.build import build
 from cli.check import check
 from cli.deploy import deploy, rollback
 from cli.doctor import doctor
+from cli.load import load
 from cli.prune import prune
 from cli.scale import scale
 from cli.status import releases, status
@@ -21,6 +22,7 @@ app.command()(rollback)
 app.command()(releases)
 app.command()(status)
 app.command()(scale)
+app.command()(load)
 app.command()(prune)
 
 # The lab boots this repository's program and app, so only a clone has it.

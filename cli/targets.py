@@ -127,16 +127,25 @@ def _app_of(name: str) -> Path | None:
 
 
 def _lab() -> Target:
+    if not find_spec("lab"):
+        refuse("name a stack: --stack NAME, or --outputs FILE")
+    if (target := find_lab()) is None:
+        refuse("there is no lab here: start one with make up, or name a stack: --stack NAME, or --outputs FILE")
+    return target
+
+
+def find_lab() -> Target | None:
+    """The lab that is up here, if there is one."""
     import boto3
 
     if not find_spec("lab"):
-        refuse("name a stack: --stack NAME, or --outputs FILE")
+        return None
     from lab import config, status
     from lab.aws import ACCOUNT_CREDENTIALS
 
     record, lab = status.read(), config.read()
     if record is None or lab is None or record.phase != "up":
-        refuse("there is no lab here: start one with make up, or name a stack: --stack NAME, or --outputs FILE")
+        return None
     session = boto3.Session(region_name=lab.region, **ACCOUNT_CREDENTIALS)
     stack = Stack.of(record.outputs, session, lab.endpoint)
     app = Path(record.app["path"]) if record.app else None

@@ -41,7 +41,7 @@ def _path(path: str) -> str:
         raise PydanticCustomError("path", "it must begin with / and have neither spaces nor #")
     rest = PLACEHOLDER.sub("", path)
     if "{" in rest or "}" in rest:
-        raise PydanticCustomError("path", "a placeholder must be a range such as {{1..100}}, or {{user}}")
+        raise PydanticCustomError("path", "a placeholder must be a range such as {1..100}, or {user}")
     _check_ranges(path)
     return path
 

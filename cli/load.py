@@ -1,0 +1,187 @@
+"""`expressway load`."""
+
+import json as encoding
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from cli.console import err, fail, out, refuse
+from cli.options import OutputsFile, StackName
+
+if TYPE_CHECKING:
+    from cli.targets import Target
+    from operate.load.mix import Mix
+    from operate.load.model import Run
+
+PERIOD_SECONDS = 10.0
+"""Machines measure in periods of this, by the clock."""
+LONGEST_STEP = 600
+
+
+def load(
+    mix: Annotated[
+        Path | None, typer.Option("--mix", help="What is asked (docs/load.md). Default: the app's GET routes.")
+    ] = None,
+    access_log: Annotated[
+        Path | None, typer.Option("--access-log", help="Without --mix: ask as an edge's access.log says users do.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="Write the run there.", metavar="FILE")] = None,
+    url: Annotated[str | None, typer.Option("--url", help="Load this site. Default: the stack's.")] = None,
+    mine: Annotated[
+        bool, typer.Option("--i-own-this-target", help="--url is neither the lab nor the stack, and may be loaded.")
+    ] = False,
+    rate: Annotated[int | None, typer.Option("--rate", help="Hold this rate, requests a second, and no other.")] = None,
+    start: Annotated[
+        int | None, typer.Option("--start-rps", help="The first step's rate. Default: light, by a short probe.")
+    ] = None,
+    highest: Annotated[int | None, typer.Option("--max-rps", help="Offer no more than this.")] = None,
+    step: Annotated[int, typer.Option("--step", help="Seconds that each rate is held and counted.")] = 10,
+    ramp: Annotated[int, typer.Option("--ramp", help="Seconds in which it rises to a step's rate.")] = 3,
+    within: Annotated[int, typer.Option("--within", help="Begin no step that can't end in so many seconds.")] = 180,
+    stack: StackName = None,
+    outputs: OutputsFile = None,
+) -> None:
+    """Load the stack in steps until it no longer keeps up, and say at which rate that is.
+
+    Ctrl-C ends it with a report of what was measured so far.
+    """
+    from artifact import cache
+    from cli import loading
+    from operate.load import vegeta
+    from operate.load.attack import AttackError
+    from operate.load.generator_verdict import NothingRead, judge
+    from operate.load.run import Load, Options
+    from operate.load.users import LoginError
+
+    rates = {"--rate": rate, "--start-rps": start, "--max-rps": highest}
+    _check(rates, {"--step": (step, 1, LONGEST_STEP), "--ramp": (ramp, 0, 60), "--within": (within, 10, 7200)})
+    if json is not None and (json.is_dir() or not json.absolute().parent.is_dir()):
+        refuse(f"--json {json}: there is no such folder to write a file into")
+    wanted = None if mix is None else _read(mix)
+    log = None if access_log is None else _lines(access_log)
+    target, site = _target(url, stack, outputs, mine=mine)
+    # The lab's certificate is for the site's names, and it is asked by its address.
+    insecure = target is not None and target.apps is not None
+    _reach(site, insecure=insecure)
+    try:
+        program = vegeta.ensure(cache.root(), lambda line: err.print(line, markup=False))
+    except vegeta.VegetaError as error:
+        fail(str(error))
+    if wanted is None:
+        wanted = _chosen(target, site, log, insecure=insecure)
+    period = PERIOD_SECONDS if target is not None and step % PERIOD_SECONDS == 0 else 0.0
+    options = Options(float(step), float(ramp), float(within), start, highest, rate, period)
+    name = target.name if target else None
+    try:
+        with loading.watching() as watch:
+            done = Load(program, site, wanted, options, insecure, name, watch.show).run(NothingRead(), judge)
+    except (AttackError, LoginError) as error:
+        fail(str(error))
+    if json is not None:
+        _write(json, done)
+    loading.report(out, done, wanted.think_time)
+    if done.interrupted:
+        err.print("interrupted: this is what was measured until then", markup=False)
+
+
+def _check(rates: dict[str, int | None], seconds: dict[str, tuple[int, int, int]]) -> None:
+    for option, given in rates.items():
+        if given is not None and given < 1:
+            refuse(f"{option} {given}: it must be 1 request a second at least")
+    for option, (given, least, most) in seconds.items():
+        if not least <= given <= most:
+            refuse(f"{option} {given}: it must be {least} to {most} seconds")
+    if rates["--rate"] and (rates["--start-rps"] or rates["--max-rps"]):
+        refuse("--rate is one rate: leave out --start-rps and --max-rps")
+    if (rates["--start-rps"] or 0) > (rates["--max-rps"] or float("inf")):
+        refuse("--start-rps is higher than --max-rps")
+
+
+def _read(path: Path) -> "Mix":
+    from operate.load import mix as mixes
+
+    try:
+        return mixes.read(path)
+    except mixes.MixError as error:
+        refuse(str(error))
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        with path.open(errors="replace") as file:
+            return list(file)
+    except OSError as error:
+        refuse(f"--access-log {path}: {error.strerror}")
+
+
+def _target(url: str | None, stack: str | None, outputs: Path | None, *, mine: bool) -> tuple["Target | None", str]:
+    """The stack, where it is one that is known; and the address."""
+    from cli import targets
+
+    if url is None:
+        target = targets.find(stack, outputs)
+        if not target.stack.url:
+            refuse(f"the stack {target.name} has no output url: name the address with --url")
+        return target, target.stack.url
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        refuse(f"--url {url}: it must be a site's address such as https://shop.example.com")
+    target = targets.find(stack, outputs) if stack or outputs else targets.find_lab()
+    if target is not None and target.stack.url and _site(url) == _site(target.stack.url):
+        return target, target.stack.url
+    if not mine:
+        refuse(f"--url {url} is neither the lab nor the stack: with --i-own-this-target you say that you may load it")
+    return None, url
+
+
+def _site(url: str) -> tuple[str, str | None, int | None, str]:
+    parts = urlsplit(url)
+    return (
+        parts.scheme,
+        parts.hostname,
+        parts.port or {"http": 80, "https": 443}.get(parts.scheme),
+        parts.path.strip("/"),
+    )
+
+
+def _reach(url: str, *, insecure: bool) -> None:
+    from operate.load import reach
+
+    try:
+        reach.ask(url, "/", insecure=insecure)
+    except (reach.UnreachableError, ValueError) as error:
+        refuse(f"{url} can't be reached: {error}")
+
+
+def _chosen(target: "Target | None", url: str, log: Sequence[str] | None, *, insecure: bool) -> "Mix":
+    """The mix of an app that brought none."""
+    from cli import app_routes
+    from operate.load import reach, routes
+
+    def ask(path: str) -> str:
+        try:
+            status = reach.ask(url, path, insecure=insecure)
+        except reach.UnreachableError as error:
+            return f"isn't answered ({error})"
+        return "" if status < 400 else f"answers {status}"
+
+    found, source, notes = app_routes.find(target, log)
+    chosen = routes.choose(found, source, notes, ask) if found else None
+    if chosen is None:
+        # An app whose routes aren't known has its first page.
+        chosen = routes.choose({"/": 1.0}, "GET / alone", [*notes, *([source] if found else [])], ask)
+    if chosen is None:
+        refuse(f"{url}: no route is known that answers below 400: write a mix file, and name it with --mix")
+    for line in chosen.notes:
+        err.print(line, markup=False, soft_wrap=True)
+    return chosen.mix
+
+
+def _write(path: Path, done: "Run") -> None:
+    try:
+        path.write_text(encoding.dumps(done.as_json(), indent=2) + "\n")
+    except OSError as error:
+        fail(f"--json {path}: {error.strerror}")
