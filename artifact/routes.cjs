@@ -59,7 +59,9 @@ function join(prefix, path) {
 function walk(router, prefix, found) {
   for (const layer of router?.stack ?? []) {
     if (!layer.route) continue;
-    const methods = METHODS.filter((method) => layer.route.methods[method] || layer.route.methods._all);
+    const named = METHODS.filter((method) => layer.route.methods[method]);
+    // `all` beside others is what refuses the rest.
+    const methods = named.length > 0 || !layer.route.methods._all ? named : ["get"];
     for (const path of [layer.route.path].flat()) {
       for (const method of methods) found.push({ method: method.toUpperCase(), path: join(prefix, path) });
     }
