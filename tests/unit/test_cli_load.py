@@ -87,7 +87,9 @@ def test_the_labs_own_address_needs_no_leave(monkeypatch: pytest.MonkeyPatch, ur
     assert (target.name, site) == ("lab", LAB)
 
 
-@pytest.mark.parametrize("url", ["https://198.51.100.3", f"{LAB}:8080", "http://198.51.100.4", f"{LAB}/admin"])
+@pytest.mark.parametrize(
+    "url", ["https://198.51.100.3", "https://198.51.100.3:80", f"{LAB}:8080", "http://198.51.100.4", f"{LAB}/admin"]
+)
 def test_what_only_looks_like_the_lab_needs_leave_and_has_no_readings_of_it(
     monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:

@@ -40,6 +40,7 @@ def test_a_probe_without_a_rate_counts_from_sending() -> None:
 def test_a_step_has_what_was_due_in_it_and_the_answers_that_came_in_it() -> None:
     requests = [
         Timed(BEGAN - 1, BEGAN - 1, BEGAN + 0.5, ""),  # due before it, answered in it
+        Timed(BEGAN - 1, BEGAN - 1, BEGAN + 0.6, ""),
         Timed(BEGAN, BEGAN, BEGAN + 0.09, ""),
         Timed(BEGAN + 1, BEGAN + 1, BEGAN + 1.2, "HTTP 503"),
         Timed(BEGAN + 1.9, BEGAN + 1.9, BEGAN + 4.8, ""),  # answered after it
@@ -48,7 +49,7 @@ def test_a_step_has_what_was_due_in_it_and_the_answers_that_came_in_it() -> None
     found = measuring.step(2, BEGAN, 2, requests)
     assert found.requests == 3
     assert found.failures == {"HTTP 503": 1}
-    assert found.answered_rps == 1, "two in two seconds"
+    assert found.answered_rps == 1.5, "three in two seconds"
     assert (found.p50, found.longest) == (pytest.approx(90, abs=0.1), pytest.approx(2900, abs=0.1))
     assert found.histogram == {100.0: 1, 3000.0: 1}
 
