@@ -349,7 +349,7 @@ def test_people_get_a_table_that_fits_their_terminal(site: Site, tmp_path: Path,
     said = re.sub(r"\s+", " ", head)
     assert "vCPUs of t3.small: 0 of 4 free" not in said
     assert "vCPUs of t3.small: 4 of 4 free, 6 needed expressway:app.instanceType" in said
-    assert "all of it 130.65 - 167.87" in said
+    assert "all of it 134.85 - 172.07" in said
     assert "5 to mend, 0 to know, 0 that could not be checked." in tail
 
 

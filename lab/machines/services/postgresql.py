@@ -2,7 +2,7 @@
 
 The master user is no superuser but a member of `rds_superuser`; passwords are SCRAM; with `force_ssl` (RDS's default
 since PostgreSQL 15) connections without TLS are refused. Not emulated: durable storage, backups, replicas,
-parameter groups.
+parameter groups. pg_stat_statements is loaded, as by RDS's default parameter groups, and the master user may create it.
 
 Source: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Appendix.PostgreSQL.CommonDBATasks.Roles.html
 """
@@ -19,6 +19,7 @@ VERSION: Final = "17"
 
 _UNIT: Final = f"postgresql@{VERSION}-main.service"
 _CONFIGURATION: Final = f"/etc/postgresql/{VERSION}/main"
+_STATEMENTS: Final = f"/usr/share/postgresql/{VERSION}/extension/pg_stat_statements.control"
 
 # The boot starts it by itself as soon as user data has written its key. Debian's wrapper would sleep for 2 s after a
 # start that takes 0.1 s; the server itself tells systemd when it is ready.
@@ -80,6 +81,8 @@ def user_data(server: PostgresqlServer) -> bytes:
     return render(
         files,
         [
+            # RDS lets a member of rds_superuser create it; PostgreSQL lets a database's owner create what is trusted.
+            f"echo 'trusted = true' >> {_STATEMENTS}",
             f"systemctl start {_UNIT}",
             f"{' '.join(psql(server.port))} < /run/lab/roles.sql",
             "rm /run/lab/roles.sql",
@@ -122,6 +125,7 @@ ssl_cert_file = '{_CONFIGURATION}/server.pem'
 ssl_key_file = '{_CONFIGURATION}/server.key'
 ssl_min_protocol_version = 'TLSv1.2'
 password_encryption = 'scram-sha-256'
+shared_preload_libraries = 'pg_stat_statements'
 # What is written lives as long as the machine; a crash of the server alone loses nothing.
 fsync = off
 """

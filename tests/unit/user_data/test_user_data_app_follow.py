@@ -44,6 +44,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in (
         "ENVIRONMENT",
         "CURRENT",
+        "SERVICES",
         "SECRETS",
         "WORKERS",
         "STARTED",
@@ -85,6 +86,19 @@ def test_only_root_and_the_app_can_read_what_is_written(machine: dict[str, Any],
     modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (paths.ENVIRONMENT, paths.SECRETS, paths.WORKERS)}
     assert set(modes.values()) == {OWNERS_OWN}, modes
     assert stat.S_IMODE(paths.CURRENT.stat().st_mode) == OWNER_AND_GROUP
+
+
+def test_what_measures_the_services_can_read_their_addresses_and_no_other_secret(
+    machine: dict[str, Any], manager: Any
+) -> None:
+    current.refresh(machine | {"metrics": False}, manager, "i-1")
+    assert not paths.SERVICES.exists()
+    current.refresh(machine | {"metrics": True}, manager, "i-1")
+    assert stat.S_IMODE(paths.SERVICES.stat().st_mode) == OWNER_AND_GROUP
+    assert json.loads(paths.SERVICES.read_text()).keys() == {"DATABASE_URL", "REDIS_URL"}
+    rotate(manager, "second")
+    current.refresh(machine | {"metrics": True}, manager, "i-1")
+    assert "app:second@" in json.loads(paths.SERVICES.read_text())["DATABASE_URL"], "a new password is followed"
 
 
 def test_a_version_that_cannot_be_read_changes_nothing_and_holds_up_no_other(

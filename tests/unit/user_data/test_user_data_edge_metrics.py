@@ -10,6 +10,8 @@ from edge_metrics.observe import Seen
 from reconciler.model import Server, Traffic
 from reconciler.upstream import BalancerError
 
+from tests.paths import ROOT
+
 BOUNDS = ("0.005", "0.1", "1", "+Inf")
 
 
@@ -25,10 +27,16 @@ def counts(*buckets: int, errors: int = 0, **more: Any) -> dict[str, Any]:
 
 
 def seen(
-    routes: Mapping[str, Any], servers: Mapping[str, Any] | None = None, listed: int | None = 2, age: float | None = 1.5
+    routes: Mapping[str, Any],
+    servers: Mapping[str, Any] | None = None,
+    listed: int | None = 2,
+    age: float | None = 1.5,
+    *,
+    dropped: int = 0,
+    most: int | None = None,
 ) -> Seen:
-    connections = {"active": 9, "reading": 0, "writing": 2, "waiting": 7}
-    return Seen(servers=servers or {}, listed=listed, routes=routes, connections=connections, list_age=age)
+    connections = {"active": 9, "reading": 0, "writing": 2, "waiting": 7, "dropped": dropped}
+    return Seen(servers or {}, listed, routes, connections, age, most)
 
 
 def values(now: Seen, before: Seen | None) -> dict[str, dict[float, float]]:
@@ -40,6 +48,7 @@ def test_cloudwatch_is_told_what_came_since_the_last_look() -> None:
     after = seen(
         {"/items": counts(15, 30, 40, 41, errors=5), "/new": counts(0, 0, 0, 4)},
         {"i-1": counts(15, 30, 40, 40, retries=3)},
+        most=100,
     )
     told = values(after, before)
     assert told["Requests"] == {15: 1}, "eleven, and four of a route that is new"
@@ -48,7 +57,33 @@ def test_cloudwatch_is_told_what_came_since_the_last_look() -> None:
     assert told["ServerTime"] == {5: 5, 100: 5}
     assert (told["Retries"], told["Servers"], told["Connections"]) == ({3: 1}, {2: 1}, {9: 1})
     assert told["ListAge"] == {1.5: 1}
-    assert len(told) == 9, "each costs 0.30 USD a month"
+    assert len(told) == 12, "each costs 0.30 USD a month"
+
+
+def test_connections_are_told_against_what_there_can_be_with_those_to_servers() -> None:
+    servers = {"i-1": counts(1, 1, 1, 1, in_flight=3), "i-2": counts(1, 1, 1, 1, in_flight=4)}
+    before, after = seen({"/": counts(1, 1, 1, 1)}, servers), seen({"/": counts(1, 1, 1, 1)}, servers, most=32)
+    assert values(after, before)["ConnectionsUsed"] == {50.0: 1}, "9 of clients and 7 of servers"
+    assert "ConnectionsUsed" not in values(before, before), "without a limit"
+
+
+def test_connections_that_were_dropped_and_errors_of_the_edges_own_are_told() -> None:
+    before = seen({"/": counts(0, 0, 0, 10, errors=4)}, {"i-1": counts(0, 0, 0, 10, errors=4)}, dropped=5)
+    after = seen({"/": counts(0, 0, 0, 30, errors=14)}, {"i-1": counts(0, 0, 0, 22, errors=6)}, dropped=8)
+    told = values(after, before)
+    assert told["EdgeErrors"] == {8: 1}, "of ten, a server gave two"
+    assert told["ConnectionsDropped"] == {3: 1}
+
+
+@pytest.mark.parametrize(("workers", "most"), [("auto", 4 * 512), ("3", 3 * 512), ("", None)])
+def test_what_nginx_can_have_is_in_its_configuration(workers: str, most: int | None) -> None:
+    told = f"worker_processes {workers};\n" if workers else ""
+    assert observe.most_connections(f"{told}events {{\n    worker_connections 512;\n}}\n", 4) == most
+
+
+def test_this_projects_own_configuration_says_it() -> None:
+    text = (ROOT / "user_data/edge/files/nginx/nginx.conf.j2").read_text()
+    assert observe.most_connections(text, 2) == 2 * 8192
 
 
 def test_nothing_is_told_of_the_time_before_the_first_look() -> None:
@@ -85,13 +120,14 @@ def test_prometheus_has_every_route_and_server_with_its_histogram() -> None:
 
 STATUS = """Active connections: 291
 server accepts handled requests
- 16630948 16630948 31070465
+ 16630948 16630941 31070465
 Reading: 6 Writing: 179 Waiting: 106
 """
 
 
 def test_connections_are_read_from_nginxs_own_page() -> None:
-    assert observe.connections(STATUS) == {"active": 291, "reading": 6, "writing": 179, "waiting": 106}
+    found = observe.connections(STATUS)
+    assert found == {"active": 291, "reading": 6, "writing": 179, "waiting": 106, "dropped": 7}
     assert observe.connections("<html>404</html>") == {}
 
 

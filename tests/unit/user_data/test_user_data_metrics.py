@@ -3,6 +3,8 @@
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,6 +35,25 @@ def test_the_machine_is_told_of_in_both_ways() -> None:
     assert samples["expressway_cpu_ratio"] == 0.3
     assert samples["expressway_memory_used_bytes"] == 1.5 * GIB
     assert samples["expressway_network_received_bytes_total"] == 5_000
+
+
+def test_what_others_had_of_the_cpus_is_what_was_busy_and_not_with_its_own() -> None:
+    before = replace(HOST, own_cpu=100.0, cpus=2, at=50.0)
+    now = replace(HOST, cpu_percent=90.0, own_cpu=106.0, cpus=2, at=60.0)
+    assert host.stolen(now, before) == pytest.approx(60.0), "6 of 20 s are 30 %"
+    told = {each.name: dict(each.counts) for each in host.reading(now, before).values}
+    assert list(told["CPUSteal"]) == [pytest.approx(60.0)]
+    assert host.stolen(replace(now, own_cpu=119.0), before) == 0.0, "two clocks that differ a little"
+    assert host.stolen(replace(now, own_cpu=1.0), before) is None, "counted anew"
+    assert host.stolen(replace(now, own_cpu=None), before) is None
+
+
+def test_what_the_machine_ran_for_is_the_kernels_count(tmp_path: Path) -> None:
+    (tmp_path / "hybrid").write_text("usage_usec 9000000\nuser_usec 2000000\nsystem_usec 1500000\nnice_usec 0\n")
+    (tmp_path / "v1").write_text("nr_periods 0\n")
+    places = [tmp_path / "absent", tmp_path / "v1", tmp_path / "hybrid"]
+    assert host.own_cpu(places) == 3.5, "usage has steal in it"
+    assert host.own_cpu(places[:2]) is None
 
 
 def test_this_machine_can_be_read() -> None:

@@ -3,15 +3,17 @@
 from expressway_metrics import service
 from expressway_metrics.model import Reading
 
-from . import reading, reports
+from . import cache, database, postgresql, reading, redis, reports, statements
 from .listener import Listener
+from .watch import Watch
 
 
 class Workers:
-    """The app's workers, as they tell of themselves while this waits."""
+    """The app's workers, as they tell of themselves while this waits, and the services that are watched beside."""
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, *watches: Watch[postgresql.Seen] | Watch[redis.Seen]) -> None:
         self._listener = listener
+        self._watches = watches
         self._restarts: dict[tuple[str, int], int] = {}
         """Of every worker that was ever seen: one that crashed may be away at a look."""
 
@@ -24,8 +26,26 @@ class Workers:
         workers = reports.workers(self._listener.processes())
         found = reading.reading(workers, self._restarts)
         self._restarts |= {each.key: each.restarts for each in workers}
-        return found
+        return sum((each.told(now) for each in self._watches), found)
+
+
+def tell_database(now: postgresql.Seen | None, before: postgresql.Seen | None, trips: list[float]) -> Reading:
+    """What is told of it, and a line for the journal."""
+    if now and now.statements:
+        statements.write(now.statements)
+    return database.reading(now, before, trips)
+
+
+def watches() -> tuple[Watch[postgresql.Seen], Watch[redis.Seen]]:
+    """The database and the cache, asked from now on."""
+    found = (
+        Watch("the database", postgresql.connect, tell_database),
+        Watch("the cache", redis.connect, cache.reading),
+    )
+    for each in found:
+        each.start()
+    return found
 
 
 if __name__ == "__main__":
-    service.run(Workers(Listener()))
+    service.run(Workers(Listener(), *watches()))

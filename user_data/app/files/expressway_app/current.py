@@ -23,6 +23,8 @@ from .environment import SecretError
 
 SECRET = 0o600
 FOR_THE_APP = 0o640
+MEASURED = ("DATABASE_URL", "REDIS_URL")
+"""The variables that say which services the collector looks at, with the passwords that the app has."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,9 @@ def refresh(machine: config.Machine, client: Any, instance_id: str, *, starting:
         files.write(paths.SECRETS, json.dumps(known), SECRET)
         files.write(paths.ENVIRONMENT, environment.as_environment_file(variables), SECRET)
         files.write(paths.CURRENT, json.dumps(variables, indent=1), FOR_THE_APP, group=paths.USER)
+        if machine["metrics"]:
+            services = {name: variables[name] for name in MEASURED if name in variables}
+            files.write(paths.SERVICES, json.dumps(services, indent=1), FOR_THE_APP, group=paths.SERVICES_GROUP)
         if starting:
             workers_run_with(refreshed.digest)
             files.write(paths.STARTED, digest_of(paths.ECOSYSTEM), SECRET)

@@ -28,6 +28,11 @@ ENVIRONMENT = Path("/run/expressway/app.env")
 CURRENT = Path("/run/expressway/environment.json")
 """The same for the app to read: it follows a secret that changes while the app runs. Root's and the app's alone."""
 
+SERVICES = Path("/run/expressway/services.json")
+"""Of it the addresses of the database and the cache, for what measures them. Root's and the group's below alone."""
+
+SERVICES_GROUP = "expressway-services"
+
 SECRETS = Path("/run/expressway/secrets.json")
 """The last good value of each secret, by its name: root's alone."""
 

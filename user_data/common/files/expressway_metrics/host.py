@@ -1,10 +1,17 @@
 """The machine itself: CPU, memory, disk, network."""
 
+import time
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
 from .model import Reading, Value, counter, gauge, since
+
+CPU_STAT = (Path("/sys/fs/cgroup/cpu.stat"), Path("/sys/fs/cgroup/unified/cpu.stat"))
+"""Where the kernel counts what this machine's own processes ran for, with one hierarchy of control groups or both."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +32,11 @@ class Host:
     """Bytes since boot, without what the machine sends to itself."""
     sent: int
     """Bytes since boot."""
+    own_cpu: float | None = None
+    """Seconds that its own processes have run for since boot; None when the kernel doesn't tell."""
+    cpus: int = 1
+    at: float = 0.0
+    """When that was, in seconds of a clock that never goes back."""
 
 
 def read() -> Host:
@@ -33,6 +45,9 @@ def read() -> Host:
     interfaces = [each for name, each in psutil.net_io_counters(pernic=True).items() if name != "lo"]
     return Host(
         cpu_percent=psutil.cpu_percent(),
+        own_cpu=own_cpu(),
+        cpus=psutil.cpu_count() or 1,
+        at=time.monotonic(),
         load=psutil.getloadavg()[0],
         memory_total=memory.total,
         memory_available=memory.available,
@@ -42,12 +57,36 @@ def read() -> Host:
     )
 
 
+def own_cpu(places: Sequence[Path] = CPU_STAT) -> float | None:
+    """Seconds of user and system time, of processes that have ended too."""
+    for place in places:
+        with suppress(OSError, ValueError):
+            lines = dict(line.split() for line in place.read_text().splitlines())
+            # usage_usec of a whole machine has what others took of it, in some kernels.
+            if "user_usec" in lines:
+                return (int(lines["user_usec"]) + int(lines["system_usec"])) / 1e6
+    return None
+
+
+def stolen(now: Host, before: Host) -> float | None:
+    """Percent of all CPUs that were busy, and not with this machine's own processes.
+
+    Others had them: guests on the same host, or a burstable instance has no credits left.
+    """
+    seconds = now.cpus * (now.at - before.at)
+    if now.own_cpu is None or before.own_cpu is None or now.own_cpu < before.own_cpu or seconds <= 0:
+        return None
+    return min(100.0, max(0.0, now.cpu_percent - 100 * (now.own_cpu - before.own_cpu) / seconds))
+
+
 def reading(now: Host, before: Host) -> Reading:
     """What is told of it. Pure."""
     used = now.memory_total - now.memory_available
+    lost = stolen(now, before)
     network = since(before.received, now.received) + since(before.sent, now.sent)
     families = [
         gauge("expressway_cpu_ratio", "CPU in use, of all CPUs.", [({}, now.cpu_percent / 100)]),
+        gauge("expressway_cpu_steal_ratio", "Of it, what others had.", [] if lost is None else [({}, lost / 100)]),
         gauge("expressway_load", "Load average of the last minute.", [({}, now.load)]),
         gauge("expressway_memory_used_bytes", "Memory that programs can't have any more.", [({}, used)]),
         gauge("expressway_memory_available_bytes", "Memory that programs can have.", [({}, now.memory_available)]),
@@ -57,6 +96,7 @@ def reading(now: Host, before: Host) -> Reading:
     ]
     values = [
         Value.of("CPU", "Percent", now.cpu_percent),
+        *([] if lost is None else [Value.of("CPUSteal", "Percent", lost)]),
         Value.of("Memory", "Percent", 100 * used / now.memory_total),
         Value.of("Disk", "Percent", now.disk_percent),
         Value.of("Network", "Bytes", network),

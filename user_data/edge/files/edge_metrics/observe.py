@@ -1,6 +1,7 @@
 """What there is to be seen on this machine: Nginx's counts, its connections, and the reconciler's state."""
 
 import json
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,7 +18,13 @@ TIMEOUT = 2.0
 """Seconds. Nginx answers in a millisecond, or is not there."""
 
 _Seen = TypeVar("_Seen")
-_COUNTS = re.compile(r"Active connections: (\d+).*Reading: (\d+) Writing: (\d+) Waiting: (\d+)", re.DOTALL)
+CONFIGURATION = Path("/etc/nginx/nginx.conf")
+_COUNTS = re.compile(
+    r"Active connections: (\d+)\s+server accepts handled requests\s+(\d+) (\d+) \d+"
+    r"\s+Reading: (\d+) Writing: (\d+) Waiting: (\d+)"
+)
+_WORKERS = re.compile(r"^\s*worker_processes\s+(\w+);", re.MULTILINE)
+_CONNECTIONS = re.compile(r"^\s*worker_connections\s+(\d+);", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -31,9 +38,11 @@ class Seen:
     routes: Mapping[str, Mapping[str, Any]]
     """Nginx's counts by route."""
     connections: Mapping[str, int]
-    """`active`, of which some are `reading`, `writing` or `waiting`."""
+    """`active`, of which some are `reading`, `writing` or `waiting`; `dropped`, for want of more, since it started."""
     list_age: float | None
     """Seconds since AWS last said who is in the group."""
+    most: int | None = None
+    """Connections that Nginx can have, to clients and servers together."""
 
 
 def observe(now: float, balancer: Balancer) -> Seen:
@@ -45,6 +54,7 @@ def observe(now: float, balancer: Balancer) -> Seen:
         listed=len(traffic.servers) if traffic else None,
         routes={each["route"]: each for each in routes or ()},
         connections=_unless(OSError, _ask_connections) or {},
+        most=_unless(OSError, lambda: most_connections(CONFIGURATION.read_text(), os.cpu_count() or 1)),
         list_age=_unless(OSError, lambda: list_age(STATE.read_text(), now)),
     )
 
@@ -52,9 +62,20 @@ def observe(now: float, balancer: Balancer) -> Seen:
 def connections(status: str) -> dict[str, int]:
     """The connections that a page of stub_status tells of; none when it isn't one."""
     found = _COUNTS.search(status)
-    return (
-        dict(zip(("active", "reading", "writing", "waiting"), map(int, found.groups()), strict=True)) if found else {}
-    )
+    if not found:
+        return {}
+    active, accepted, handled, reading, writing, waiting = map(int, found.groups())
+    busy = {"active": active, "reading": reading, "writing": writing, "waiting": waiting}
+    # What Nginx accepts and doesn't handle, it closes at once: its connections are all in use.
+    return {**busy, "dropped": accepted - handled}
+
+
+def most_connections(configuration: str, cpus: int) -> int | None:
+    """Of all workers together, as Nginx's configuration says; None when it doesn't."""
+    workers, connections = _WORKERS.search(configuration), _CONNECTIONS.search(configuration)
+    if not workers or not connections:
+        return None
+    return int(connections[1]) * (cpus if workers[1] == "auto" else int(workers[1]))
 
 
 def list_age(state: str, now: float) -> float | None:

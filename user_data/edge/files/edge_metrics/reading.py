@@ -44,8 +44,10 @@ def _families(now: Seen) -> list[Metric]:
         gauge(
             "expressway_edge_connections",
             "Clients' and servers'.",
-            [({"state": state}, count) for state, count in now.connections.items()],
+            [({"state": state}, count) for state, count in now.connections.items() if state != "dropped"],
         ),
+        counter("expressway_edge_connections_dropped", "For want of more.", _one(now.connections.get("dropped"))),
+        gauge("expressway_edge_connections_max", "Clients' and servers' together.", _one(now.most)),
         gauge("expressway_edge_servers", "In Nginx's list.", _one(now.listed)),
         gauge("expressway_edge_list_age_seconds", "Since AWS last said who is there.", _one(now.list_age)),
     ]
@@ -69,8 +71,20 @@ def _values(now: Seen, before: Seen) -> list[Value]:
             Value.of("Retries", "Count", sum(_grown(now.servers, before.servers, "retries"))),
             Value.of("Servers", "Count", now.listed),
         ]
+    if now.routes and before.routes and now.listed is not None:
+        by_servers = sum(_grown(now.servers, before.servers, "statuses", "5xx"))
+        by_all = sum(_grown(now.routes, before.routes, "statuses", "5xx"))
+        found.append(Value.of("EdgeErrors", "Count", max(0.0, by_all - by_servers)))
     if "active" in now.connections:
-        found.append(Value.of("Connections", "Count", now.connections["active"]))
+        active = now.connections["active"]
+        found.append(Value.of("Connections", "Count", active))
+        if now.most:
+            # Those to servers are of the same store. Idle ones aren't counted: Nginx closes them when it needs them.
+            servers = sum(counts["in_flight"] for counts in now.servers.values())
+            found.append(Value.of("ConnectionsUsed", "Percent", min(100.0, 100 * (active + servers) / now.most)))
+        if "dropped" in before.connections:
+            dropped = since(before.connections["dropped"], now.connections["dropped"])
+            found.append(Value.of("ConnectionsDropped", "Count", dropped))
     if now.list_age is not None:
         found.append(Value.of("ListAge", "Seconds", now.list_age))
     return found

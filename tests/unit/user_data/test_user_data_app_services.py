@@ -1,0 +1,310 @@
+"""What an app server tells of the database and the cache, and that neither can hold up anything."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from app_metrics import cache, database, postgresql, redis, statements
+from app_metrics.postgresql import Activity
+from app_metrics.services import ServiceError, SlowError
+from app_metrics.statements import Total
+from app_metrics.watch import LONGEST_PAUSE, Watch
+from expressway_app import paths
+from expressway_metrics.model import Reading, Value
+
+QUIET = Activity(most=100, sessions=8, active=0, waiting=0, idle_in_transaction=0, longest=0.0, own=4, own_busy=0)
+
+
+def told(reading: Reading) -> dict[str, dict[float, float]]:
+    return {each.name: dict(each.counts) for each in reading.values}
+
+
+def samples(reading: Reading) -> dict[tuple[str, ...], float]:
+    return {
+        (sample.name, *sample.labels.values()): sample.value for family in reading.families for sample in family.samples
+    }
+
+
+def look(*activity: Activity, **counts: float) -> postgresql.Seen:
+    return postgresql.Seen(activity or (QUIET,), counts)
+
+
+def test_the_database_is_told_of_by_its_busiest_moments_and_by_averages() -> None:
+    busy = Activity(most=100, sessions=90, active=7, waiting=3, idle_in_transaction=1, longest=1.5, own=4, own_busy=4)
+    now = look(QUIET, busy, blks_hit=190, blks_read=20, xact_commit=7, xact_rollback=1)
+    found = database.reading(now, look(blks_hit=100, blks_read=10), [0.5, 2000.0, 0.5])
+    assert told(found) == {
+        "DatabaseRoundTrip": {0.5: 2, 2000.0: 1},
+        "DatabaseConnectionsUsed": {90.0: 1},
+        "DatabaseSessions": {4.0: 1},
+        "DatabaseBusy": {2.0: 1},
+        "DatabaseWaiting": {1.5: 1},
+    }, "each costs 0.30 USD a month"
+    seen = samples(found)
+    assert seen["expressway_database_hit_ratio",] == 0.9, "of what was wanted since the last look"
+    assert seen["expressway_database_longest_seconds",] == 1.5
+    assert seen["expressway_database_transactions_total",] == 8
+    assert seen["expressway_database_own_sessions", "busy"] == 4
+
+
+def test_a_database_that_does_not_answer_has_its_round_trip_and_nothing_else() -> None:
+    found = database.reading(None, look(), [2000.0])
+    assert told(found) == {"DatabaseRoundTrip": {2000.0: 1}}
+    assert samples(found)["expressway_database_up",] == 0
+    assert told(database.reading(None, None, [])) == {}
+
+
+INFO = """\
+# Memory
+used_memory:{used}
+maxmemory:{most}
+# Stats
+keyspace_hits:{hits}
+keyspace_misses:{misses}
+evicted_keys:{evicted}
+role:master
+"""
+
+
+def info(hits: int, misses: int, evicted: int, used: int = 75, most: int = 100, **commands: tuple[float, float]) -> Any:
+    text = INFO.format(hits=hits, misses=misses, evicted=evicted, used=used, most=most)
+    return redis.Seen(redis.parse(text), commands)
+
+
+def test_the_cache_is_told_of_by_what_happened_since_the_last_look() -> None:
+    before = info(1_000, 10, 5, get=(100, 1_000.0), keys=(1, 50_000.0), ping=(10, 1e9))
+    now = info(1_090, 20, 9, get=(200, 3_000.0), keys=(3, 90_000.0), ping=(20, 9e9))
+    found = cache.reading(now, before, [0.25])
+    assert told(found) == {
+        "CacheRoundTrip": {0.25: 1},
+        "CacheMemory": {75.0: 1},
+        "CacheEvictions": {4.0: 1},
+        "CacheHitRate": {90.0: 1},
+    }
+    assert samples(found)["expressway_cache_slowest_command_seconds", "keys"] == 0.02, "20 ms each, in the period"
+
+
+def test_a_cache_without_a_limit_or_without_reads_has_no_share_of_them() -> None:
+    found = told(cache.reading(info(5, 5, 0, most=0), info(5, 5, 0), []))
+    assert found == {"CacheEvictions": {0.0: 1}}
+    assert told(cache.reading(info(1, 1, 1), None, [])) == {"CacheMemory": {75.0: 1}}, "nothing is known of before"
+    assert told(cache.reading(info(3, 1, 0), info(500, 500, 7), []))["CacheHitRate"] == {75.0: 1}, "another node"
+
+
+def test_statements_are_told_by_what_they_took_since_the_last_look() -> None:
+    before = {1: Total(10, 900.0), 2: Total(5, 5.0), 3: Total(1, 1.0)}
+    now = {1: Total(10, 900.0), 2: Total(8, 65.0), 3: Total(3, 21.0), 4: Total(1, 20.0), 5: Total(9, 100.0)}
+    texts = {2: "SELECT\n  " + "x" * 600, 3: "UPDATE", 4: "DELETE"}
+    line = json.loads(statements.line(now, before, lambda _: texts))["statements"]
+    assert [(each["calls"], each["milliseconds"]) for each in line] == [(3, 60.0), (2, 20.0), (1, 20.0)]
+    assert line[0]["share"] == 0.3, "of all that ran, this program's own included"
+    assert line[0]["text"].startswith("SELECT x")
+    assert len(line[0]["text"]) == 500
+
+
+def test_no_line_is_written_when_nothing_ran_but_this_program() -> None:
+    counted = {1: Total(10, 900.0)}
+    assert statements.line(counted, counted, lambda _: {1: "SELECT"}) == ""
+    assert statements.line({1: Total(11, 901.0)}, counted, lambda _: {}) == ""
+    assert json.loads(statements.line({1: Total(2, 9.0)}, counted, lambda _: {1: "A"}))["statements"][0]["calls"] == 2
+
+
+def test_at_most_five_statements_are_told_also_when_more_were_slow() -> None:
+    now = {number: Total(1, float(number)) for number in range(1, 40)}
+    line = json.loads(statements.line(now, {}, lambda numbers: dict.fromkeys(numbers, "SELECT 1")))
+    assert [each["milliseconds"] for each in line["statements"]] == [39, 38, 37, 36, 35]
+
+
+def test_a_line_goes_to_the_journal_by_its_own_identifier_and_never_waits(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+        journal.bind(str(tmp_path / "journal"))
+        statements.write('{"statements": []}', str(tmp_path / "journal"))
+        fields = dict(line.split("=", 1) for line in journal.recv(4096).decode().splitlines())
+    assert fields == {"SYSLOG_IDENTIFIER": "expressway-statements", "PRIORITY": "6", "MESSAGE": '{"statements": []}'}
+    statements.write("lost", str(tmp_path / "absent"))
+
+
+class Scripted:
+    """A session that does as it is told."""
+
+    def __init__(self) -> None:
+        self.problem: ServiceError | None = None
+        self.sampled = 0
+        self.closed = False
+
+    def round_trip(self) -> None:
+        if self.problem:
+            raise self.problem
+
+    def sample(self) -> None:
+        self.sampled += 1
+
+    def look(self) -> int:
+        return self.sampled
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def tell(now: int | None, before: int | None, trips: list[float]) -> Reading:
+    return Reading([], [Value.of("Trips", "Count", len(trips)), Value.of("Seen", "Count", now or -1, before or -1)])
+
+
+def run(watch: Watch[int], first: int, last: int) -> None:
+    for second in range(first, last):
+        watch.second(float(second))
+
+
+def test_a_service_is_asked_each_second_and_told_of_when_the_period_is_over() -> None:
+    session = Scripted()
+    watch = Watch("it", lambda: session, tell)
+    run(watch, 100, 120)
+    assert told(watch.told(120.05)) == {"Trips": {10: 1}, "Seen": {19: 1, 9: 1}}
+    assert told(watch.told(130.05)) == {}, "a look that is late says nothing of this period"
+
+
+def test_the_connection_is_made_anew_with_longer_and_longer_pauses(capsys: pytest.CaptureFixture[str]) -> None:
+    tries: list[float] = []
+    session, now = Scripted(), 0.0
+
+    def connect() -> Scripted:
+        tries.append(now)
+        if 5 <= now < 200:
+            raise ServiceError("refused")
+        return session
+
+    watch = Watch("it", connect, tell)
+    for second in range(300):
+        now = float(second)
+        session.problem = ServiceError("gone") if second == 5 else None
+        watch.second(now)
+    assert session.closed
+    pauses = [later - earlier for earlier, later in pairwise(tries[1:])]
+    assert pauses[:4] == [2, 4, 8, 16]
+    assert max(pauses) == LONGEST_PAUSE
+    said = capsys.readouterr().out.splitlines()
+    assert said == ["expressway: it can't be measured: gone", "expressway: it can be measured again"]
+
+
+def test_a_trip_that_is_given_up_counts_with_the_time_that_it_was_waited_for() -> None:
+    session, kept = Scripted(), list[list[float]]()
+    watch = Watch("it", lambda: session, lambda now, before, trips: kept.append(trips) or Reading([], []))
+    run(watch, 100, 103)
+    session.problem = SlowError("no answer in 2 s")
+    run(watch, 103, 109)
+    assert kept[0][3:] == [2000.0] * 3, "at 3 s, 4 s and 6 s"
+
+
+def test_an_app_without_a_service_has_nothing_told_of_it() -> None:
+    watch = Watch[int]("it", lambda: None, tell)
+    run(watch, 100, 110)
+    assert told(watch.told(110.0)) == {}
+
+
+@pytest.fixture
+def addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    monkeypatch.setattr(paths, "SERVICES", tmp_path / "services.json")
+    return lambda **given: paths.SERVICES.write_text(json.dumps(given)) and None
+
+
+@pytest.mark.parametrize("connect", [postgresql.connect, redis.connect])
+@pytest.mark.parametrize(
+    "address",
+    ["mysql://u:hunter2@h/d", "hunter2", "postgresql://u:hunter2@h:hunter2/d?hunter2", "redis://:hunter2@h:x"],
+)
+def test_an_address_that_is_none_is_never_quoted(
+    connect: Callable[[], Any], address: str, addresses: Callable[..., None]
+) -> None:
+    addresses(DATABASE_URL=address, REDIS_URL=address)
+    with pytest.raises(ServiceError) as refused:
+        connect()
+    assert "hunter2" not in f"{refused.value}{refused.value.__cause__}"
+
+
+@pytest.mark.parametrize("connect", [postgresql.connect, redis.connect])
+def test_without_an_address_there_is_nothing_to_measure(
+    connect: Callable[[], Any], addresses: Callable[..., None]
+) -> None:
+    assert connect() is None, "no file"
+    addresses(OTHER="x")
+    assert connect() is None
+
+
+@pytest.fixture
+def silent() -> Iterator[int]:
+    """The port of a server that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.mark.parametrize("connect", [postgresql.connect, redis.connect])
+def test_a_service_that_takes_a_connection_and_is_silent_is_given_up(
+    connect: Callable[[], Any], silent: int, addresses: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (postgresql, redis):
+        monkeypatch.setattr(module, "TIMEOUT", 0.2)
+    addresses(
+        DATABASE_URL=f"postgresql://u:hunter2@127.0.0.1:{silent}/d", REDIS_URL=f"redis://:hunter2@127.0.0.1:{silent}"
+    )
+    began = time.monotonic()
+    with pytest.raises(SlowError, match=r"^no answer in 0\.2 s$"):
+        connect()
+    assert time.monotonic() - began < 2
+
+
+def redis_that_answers(*answers: bytes) -> tuple[int, list[bytes]]:
+    """The port of a Redis that gives these answers, one to each command, and what it was asked."""
+    server, asked = socket.create_server(("127.0.0.1", 0)), list[bytes]()
+
+    def serve() -> None:
+        connection, _ = server.accept()
+        with server, connection:
+            for answer in answers:
+                asked.append(connection.recv(4096))
+                for part in (answer[:3], answer[3:]):
+                    connection.sendall(part)
+                    time.sleep(0.01)
+
+    threading.Thread(target=serve, daemon=True).start()
+    return server.getsockname()[1], asked
+
+
+def bulk(text: str) -> bytes:
+    return f"${len(text)}\r\n{text}\r\n".encode()
+
+
+def test_redis_is_asked_in_its_own_protocol(addresses: Callable[..., None]) -> None:
+    commands = bulk("# Commandstats\r\ncmdstat_get:calls=4,usec=80,usec_per_call=20.00\r\n")
+    port, asked = redis_that_answers(b"+OK\r\n", b"+PONG\r\n", bulk("role:master\r\nused_memory:9\r\n"), commands)
+    addresses(REDIS_URL=f"redis://:p%2Fq@127.0.0.1:{port}")
+    session = redis.connect()
+    assert session
+    session.round_trip()
+    seen = session.look()
+    assert asked[0] == b"*2\r\n$4\r\nAUTH\r\n$3\r\np/q\r\n"
+    assert (seen.number("used_memory"), seen.number("absent")) == (9, 0)
+    assert seen.commands == {"get": (4, 80)}
+    session.close()
+
+
+def test_a_node_that_is_a_replica_now_is_left(addresses: Callable[..., None]) -> None:
+    port, _ = redis_that_answers(bulk("role:slave\r\n"), bulk(""))
+    addresses(REDIS_URL=f"redis://127.0.0.1:{port}")
+    session = redis.connect()
+    assert session
+    with pytest.raises(ServiceError, match="primary"):
+        session.look()
+    session.close()
+
+
+def test_a_password_that_is_refused_is_not_repeated(addresses: Callable[..., None]) -> None:
+    port, _ = redis_that_answers(b"-ERR unknown command AUTH hunter2\r\n")
+    addresses(REDIS_URL=f"redis://:hunter2@127.0.0.1:{port}")
+    with pytest.raises(ServiceError, match=r"^AUTH is refused: ERR$"):
+        redis.connect()
