@@ -210,7 +210,10 @@ def test_an_app_without_a_service_has_nothing_told_of_it() -> None:
 @pytest.fixture
 def addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     monkeypatch.setattr(paths, "SERVICES", tmp_path / "services.json")
-    return lambda **given: paths.SERVICES.write_text(json.dumps(given)) and None
+    def write(**given: str) -> None:
+        paths.SERVICES.write_text(json.dumps(given))
+
+    return write
 
 
 @pytest.mark.parametrize("connect", [postgresql.connect, redis.connect])

@@ -1,0 +1,143 @@
+"""Which of CloudWatch's metrics say how a tier is used, and what becomes of them. Data, and pure.
+
+Those of `Expressway` are in docs/monitoring.md; RDS's and ElastiCache's own are in
+https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-metrics.html and
+https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/CacheMetrics.Redis.html
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from operate.load.model import Tier
+
+OWN, RDS, ELASTICACHE = "Expressway", "AWS/RDS", "AWS/ElastiCache"
+SECONDS = 10
+"""Of a period of what the machines tell."""
+MINUTE = 60
+"""Of a period of what AWS tells; where it is told more often, that is better."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Who is asked about."""
+
+    app_group: str
+    edge_group: str
+    database: str | None
+    """RDS's identifier."""
+    caches: tuple[str, ...]
+    """ElastiCache's, of each node."""
+
+    @staticmethod
+    def of(outputs: Mapping[str, Any], nodes: Callable[[str], Sequence[str]]) -> "Places":
+        """Those of a stack's outputs. `nodes` says which nodes a replication group has."""
+        database, cache = (str(outputs.get(name) or "") for name in ("databaseEndpoint", "cacheEndpoint"))
+        return Places(
+            app_group=outputs["appGroupName"],
+            edge_group=outputs["edgeGroupName"],
+            database=database_identifier(database),
+            caches=tuple(nodes(group)) if (group := replication_group(cache)) else (),
+        )
+
+
+def database_identifier(endpoint: str) -> str | None:
+    """RDS's identifier, with which the name of an instance's endpoint begins; None without an endpoint."""
+    return endpoint.split(".")[0] or None
+
+
+def replication_group(endpoint: str) -> str | None:
+    """The replication group's id, which is in the name of its primary endpoint; None without an endpoint."""
+    first, _, rest = endpoint.partition(".")
+    # With TLS the first label says which of the endpoints it is, without TLS it is the group's.
+    return (rest.split(".")[0] if first == "master" else first) or None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One metric, with one statistic, and which reading it becomes."""
+
+    tier: Tier
+    resource: str
+    unit: str
+    namespace: str
+    name: str
+    dimension: tuple[str, str]
+    statistic: str
+    limit: float | None = None
+    who: str = ""
+    per_second: bool = False
+    """What is counted in a period becomes what a second had."""
+    optional: bool = False
+    """Nothing is missing without it: a cache has no limit, or nobody read from it."""
+    periods: tuple[int, ...] = (SECONDS,)
+    """Seconds, the best first."""
+
+
+def wanted(places: Places) -> Iterator[Wanted]:
+    """All that is asked for."""
+    yield from _app(("AutoScalingGroupName", places.app_group))
+    yield from _services(("AutoScalingGroupName", places.app_group))
+    yield from _edge(("AutoScalingGroupName", places.edge_group))
+    if places.database:
+        by = ("DBInstanceIdentifier", places.database)
+        for resource, unit, name, limit in (
+            ("cpu", "percent", "CPUUtilization", 100.0),
+            ("sessions", "count", "DatabaseConnections", None),
+            ("free memory", "bytes", "FreeableMemory", None),
+            ("free storage", "bytes", "FreeStorageSpace", None),
+        ):
+            yield _aws("database", resource, unit, RDS, name, by, limit)
+    for node in places.caches:
+        for resource, unit, name, limit in (
+            ("cpu", "percent", "EngineCPUUtilization", 100.0),
+            ("machine cpu", "percent", "CPUUtilization", 100.0),
+            ("clients", "count", "CurrConnections", None),
+        ):
+            yield _aws("cache", resource, unit, ELASTICACHE, name, ("CacheClusterId", node), limit)
+
+
+def _aws(
+    tier: Tier, resource: str, unit: str, space: str, name: str, by: tuple[str, str], limit: float | None
+) -> Wanted:
+    periods = (SECONDS, MINUTE)
+    return Wanted(tier, resource, unit, space, name, by, "Average", limit, who=by[1], periods=periods)
+
+
+def _app(by: tuple[str, str]) -> Iterator[Wanted]:
+    # How many machines there are: each tells its CPU once in a period.
+    yield Wanted("app", "machines", "count", OWN, "CPU", by, "SampleCount")
+    yield Wanted("app", "cpu", "percent", OWN, "CPU", by, "Average", 100)
+    yield Wanted("app", "cpu steal", "percent", OWN, "CPUSteal", by, "Average", optional=True)
+    yield Wanted("app", "memory", "percent", OWN, "Memory", by, "Maximum", 100)
+    yield Wanted("app", "workers", "count", OWN, "Workers", by, "Sum")
+    yield Wanted("app", "restarts", "count", OWN, "WorkerRestarts", by, "Sum", optional=True)
+    yield Wanted("app", "worker cpu", "percent", OWN, "WorkerCPU", by, "Maximum", 100)
+    yield Wanted("app", "worker cpu average", "percent", OWN, "WorkerCPU", by, "Average", 100)
+    yield Wanted("app", "garbage collection", "percent", OWN, "GarbageCollection", by, "Maximum", 100)
+    yield Wanted("app", "event loop lag", "milliseconds", OWN, "EventLoopLag", by, "Maximum")
+    yield Wanted("app", "requests in flight", "count", OWN, "RequestsInFlight", by, "Sum")
+
+
+def _services(by: tuple[str, str]) -> Iterator[Wanted]:
+    """What the app servers measured of the database and of the cache."""
+    yield Wanted("database", "round trip", "milliseconds", OWN, "DatabaseRoundTrip", by, "Average")
+    yield Wanted("database", "connections", "percent", OWN, "DatabaseConnectionsUsed", by, "Maximum", 100)
+    yield Wanted("database", "pool", "count", OWN, "DatabaseSessions", by, "Sum")
+    yield Wanted("database", "pool in use", "count", OWN, "DatabaseBusy", by, "Sum")
+    yield Wanted("database", "waiting for locks", "count", OWN, "DatabaseWaiting", by, "Average")
+    yield Wanted("cache", "round trip", "milliseconds", OWN, "CacheRoundTrip", by, "Average")
+    yield Wanted("cache", "hit rate", "percent", OWN, "CacheHitRate", by, "Average", optional=True)
+    yield Wanted("cache", "memory", "percent", OWN, "CacheMemory", by, "Maximum", 100, optional=True)
+    # Each app server tells what the whole node did.
+    yield Wanted("cache", "evictions", "count/second", OWN, "CacheEvictions", by, "Maximum", per_second=True)
+
+
+def _edge(by: tuple[str, str]) -> Iterator[Wanted]:
+    yield Wanted("edge", "cpu", "percent", OWN, "CPU", by, "Average", 100)
+    yield Wanted("edge", "cpu steal", "percent", OWN, "CPUSteal", by, "Average", optional=True)
+    yield Wanted("edge", "requests", "count/second", OWN, "Requests", by, "Sum", per_second=True)
+    yield Wanted("edge", "errors of its own", "count/second", OWN, "EdgeErrors", by, "Sum", per_second=True)
+    yield Wanted("edge", "connections", "percent", OWN, "ConnectionsUsed", by, "Maximum", 100)
+    yield Wanted("edge", "dropped connections", "count/second", OWN, "ConnectionsDropped", by, "Sum", per_second=True)
+    yield Wanted("edge", "servers", "count", OWN, "Servers", by, "Minimum")
