@@ -144,6 +144,9 @@ def _reading(each: Wanted, found: Mapping[int, Points], began: float, ended: flo
         if period == SECONDS:
             inside = set(whole_periods(began, ended))
             values = [value for at, value in found.get(period, {}).items() if at in inside]
+            # A value for each minute shows here, too, in the period that the minute begins with.
+            if len(each.periods) > 1 and len(values) <= len(inside) / 2:
+                continue
         else:
             values = [value for at, value in found.get(period, {}).items() if at < ended and at + period > began]
         if values:

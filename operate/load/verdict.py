@@ -131,7 +131,9 @@ def _cpu(seen: Comparison) -> Bottleneck | None:
         candidates.append((worker, "app", "worker cpu"))
     elif _shared(seen):
         return _verdict_of_cpu(seen, max(_of_shared(seen))[1], "cpu")
-    candidates += [(cpu, tier, "cpu") for tier in TIERS if (cpu := _busy(seen, tier)) >= FULL]
+    for tier in TIERS:
+        if (cpu := _busy(seen, tier)) >= FULL:
+            candidates.append((cpu, tier, "cpu"))
     return _verdict_of_cpu(seen, *max(candidates)[1:]) if candidates else None
 
 
@@ -356,7 +358,7 @@ def _unexplained(seen: Comparison) -> Bottleneck:
 
 
 def _statements(seen: Comparison) -> Iterator[str]:
-    if slowest := seen.statements[:3]:
+    if slowest := list(seen.statements[:3]):
         share = 100 * sum(each.share for each in slowest)
         many = f"{len(slowest)} statements take" if len(slowest) > 1 else "One statement takes"
         first = slowest[0]

@@ -210,6 +210,7 @@ def test_an_app_without_a_service_has_nothing_told_of_it() -> None:
 @pytest.fixture
 def addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     monkeypatch.setattr(paths, "SERVICES", tmp_path / "services.json")
+
     def write(**given: str) -> None:
         paths.SERVICES.write_text(json.dumps(given))
 

@@ -1,0 +1,257 @@
+"""Which tier limits: runs with a planted bottleneck, each against the figures that such a stack has."""
+
+import random
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from operate.load.model import Bottleneck, Reading, Statement, Step
+from operate.load.verdict import judge
+
+Figures = dict[str, float]
+
+LIGHT: Figures = {
+    "edge cpu": 4, "edge cpu steal": 0, "edge connections": 1, "edge dropped connections": 0,
+    "edge errors of its own": 0,
+    "app machines": 2, "app workers": 4, "app cpu": 9, "app cpu steal": 0, "app worker cpu": 12,
+    "app garbage collection": 1, "app event loop lag": 12, "app memory": 40, "app requests in flight": 1,
+    "database cpu": 6, "database round trip": 1.1, "database connections": 11, "database pool": 4,
+    "database pool in use": 0.4, "database waiting for locks": 0,
+    "cache cpu": 1, "cache round trip": 0.4, "cache memory": 30, "cache hit rate": 95, "cache evictions": 0,
+    "generator cpu": 10, "generator lateness": 1,
+}  # fmt: skip
+"""Of a stack at 40 requests a second."""
+LIMITED = ("cpu", "memory", "worker cpu", "connections", "garbage collection")
+UNITS = {"round trip": "milliseconds", "lateness": "milliseconds", "event loop lag": "milliseconds"}
+TIERS = ("edge", "app", "database", "cache", "generator")
+
+SLOW = (
+    Statement("SELECT * FROM orders WHERE note LIKE $1", 900, 81_000.0, 0.8),
+    Statement("UPDATE orders SET seen = $1", 90, 8_100.0, 0.08),
+    Statement("SELECT 2", 90, 4_050.0, 0.04),
+)
+
+
+def readings(figures: Figures) -> tuple[Reading, ...]:
+    found: list[Reading] = []
+    for name, value in figures.items():
+        tier, _, resource = name.partition(" ")
+        limit = 100.0 if resource in LIMITED else None
+        found.append(Reading(tier, resource, float(value), UNITS.get(resource, "percent"), limit))  # pyright: ignore[reportArgumentType]
+    return tuple(found)
+
+
+def step(rate: float, figures: Figures, statements: tuple[Statement, ...] = ()) -> Step:
+    return Step(
+        rate, 0.0, 30.0, int(30 * rate), {}, rate, 10, 20, 30, 40, 50, readings=readings(figures), statements=statements
+    )
+
+
+def run(over: Figures, knee: Figures | None = None, statements: tuple[Statement, ...] = ()) -> list[Step]:
+    """Kept up with 40 and 200 requests/s, and not with 240 and 300: there is what was planted."""
+    beyond = LIGHT | over
+    half = {name: (value + beyond[name]) / 2 for name, value in LIGHT.items()}
+    return [
+        step(40, LIGHT),
+        step(200, half | (knee or {})),
+        step(240, beyond, statements),
+        step(300, beyond, statements),
+    ]
+
+
+PLANTED: dict[str, tuple[tuple[str, str], Figures]] = {
+    "the app's CPU": (
+        ("app", "cpu"),
+        {"app cpu": 97, "app worker cpu": 96, "app requests in flight": 60, "database cpu": 20, "edge cpu": 15},
+    ),
+    "one worker on two CPUs": (
+        ("app", "worker cpu"),
+        {"app cpu": 52, "app worker cpu": 99, "app workers": 2, "app requests in flight": 80, "database cpu": 15},
+    ),
+    "a slow query": (
+        ("database", "cpu"),
+        {"database cpu": 97, "app cpu": 31, "app worker cpu": 40, "app requests in flight": 90,
+         "database pool": 20, "database pool in use": 20, "database round trip": 9},
+    ),
+    "too small a pool": (
+        ("database", "pool"),
+        {"database cpu": 12, "app cpu": 30, "app worker cpu": 35, "app requests in flight": 120,
+         "database pool": 4, "database pool in use": 3.9},
+    ),
+    "too few connections of the database": (
+        ("database", "connections"),
+        {"database connections": 98, "database pool": 90, "database pool in use": 30, "app requests in flight": 60},
+    ),
+    "a lock": (
+        ("database", "locks"),
+        {"database waiting for locks": 17, "database pool": 20, "database pool in use": 19,
+         "app requests in flight": 90},
+    ),
+    "a full cache": (
+        ("cache", "memory"),
+        {"cache memory": 99.5, "cache evictions": 120, "cache hit rate": 41, "database cpu": 96, "app cpu": 50,
+         "database pool": 20, "database pool in use": 19, "app requests in flight": 70},
+    ),
+    "a slow cache": (
+        ("cache", "round trip"),
+        {"cache round trip": 60, "app requests in flight": 90, "app cpu": 20, "database cpu": 8},
+    ),
+    "a cache whose core is full": (
+        ("cache", "cpu"),
+        {"cache cpu": 99, "cache round trip": 30, "app requests in flight": 90, "app cpu": 40},
+    ),
+    "a slow disk of the database": (
+        ("database", "round trip"),
+        {"database round trip": 70, "database cpu": 15, "app requests in flight": 90},
+    ),
+    "an edge with few connections": (
+        ("edge", "connections"),
+        {"edge connections": 97, "edge dropped connections": 14, "edge errors of its own": 9, "app cpu": 25},
+    ),
+    "the edge's CPU": (("edge", "cpu"), {"edge cpu": 98, "app cpu": 40}),
+    "a slow call of another service": (
+        ("external", "waiting"),
+        {"app requests in flight": 480, "app cpu": 22, "app worker cpu": 27},
+    ),
+    "the generator": (("generator", "cpu"), {"generator cpu": 99, "generator lateness": 400, "app cpu": 60}),
+    "a generator that is late": (("generator", "lateness"), {"generator lateness": 300, "app cpu": 30}),
+    "nothing that was measured": (("none", ""), {"app cpu": 40}),
+}  # fmt: skip
+
+OF_A_SHARED_HOST: dict[str, tuple[tuple[str, str], Figures]] = {
+    # Two cores for all: the edge and the app servers see them full, and others have the rest of them.
+    "the app's CPU": (("app", "cpu"), {"app cpu steal": 72, "edge cpu steal": 88, "database cpu": 15, "cache cpu": 3}),
+    "a slow query": (("database", "cpu"), {"app cpu steal": 90, "edge cpu steal": 95, "database cpu": 65}),
+    "the edge": (("edge", "cpu"), {"app cpu steal": 92, "edge cpu steal": 40, "database cpu": 8}),
+    "one worker of one machine": (
+        ("app", "worker cpu"),
+        {"app machines": 1, "app workers": 1, "app worker cpu": 92, "app cpu steal": 50, "edge cpu steal": 85,
+         "database cpu": 10},
+    ),
+    "a slow call of another service, while something else has the CPUs": (
+        ("external", "waiting"),
+        {"app cpu steal": 95, "edge cpu steal": 97, "database cpu": 5, "app requests in flight": 300},
+    ),
+}  # fmt: skip
+
+
+def named(found: Bottleneck) -> tuple[str, str]:
+    return found.tier, found.resource
+
+
+@pytest.mark.parametrize("planted", PLANTED)
+def test_what_was_planted_is_named(planted: str) -> None:
+    wanted, figures = PLANTED[planted]
+    found = judge(run(figures), 200.0)
+    assert named(found) == wanted, found
+    assert found.evidence
+    assert found.next
+
+
+@pytest.mark.parametrize("planted", OF_A_SHARED_HOST)
+def test_machines_that_share_cpus_are_told_apart_by_what_each_has_of_them(planted: str) -> None:
+    wanted, figures = OF_A_SHARED_HOST[planted]
+    full = {"app cpu": 100.0, "edge cpu": 100.0, "app requests in flight": 70.0, "app worker cpu": 45.0}
+    assert named(judge(run(full | figures), 200.0)) == wanted
+
+
+@pytest.mark.parametrize("planted", PLANTED)
+def test_without_a_light_step_it_is_named_all_the_same(planted: str) -> None:
+    wanted, figures = PLANTED[planted]
+    found = judge([step(240, LIGHT | figures)], None)
+    assert named(found) == wanted, found
+
+
+def test_a_verdict_has_figures_the_statements_and_what_would_add_nothing() -> None:
+    found = judge(run(PLANTED["a slow query"][1], statements=SLOW), 200.0)
+    assert found.evidence == (
+        "The database's CPU is at 97 % at 240 requests/s, and was at 6 % at 40.",
+        "3 statements take 92 % of the time of all; the first: SELECT * FROM orders WHERE note LIKE $1 "
+        "(900 calls, 90 ms each).",
+    )
+    assert found.next[0].startswith("Give the slowest statement an index")
+    assert "An app server more would add nothing: the app's CPU is at 31 %." in found.next
+    assert not [each for each in found.next if "A larger database would add nothing" in each]
+
+
+def test_a_pool_that_slow_statements_hold_is_told_so_first() -> None:
+    found = judge(run(PLANTED["too small a pool"][1], statements=SLOW), 200.0)
+    assert found.next[0] == "Make the slowest statement faster: it holds its connection all the time."
+    assert found.evidence[0] == (
+        "3.9 of the app's 4 connections to the database are in use on average, at 240 requests/s."
+    )
+    assert found.next[-1] == "A larger database would add nothing: its CPU is at 12 %."
+
+
+def test_what_was_so_in_the_light_step_limits_nothing() -> None:
+    always = {"app requests in flight": 40.0, "database pool in use": 3.9, "cache evictions": 5.0}
+    steps = [step(each.offered_rps, LIGHT | always | {"app cpu": 97}) for each in run({})]
+    assert named(judge(steps, 200.0)) == ("app", "cpu")
+    steps = [step(each.offered_rps, LIGHT | always) for each in run({})]
+    assert named(judge(steps, 200.0)) == ("none", ""), "long polls, for one, are in flight at any rate"
+
+
+def test_a_stack_that_kept_up_is_limited_by_nothing_and_what_comes_next_is_named() -> None:
+    found = judge(run(PLANTED["the app's CPU"][1])[:2], 200.0)
+    assert named(found) == ("none", "")
+    assert found.evidence[0] == "The stack kept up with all rates, up to 200 requests/s."
+    assert found.evidence[1] == "Closest to its limit is the app's worker cpu, of which 54 % is used."
+
+
+def test_without_readings_nothing_is_guessed() -> None:
+    bare = [replace(each, readings=()) for each in run(PLANTED["the app's CPU"][1])]
+    assert named(judge(bare, 200.0)) == ("none", "")
+    assert "nothing was read" in judge(bare, 200.0).evidence[0]
+    assert named(judge([], None)) == ("none", "")
+
+
+def test_a_step_whose_readings_are_missing_is_judged_by_the_one_before() -> None:
+    steps = run(PLANTED["the app's CPU"][1], knee={"app cpu": 92.0})
+    steps[2] = replace(steps[2], readings=())
+    assert named(judge(steps, 200.0)) == ("app", "cpu")
+
+
+def test_credits_that_ran_out_are_told_apart_from_work() -> None:
+    found = judge(run({"app cpu": 98, "app cpu steal": 60, "edge cpu": 10, "database cpu": 50}), 200.0)
+    assert named(found) == ("app", "cpu"), "its machines alone lack CPUs"
+    assert any("T instance" in each for each in found.evidence)
+
+
+@given(st.sampled_from(sorted(PLANTED)), st.floats(0.0, 1.0), st.sampled_from(TIERS))
+def test_tiers_that_do_less_change_no_verdict(planted: str, share: float, tier: str) -> None:
+    wanted, figures = PLANTED[planted]
+    assume(tier != wanted[0])
+    # Only what says how busy it is: a hit rate that falls, or fewer connections, would be another stack.
+    busy = ("cpu", "machine cpu", "worker cpu", "memory", "garbage collection", "lateness", "errors of its own")
+
+    def less(each: Reading) -> Reading:
+        return replace(each, value=each.value * share) if each.tier == tier and each.resource in busy else each
+
+    steps = [replace(each, readings=tuple(map(less, each.readings))) for each in run(figures)]
+    assert named(judge(steps, 200.0)) == wanted
+
+
+@given(st.sampled_from(sorted(PLANTED)), st.randoms(use_true_random=False), st.floats(0.01, 1000.0))
+def test_neither_the_order_nor_the_size_of_the_rates_changes_a_verdict(
+    planted: str, chance: random.Random, scale: float
+) -> None:
+    wanted, figures = PLANTED[planted]
+
+    def mixed(each: Step) -> Step:
+        shuffled = chance.sample(each.readings, len(each.readings))
+        rates = {"offered_rps": each.offered_rps * scale, "answered_rps": each.answered_rps * scale}
+        return replace(each, readings=tuple(shuffled), **rates)  # pyright: ignore[reportArgumentType]
+
+    steps = chance.sample(found := [mixed(each) for each in run(figures)], len(found))
+    assert named(judge(steps, 200.0 * scale)) == wanted
+
+
+@given(st.sampled_from(sorted(PLANTED)), st.sampled_from(("edge", "app", "cache")), st.floats(0, 1e9))
+def test_readings_that_nobody_knows_change_no_verdict(planted: str, tier: Any, value: float) -> None:
+    wanted, figures = PLANTED[planted]
+    more = Reading(tier, "something else", value, "count", 100.0)
+    steps = [replace(each, readings=(*each.readings, more)) for each in run(figures)]
+    assert named(judge(steps, 200.0)) == wanted
