@@ -1,5 +1,7 @@
 """The WSGI application: AWS's API by moto, RDS's trust store, and the lab's own control surface."""
 
+import gzip
+import io
 import json
 import logging
 import time
@@ -34,6 +36,10 @@ READING = (
 """Begins of calls that change nothing that a machine or a group goes by."""
 
 
+PACKED = ("application/x-www-form-urlencoded", "application/x-amz-json", "application/cbor")
+"""Bodies that an SDK compresses when they are long, as it does with PutMetricData's from 10 KB on. Not S3's objects."""
+
+
 class Application:
     """One application for both sides, plain HTTP for this host and HTTPS for the machines: same backends, same lock.
 
@@ -59,6 +65,7 @@ class Application:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """WSGI."""
+        _unpack(environ)
         request = Request(environ)
         machines_side = request.scheme == "https"
         if machines_side and request.path.startswith((PREFIX, "/moto-api")):
@@ -102,6 +109,14 @@ class Application:
         if self._authority is None or request.path != "/global/global-bundle.pem":
             return Response("not found", 404)
         return Response((self._authority / tls.CERTIFICATE).read_bytes(), content_type="application/x-pem-file")
+
+
+def _unpack(environ: dict[str, Any]) -> None:
+    if environ.get("HTTP_CONTENT_ENCODING") != "gzip" or not environ.get("CONTENT_TYPE", "").startswith(PACKED):
+        return
+    body = gzip.decompress(environ["wsgi.input"].read())
+    del environ["HTTP_CONTENT_ENCODING"]
+    environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
 
 
 def _action(environ: dict[str, Any]) -> str:

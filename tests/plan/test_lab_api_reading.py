@@ -1,5 +1,7 @@
 """What the lab's API tells of a thing is what AWS tells: nothing that nobody set, and nothing left out."""
 
+import gzip
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -48,6 +50,28 @@ def test_parameters_that_somebody_set_say_so(api: ApiServer, world: World) -> No
         ("rds.force_ssl", "1", "user")
     ]
     assert rds.describe_db_parameters(DBParameterGroupName=group, Source="system")["Parameters"] == []
+
+
+def test_metrics_that_the_sdk_compresses_are_read_and_objects_stay_as_they_are(
+    api: ApiServer, s3: Any, world: World
+) -> None:
+    cloudwatch = api.client("cloudwatch")
+    now = datetime.now(UTC)
+    names = [f"metric-{number}" for number in range(200)]
+    data = [{"MetricName": name, "Timestamp": now, "Values": [1.0, 2.0], "Counts": [3, 4]} for name in names]
+    encodings: list[str] = []
+    cloudwatch.meta.events.register(
+        "before-send.cloudwatch.PutMetricData",
+        lambda request, **_: encodings.append(str(request.headers.get("Content-Encoding"))),
+    )
+    cloudwatch.put_metric_data(Namespace="packed", MetricData=data)
+    assert "gzip" in encodings[0], "10 KB are enough"
+    found = {each["MetricName"] for page in cloudwatch.get_paginator("list_metrics").paginate(Namespace="packed")
+             for each in page["Metrics"]}  # fmt: skip
+    assert found == set(names)
+    bucket = world.bucket()
+    s3.put_object(Bucket=bucket, Key="packed", Body=gzip.compress(b"x"), ContentEncoding="gzip")
+    assert gzip.decompress(s3.get_object(Bucket=bucket, Key="packed")["Body"].read()) == b"x"
 
 
 def test_every_bucket_encrypts(s3: Any, world: World) -> None:

@@ -41,6 +41,14 @@ def test_names_and_passwords_are_quoted_as_sql_wants_it() -> None:
     assert "SUPERUSER" not in sql.replace("rds_superuser", ""), "no superuser"
 
 
+def test_statements_are_counted_and_the_master_user_may_look_at_them_as_on_rds() -> None:
+    settings = next(file for path, file in files(postgresql.user_data(DATABASE)).items() if path.endswith("lab.conf"))
+    assert "shared_preload_libraries = 'pg_stat_statements'" in settings["content"]
+    script = config(postgresql.user_data(DATABASE))["runcmd"][0][-1]
+    trusted = script.index("echo 'trusted = true' >> /usr/share/postgresql/17/extension/pg_stat_statements.control")
+    assert trusted < script.index("systemctl start"), "before anybody can ask for it"
+
+
 def test_a_database_is_made_only_when_it_has_a_name() -> None:
     assert "CREATE DATABASE" in postgresql.roles(DATABASE), "named"
     nameless = PostgresqlServer("CERT", "KEY", username="master", password="secret")

@@ -164,9 +164,25 @@ def run(watch: Watch[int], first: int, last: int) -> None:
 def test_a_service_is_asked_each_second_and_told_of_when_the_period_is_over() -> None:
     session = Scripted()
     watch = Watch("it", lambda: session, tell)
-    run(watch, 100, 120)
-    assert told(watch.told(120.05)) == {"Trips": {10: 1}, "Seen": {19: 1, 9: 1}}
-    assert told(watch.told(130.05)) == {}, "a look that is late says nothing of this period"
+    run(watch, 100, 110)
+    assert told(watch.told(110.05)) == {"Trips": {10: 1}, "Seen": {8: 1, -1: 1}}
+    run(watch, 110, 120)
+    assert told(watch.told(120.05)) == {"Trips": {10: 1}, "Seen": {18: 1, 8: 1}}
+    assert told(watch.told(130.05)) == {"Trips": {0: 1}, "Seen": {-1: 1, 18: 1}}, "silence is told as that"
+
+
+def test_a_service_that_hangs_is_told_of_while_it_does() -> None:
+    session, hung = Scripted(), threading.Event()
+    watch = Watch("it", lambda: session, tell)
+    run(watch, 100, 105)
+    session.round_trip = lambda: hung.wait(10) and None
+    asking = threading.Thread(target=watch.second, args=(105.0,))
+    asking.start()
+    began = time.monotonic()
+    assert told(watch.told(110.0)) == {"Trips": {5: 1}, "Seen": {-1: 2}}
+    assert time.monotonic() - began < 1, "the collector waits for nobody"
+    hung.set()
+    asking.join()
 
 
 def test_the_connection_is_made_anew_with_longer_and_longer_pauses(capsys: pytest.CaptureFixture[str]) -> None:
@@ -198,6 +214,7 @@ def test_a_trip_that_is_given_up_counts_with_the_time_that_it_was_waited_for() -
     run(watch, 100, 103)
     session.problem = SlowError("no answer in 2 s")
     run(watch, 103, 109)
+    watch.told(110.0)
     assert kept[0][3:] == [2000.0] * 3, "at 3 s, 4 s and 6 s"
 
 

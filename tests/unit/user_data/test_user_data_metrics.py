@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.parsers import ResponseParserError
 from expressway_metrics import cloudwatch, host, scrape, service
 from expressway_metrics.cloudwatch import Backlog, Period, Teller, data
 from expressway_metrics.host import Host
@@ -121,7 +122,13 @@ REFUSED = ClientError({"Error": {"Code": "AccessDenied", "Message": "not you"}},
 
 
 @pytest.mark.parametrize(
-    "error", [EndpointConnectionError(endpoint_url="https://monitoring"), REFUSED, OSError("away")]
+    "error",
+    [
+        EndpointConnectionError(endpoint_url="https://monitoring"),
+        REFUSED,
+        OSError("away"),
+        ResponseParserError("a page of HTML"),
+    ],
 )
 def test_five_minutes_without_cloudwatch_are_told_in_one_call_with_two_lines_in_the_journal(
     error: Exception, capsys: pytest.CaptureFixture[str]

@@ -1,7 +1,7 @@
 """A service that is asked each second, in a thread of its own: however slow it is, nothing else waits for it.
 
-Shortly before a period ends there is a look at what the service counts, and what is told of the period is ready when
-the collector wants it. A period whose look was late is left out.
+Shortly before a period ends there is a look at what the service counts. When the collector wants to tell of the period,
+it gets what is there by then; a look that has no answer yet is one without an answer.
 """
 
 import threading
@@ -13,7 +13,7 @@ from expressway_metrics.model import PERIOD, Reading
 
 from .services import TIMEOUT, ServiceError, Session, SlowError
 
-LOOK_AT = PERIOD - 2
+LOOK_AT = PERIOD - 3
 """The second of a period in which there is a look."""
 LONGEST_PAUSE = 30.0
 """Seconds between two tries to connect: doubled from one second on."""
@@ -34,11 +34,13 @@ class Watch(Generic[Seen]):
         self._session: Session[Seen] | None = None
         self._there = False
         """Whether the app has such a service."""
-        self._before: Seen | None = None
+        self._lock = threading.Lock()
+        """Held for the next four, which the collector's thread takes."""
         self._trips: list[float] = []
+        self._seen: Seen | None = None
         self._looked = 0.0
-        """When the period began of which there was a look last."""
-        self._latest: tuple[float, Reading] = (0.0, Reading([], []))
+        """When the period began that `_seen` is of."""
+        self._before: Seen | None = None
         self._pause = 0.0
         self._again_at = 0.0
         self._problem = ""
@@ -48,15 +50,17 @@ class Watch(Generic[Seen]):
         threading.Thread(target=self._run, name=self._name, daemon=True).start()
 
     def told(self, now: float) -> Reading:
-        """What there is to tell of the period that has just ended; nothing when the service still keeps it waiting."""
-        began, reading = self._latest
-        return reading if began == (now - PERIOD / 2) // PERIOD * PERIOD else Reading([], [])
+        """What there is to tell of the period that has just ended, once; in seconds since the epoch."""
+        began = (now - PERIOD / 2) // PERIOD * PERIOD
+        with self._lock:
+            trips, self._trips = self._trips, []
+            seen = self._seen if self._looked == began else None
+            before, self._before = self._before, seen
+        return self._tell(seen, before, trips) if self._there else Reading([], [])
 
     def second(self, now: float) -> None:
         """Ask once; in seconds since the epoch."""
         began = now // PERIOD * PERIOD
-        seen: Seen | None = None
-        look = now - began >= LOOK_AT and self._looked != began
         try:
             if self._session is None and now >= self._again_at:
                 self._session = self._connect()
@@ -64,21 +68,23 @@ class Watch(Generic[Seen]):
                 self._again_at = now + LONGEST_PAUSE if self._session is None else now
             if self._session is not None:
                 self._ask(self._session)
-                seen = self._session.look() if look else None
+                if now - began >= LOOK_AT and self._looked != began:
+                    seen = self._session.look()
+                    with self._lock:
+                        self._seen, self._looked = seen, began
                 self._succeeded()
         except ServiceError as error:
             self._failed(error, now)
-        if look:
-            self._looked = began
-            if self._there:
-                self._latest = (began, self._tell(seen, self._before, self._trips))
-            self._before, self._trips = seen, []
 
     def _ask(self, session: Session[Any]) -> None:
         began = time.perf_counter()
         session.round_trip()
-        self._trips.append(1000 * (time.perf_counter() - began))
+        self._took(1000 * (time.perf_counter() - began))
         session.sample()
+
+    def _took(self, milliseconds: float) -> None:
+        with self._lock:
+            self._trips.append(milliseconds)
 
     def _succeeded(self) -> None:
         self._pause = 0.0
@@ -89,7 +95,7 @@ class Watch(Generic[Seen]):
     def _failed(self, error: ServiceError, now: float) -> None:
         self._there = True
         if isinstance(error, SlowError):
-            self._trips.append(1000 * TIMEOUT)
+            self._took(1000 * TIMEOUT)
         if self._session is not None:
             self._session.close()
             self._session = None

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from .model import PERIOD, Value
 
@@ -109,7 +110,7 @@ class Teller:
         try:
             self._tell = self._tell or self._connect()
             self._tell(periods)
-        except (BotoCoreError, ClientError, OSError) as error:
+        except (BotoCoreError, ClientError, ResponseParserError, OSError) as error:
             if not self._failing:
                 self._dropped_before = self._backlog.dropped
                 print(f"expressway: CloudWatch can't be told, five minutes are kept: {error}", flush=True)
