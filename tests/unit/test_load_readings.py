@@ -92,6 +92,8 @@ def test_what_aws_tells_each_minute_is_the_minutes_that_the_step_is_in(cloudwatc
     tell(cloudwatch, "AWS/RDS", "CPUUtilization", "shop-database", minutes)
     got = found(Sampler(cloudwatch, PLACES, Clock(BEGAN + 300)).between(BEGAN + 45, BEGAN + 75))
     assert got["database", "cpu", "shop-database"] == 80.0
+    got = found(Sampler(cloudwatch, PLACES, Clock(BEGAN + 300)).between(BEGAN, BEGAN + MINUTE))
+    assert got["database", "cpu", "shop-database"] == 90.0, "neither of its neighbours"
 
 
 def test_what_aws_tells_more_often_is_read_so(cloudwatch: Any) -> None:

@@ -194,6 +194,17 @@ def test_what_was_so_in_the_light_step_limits_nothing() -> None:
     assert named(judge(steps, 200.0)) == ("none", ""), "long polls, for one, are in flight at any rate"
 
 
+def test_a_cache_that_always_was_slow_is_named_once_that_is_what_is_short() -> None:
+    steps = [step(each.offered_rps, LIGHT | {"cache round trip": 60.0}) for each in run({})]
+    assert named(judge(steps, 200.0)) == ("cache", "round trip"), "a PING takes less than a millisecond"
+
+
+def test_what_is_advised_is_never_said_to_add_nothing() -> None:
+    found = judge(run(PLANTED["an edge with few connections"][1]), 200.0)
+    assert "take a larger edge" in found.next[0]
+    assert not [each for each in found.next if each.startswith("A larger edge would add nothing")]
+
+
 def test_a_stack_that_kept_up_is_limited_by_nothing_and_what_comes_next_is_named() -> None:
     found = judge(run(PLANTED["the app's CPU"][1])[:2], 200.0)
     assert named(found) == ("none", "")
