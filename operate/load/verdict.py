@@ -12,7 +12,9 @@ from operate.load.model import Bottleneck, Step, Tier
 
 FULL = 85.0
 """Percent of a CPU's time, from which on a queue before it grows quickly."""
-HALF_USED = 70.0
+FULL_GENERATOR = 90.0
+"""Percent of the CPU that the load generator has."""
+IDLE_ENOUGH = 70.0
 """Percent; up to that nothing is short."""
 SHARED_STEAL = 20.0
 """Percent of an edge's and of an app server's CPUs, both full, that others had: their machines share CPUs."""
@@ -54,7 +56,7 @@ def judge(steps: Sequence[Step], knee_rps: float | None) -> Bottleneck:
 
 
 def _generator(seen: Comparison) -> Bottleneck | None:
-    if seen.least("generator", "cpu") < NO_CONNECTIONS:
+    if seen.least("generator", "cpu") < FULL_GENERATOR:
         return None
     evidence = [seen.told("generator", "cpu", "The load generator's CPU")]
     if (late := seen.value("generator", "lateness")) is not None:
@@ -127,7 +129,7 @@ def _cpu(seen: Comparison) -> Bottleneck | None:
     own_app = _own(seen, "app")
     candidates: list[tuple[float, Tier, str]] = []
     worker = seen.least("app", "worker cpu")
-    if worker >= FULL and own_app <= HALF_USED:
+    if worker >= FULL and own_app <= IDLE_ENOUGH:
         candidates.append((worker, "app", "worker cpu"))
     elif _shared(seen):
         return _verdict_of_cpu(seen, max(_of_shared(seen))[1], "cpu")
@@ -307,7 +309,7 @@ def _pool(seen: Comparison) -> Bottleneck | None:
 
 def _external(seen: Comparison) -> Bottleneck | None:
     waiting, growth = seen.least("app", "requests in flight"), seen.growth("app", "requests in flight")
-    if waiting < 5 or (growth is not None and growth < GROWN) or _busiest(seen) >= HALF_USED:
+    if waiting < 5 or (growth is not None and growth < GROWN) or _busiest(seen) >= IDLE_ENOUGH:
         return None
     seconds = waiting / seen.over.answered_rps if seen.over.answered_rps else None
     each = f", each for about {figure(1000 * seconds)} ms" if seconds else ""
@@ -377,7 +379,7 @@ def _database_is_idle(seen: Comparison) -> Iterator[str]:
 def _idle(seen: Comparison) -> str:
     """Words on a database whose CPU is not what is short; empty when it may be, or isn't known."""
     cpu = seen.value("database", "cpu")
-    return f"its CPU is at {figure(cpu)} %" if cpu is not None and cpu < HALF_USED else ""
+    return f"its CPU is at {figure(cpu)} %" if cpu is not None and cpu < IDLE_ENOUGH else ""
 
 
 def _busiest(seen: Comparison) -> float:
@@ -393,5 +395,5 @@ def _useless(seen: Comparison, limiting: Tier) -> Iterator[str]:
     )
     for tier, what, whose in named:
         own = _own(seen, tier)
-        if tier != limiting and seen.value(tier, "cpu") is not None and own < HALF_USED:
+        if tier != limiting and seen.value(tier, "cpu") is not None and own < IDLE_ENOUGH:
             yield f"{what} would add nothing: {whose} CPU is at {figure(own)} %."
