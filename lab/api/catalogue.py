@@ -43,6 +43,24 @@ _NODES: Mapping[str, tuple[str, ...]] = {
 }
 
 
+_NODE_GIB: Mapping[str, float] = {
+    **{f"cache.{family}.{size}": gib for family in ("t3", "t4g")
+       for size, gib in (("micro", 0.5), ("small", 1.37), ("medium", 3.09))},
+    **{f"cache.{family}.large": 6.38 for family in ("m5", "m6g", "m7g")},
+    **{f"cache.{family}.large": 13.07 for family in ("r5", "r6g", "r7g")},
+}  # fmt: skip
+"""Of the smaller ones. https://aws.amazon.com/elasticache/pricing/"""
+_FOR_DATA = 0.75
+"""Of a node's memory; reserved-memory-percent is 25 unless a parameter group says otherwise.
+https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/redis-memory-management.html"""
+
+
+def node_memory(node_type: str) -> int | None:
+    """Bytes that a cache node of this type has for data: Redis's maxmemory. None where the lab does not know it."""
+    gib = _NODE_GIB.get(node_type)
+    return int(gib * 2**30 * _FOR_DATA) if gib else None
+
+
 def postgresql_version(asked: str) -> str | None:
     """The version that RDS runs when `asked` is one, or a major one; None when it has no such."""
     major, _, minor = asked.partition(".")

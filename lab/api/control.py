@@ -18,6 +18,7 @@ from lab.api import (
     rds,
     rds_rotation,
     rds_window,
+    service_metrics,
 )
 from lab.api.authorization.gate import Gate
 from lab.api.changes import Changes
@@ -80,6 +81,10 @@ class Control:
                 # Measured, not changed: nothing is counted. The next second's step looks at it.
                 told = request.get_json(force=True)
                 metrics.record(told["percent"], told["at"], time.monotonic())
+                return _answer({})
+            case "PUT", ["service-metrics"]:
+                told = request.get_json(force=True)
+                service_metrics.record(told["services"], told["at"])
                 return _answer({})
             case "PUT", ["account"]:
                 return _plant(request)

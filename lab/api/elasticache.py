@@ -9,7 +9,7 @@ from moto.ec2.models import ec2_backends
 from moto.elasticache import models, responses
 
 from lab.api import elasticache_rules as rules
-from lab.api.catalogue import REDIS
+from lab.api.catalogue import REDIS, node_memory
 from lab.api.ec2 import private_interface
 from lab.api.patching import add, around
 
@@ -60,6 +60,8 @@ class CacheMachine:
     auth_token: bool
     nodes: tuple[Node, ...]
     parameters: dict[str, str]
+    memory: int | None = None
+    """Bytes that each node has for data; None where the lab does not know."""
     next_primary: str | None = None
     """The node that a failover under way makes the primary."""
     tokens_version: int = 1
@@ -184,6 +186,7 @@ def _machine(backend: Any, group: Any) -> CacheMachine:
         auth_token=bool(group.auth_token),
         nodes=nodes,
         parameters=parameters["values"] if parameters else {},
+        memory=node_memory(group.cache_node_type),
         next_primary=group.next_primary,
         tokens_version=group.tokens_version,
         tokens_known=group.tokens_known,

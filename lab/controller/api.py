@@ -81,6 +81,11 @@ class Api:
         told = {"percent": percent, "at": at}
         self._http.put(f"{self._control}cpu", json=told, timeout=CALL_SECONDS).raise_for_status()
 
+    def report_services(self, services: Mapping[str, Any], at: float) -> None:
+        """Say what databases and caches did in the period that began at this time of day."""
+        told = {"services": services, "at": at}
+        self._http.put(f"{self._control}service-metrics", json=told, timeout=CALL_SECONDS).raise_for_status()
+
     def report(self, collection: str, identifier: str, status: str) -> None:
         """Say how one of `instances`, `db-instances`, `replication-groups` or `load-balancers` is."""
         url = f"{self._control}{collection}/{urllib.parse.quote(identifier)}"

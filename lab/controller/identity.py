@@ -145,5 +145,6 @@ class Identities:
                 replication=known["replication"],
                 port=int(cache["port"]),
                 primary=cache["address"] if item["role"] == "replica" else None,
+                memory=cache["memory"],
             )
         )

@@ -3,11 +3,13 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Final
+
+import requests
 
 from lab.api import tls
 from lab.config import LabConfig
@@ -29,11 +31,13 @@ from .plan import (
     ReportInstance,
     ReportService,
     Resume,
+    Service,
     Start,
     Stop,
     Wanted,
     plan,
 )
+from .service_load import ServiceMeter
 from .wanted import wanted
 
 PERIOD_SECONDS: Final = 0.5
@@ -68,6 +72,10 @@ class Controller:
         self._identities = Identities(self._api, state / "tls", config.region)
         self._health = HealthRelay(self._api, state / "machines")
         self._load = LoadMeter()
+        self._services = ServiceMeter(state / "machines")
+        # Of its own: a machine that does not answer must keep no other from starting.
+        self._measuring = ThreadPoolExecutor(1, thread_name_prefix="measuring")
+        self._measured: Future[None] | None = None
         self._pool = ThreadPoolExecutor(STARTS_AT_ONCE, thread_name_prefix="machine")
         self._busy: set[str] = set()
         self._lock = threading.Lock()
@@ -91,6 +99,7 @@ class Controller:
                 stopped.wait(PERIOD_SECONDS)
         metadata.shutdown()
         self._pool.shutdown(wait=True)
+        self._measuring.shutdown(wait=True)
 
     def _reconcile(self, current: Wanted | None) -> Wanted:
         version = self._api.version()
@@ -106,11 +115,25 @@ class Controller:
         self._health.relay(service for service in current.services if service.kind == "load-balancer")
         if measured := self._load.measure([spec.id for spec in current.machines], time.time()):
             self._api.report_cpu(*measured)
+            self._measure(current.services, *measured)
         self._round += 1
         if self._round % LINKS_PERIOD == 0:
             for spec in current.machines:
                 links.ensure(addresses.interface(spec.id), IPv4Address(spec.address))
         return current
+
+    def _measure(self, services: Collection[Service], percent: Mapping[str, float], at: float) -> None:
+        """Look at databases and caches in the background, unless the last look is still under way."""
+        if self._measured is None or self._measured.done():
+            now = time.time()
+
+            def work() -> None:
+                try:
+                    self._api.report_services(self._services.measure(services, percent, now), at)
+                except requests.RequestException as error:
+                    log.debug("what services do is not told: %s", error)
+
+            self._measured = self._measuring.submit(work)
 
     def _apply_network(self, state: ApiState) -> Wanted:
         current = wanted(state, self._config, self._authority)

@@ -57,6 +57,8 @@ class Service:
     machines: tuple[str, ...]
     status: str
     change: Change | None = None
+    port: int | None = None
+    """A database's."""
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,14 @@ def wanted(api: ApiState, config: LabConfig, authority: Path) -> Wanted:
         records=dns.records(network.machines, _endpoints(api), config.region),
         services=(
             *(
-                Service("database", item["id"], (database_machine(item["id"]),), item["status"], _rotation(item))
+                Service(
+                    "database",
+                    item["id"],
+                    (database_machine(item["id"]),),
+                    item["status"],
+                    _rotation(item),
+                    int(item["port"]),
+                )
                 for item in api.databases
             ),
             *(

@@ -13,10 +13,13 @@ AUTOSCALING_HOOK = _API.format("autoscaling/ec2/APIReference/API_LifecycleHookSp
 AUTOSCALING_GROUP = _API.format("autoscaling/ec2/APIReference/API_CreateAutoScalingGroup.html")
 AUTOSCALING_MAINTENANCE = _API.format("autoscaling/ec2/APIReference/API_InstanceMaintenancePolicy.html")
 AUTOSCALING_POLICY = _API.format("autoscaling/ec2/APIReference/API_PutScalingPolicy.html")
+ALARM = _API.format("AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html")
+ALARM_STATISTIC = "terraform-provider-aws internal/service/cloudwatch/metric_alarm.go, validMetricAlarmStatistic"
 CACHE = _API.format("AmazonElastiCache/latest/APIReference/API_CreateReplicationGroup.html")
 CACHE_SUBNETS = _API.format("AmazonElastiCache/latest/APIReference/API_CreateCacheSubnetGroup.html")
 CACHE_PARAMETERS = _API.format("AmazonElastiCache/latest/APIReference/API_CreateCacheParameterGroup.html")
 CACHE_ENGINE = "terraform-provider-aws internal/service/elasticache/engine_version.go"
+DASHBOARD = _API.format("AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html")
 DATABASE = _API.format("AmazonRDS/latest/APIReference/API_CreateDBInstance.html")
 DATABASE_GROUPS = _API.format("AmazonRDS/latest/APIReference/API_CreateDBParameterGroup.html")
 DATABASE_STORAGE = _API.format("AmazonRDS/latest/UserGuide/CHAP_Storage.html")
@@ -94,6 +97,29 @@ LIMITS: Mapping[str, Mapping[str, tuple[Rule, ...]]] = {
         "targetTrackingConfiguration.predefinedMetricSpecification.predefinedMetricType": (
             Model("autoscaling", "MetricType"),
         ),
+    },
+    "aws:cloudwatch/metricAlarm:MetricAlarm": {
+        "name": (Length(1, 255, source=ALARM),),
+        "alarmDescription": (Length(0, 1024, source=ALARM),),
+        "comparisonOperator": (Model("cloudwatch", "ComparisonOperator"),),
+        "statistic": (Model("cloudwatch", "Statistic"),),
+        "extendedStatistic": (
+            Matches(
+                r"(p|tm|tc|ts|wm)(100(\.0{1,10})?|\d{1,2}(\.\d{1,10})?)|IQM|(TM|TC|TS|WM|PR)\(.+\)",
+                "be a percentile such as p95, or another extended statistic",
+                source=ALARM_STATISTIC,
+            ),
+        ),
+        "evaluationPeriods": (Between(1, 86400, source=ALARM),),
+        "treatMissingData": (OneOf("breaching", "notBreaching", "ignore", "missing", source=ALARM),),
+        "unit": (Model("cloudwatch", "StandardUnit"),),
+    },
+    "aws:cloudwatch/dashboard:Dashboard": {
+        "dashboardName": (
+            Length(1, 255, source=DASHBOARD),
+            Matches(r"[A-Za-z0-9_-]+", "be letters, digits, hyphens and underscores", source=DASHBOARD),
+        ),
+        "dashboardBody": (Json("widgets", source=DASHBOARD),),
     },
     "aws:ec2/launchTemplate:LaunchTemplate": {
         "name": (

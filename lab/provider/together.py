@@ -60,8 +60,14 @@ def _actions(given: Properties) -> Iterator[Finding]:
             yield f"rules[{index}]", f"must have an action: one of {', '.join(actions)}"
 
 
+def _statistic(given: Properties) -> Iterator[Finding]:
+    if "statistic" in given and "extendedStatistic" in given:
+        yield "extendedStatistic", "must not be given beside statistic: an alarm looks at one"
+
+
 TOGETHER: Mapping[str, tuple[Callable[[Properties], Iterator[Finding]], ...]] = {
     "aws:autoscaling/group:Group": (_sizes,),
+    "aws:cloudwatch/metricAlarm:MetricAlarm": (_statistic,),
     "aws:elasticache/replicationGroup:ReplicationGroup": (_nodes, _token),
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": (_peer, _ports),
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": (_peer, _ports),

@@ -129,7 +129,10 @@ def test_a_queue_that_does_not_let_the_topic_in_and_switched_off_actions_are_not
         ({"TreatMissingData": "bad"}, "TreatMissingData"),
         ({"ComparisonOperator": "GreaterThanUpperThreshold"}, "comparison"),
         ({"DatapointsToAlarm": 4}, "DatapointsToAlarm"),
-        ({"Statistic": None, "ExtendedStatistic": "p95"}, "p95"),
+        ({"Statistic": None, "ExtendedStatistic": "tm95"}, "tm95"),
+        ({"Statistic": None, "ExtendedStatistic": "p101"}, "p101"),
+        ({"ExtendedStatistic": "p95"}, "not both"),
+        ({"EvaluateLowSampleCountPercentile": "ignore"}, "evaluate"),
     ],
 )
 def test_what_aws_refuses_or_the_lab_cannot_tell_is_refused_and_the_alarm_stays_as_it_was(

@@ -35,6 +35,8 @@ DATABASE_PARAMETERS = "aws:rds/parameterGroup:ParameterGroup"
 CACHE = "aws:elasticache/replicationGroup:ReplicationGroup"
 CACHE_SUBNETS = "aws:elasticache/subnetGroup:SubnetGroup"
 CACHE_PARAMETERS = "aws:elasticache/parameterGroup:ParameterGroup"
+ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
+DASHBOARD = "aws:cloudwatch/dashboard:Dashboard"
 BUCKET = "aws:s3/bucket:Bucket"
 VERSIONING = "aws:s3/bucketVersioning:BucketVersioning"
 ENCRYPTION = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
@@ -122,6 +124,18 @@ SOUND: dict[str, dict[str, Any]] = {
     },
     CACHE_SUBNETS: {"subnetIds": ["subnet-1"]},
     CACHE_PARAMETERS: {"family": "redis7"},
+    ALARM: {
+        "namespace": "Shop",
+        "metricName": "Errors",
+        "extendedStatistic": "p99.9",
+        "comparisonOperator": "GreaterThanThreshold",
+        "threshold": 5,
+        "period": 10,
+        "evaluationPeriods": 3,
+        "treatMissingData": "breaching",
+        "unit": "Count",
+    },
+    DASHBOARD: {"dashboardName": "a-board_1", "dashboardBody": '{"widgets": []}'},
     BUCKET: {"bucket": "a-bucket.with--hyphens"},
     VERSIONING: {"bucket": "b", "versioningConfiguration": {"status": "Enabled", "mfaDelete": "Disabled"}},
     ENCRYPTION: {"bucket": "b", "rules": [{"applyServerSideEncryptionByDefault": {"sseAlgorithm": "AES256"}}]},
@@ -294,6 +308,18 @@ FAULTS: list[tuple[str, dict[str, Any], str, str]] = [
     (CACHE_SUBNETS, {"name": "a b"}, "name", "be letters, digits and hyphens"),
     (CACHE_PARAMETERS, {"name": "n" * 256}, "name", "1 to 255 characters"),
     (CACHE_PARAMETERS, {"name": "1a"}, "name", "begin with a letter"),
+    (ALARM, {"name": "n" * 256}, "name", "1 to 255 characters, and has 256"),
+    (ALARM, {"alarmDescription": "d" * 1025}, "alarmDescription", "0 to 1024 characters, and has 1025"),
+    (ALARM, {"comparisonOperator": "Above"}, "comparisonOperator", "be "),
+    (ALARM, {"statistic": "Mean", "extendedStatistic": None}, "statistic", "be SampleCount, Average, Sum"),
+    (ALARM, {"extendedStatistic": "p101"}, "extendedStatistic", "a percentile such as p95"),
+    (ALARM, {"statistic": "Sum"}, "extendedStatistic", "not be given beside statistic"),
+    (ALARM, {"evaluationPeriods": 0}, "evaluationPeriods", "be 1 to 86400"),
+    (ALARM, {"treatMissingData": "ok"}, "treatMissingData", "be breaching, notBreaching, ignore or missing"),
+    (ALARM, {"unit": "Errors"}, "unit", "words for it"),
+    (DASHBOARD, {"dashboardName": "n" * 256}, "dashboardName", "1 to 255 characters"),
+    (DASHBOARD, {"dashboardName": "a board"}, "dashboardName", "be letters, digits, hyphens"),
+    (DASHBOARD, {"dashboardBody": "{}"}, "dashboardBody", "have a widgets"),
     (BUCKET, {"bucket": "b" * 64}, "bucket", "3 to 63 characters, and has 64"),
     (BUCKET, {"bucket": "Bucket"}, "bucket", "be lower-case letters"),
     (BUCKET, {"bucket": "a..b"}, "bucket", "single dots"),

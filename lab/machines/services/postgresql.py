@@ -97,6 +97,27 @@ def psql(port: int) -> list[str]:
     return ["runuser", "-u", "postgres", "--", program, f"--port={port}", "--set=ON_ERROR_STOP=1", "--quiet"]
 
 
+STATE: Final = """\
+SELECT json_build_object(
+    'DatabaseConnections', (
+        SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
+    ),
+    'StorageUsed', (SELECT sum(pg_database_size(oid)) FROM pg_database) + (SELECT sum(size) FROM pg_ls_waldir()),
+    'ReplicaLag', CASE
+        WHEN NOT pg_is_in_recovery() THEN NULL
+        WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
+        ELSE extract(epoch FROM now() - pg_last_xact_replay_timestamp())
+    END
+);
+"""
+"""SQL that tells how the server is: JSON, under the names of RDS's metrics. A replica alone has a lag."""
+
+
+def questions(port: int) -> list[str]:
+    """The same command as `psql`, which prints what a query answers and nothing else."""
+    return [*psql(port), "--no-psqlrc", "--tuples-only", "--no-align"]
+
+
 def set_password(username: str, password: str) -> str:
     """SQL that changes the master user's password. Its sessions go on."""
     return f"ALTER ROLE {_identifier(username)} PASSWORD {_literal(password)};\n"

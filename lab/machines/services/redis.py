@@ -14,6 +14,7 @@ from lab.machines.recipe import BASE, File, Recipe
 
 from .cloud_config import ConfigFile, render
 
+UNIT: Final = "redis-server.service"
 _DIRECTORY: Final = "/etc/redis"
 
 # The boot starts it by itself as soon as user data has written its key.
@@ -57,6 +58,8 @@ class RedisServer:
     replication: str = field(repr=False)
     port: int = 6379
     primary: str | None = None
+    memory: int | None = None
+    """Bytes for data; without end where that is not known."""
 
 
 def user_data(server: RedisServer) -> bytes:
@@ -92,6 +95,7 @@ masteruser lab
 masterauth {server.replication}
 {replica}save ""
 appendonly no
+maxmemory {server.memory or 0}
 maxmemory-policy volatile-lru
 dir /var/lib/redis
 {withheld}"""
@@ -106,6 +110,20 @@ said=$(redis-cli -s {_SOCKET} --user lab --no-auth-warning)
 [ "$said" = OK ] || {{ echo "$said" >&2; exit 1; }}
 """
     return ["sh", "-c", script]
+
+
+def question() -> list[str]:
+    """The command that runs the one Redis command on its standard input with all rights, and prints the answer."""
+    script = f"""
+export REDISCLI_AUTH="$(cat {_ADMIN})"
+exec redis-cli -s {_SOCKET} --user lab --no-auth-warning
+"""
+    return ["sh", "-c", script]
+
+
+def read(info: str) -> dict[str, str]:
+    """The fields of Redis's answer to INFO."""
+    return dict(line.strip().split(":", 1) for line in info.splitlines() if ":" in line)
 
 
 def become(primary: str | None, port: int) -> str:

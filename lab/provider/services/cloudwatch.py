@@ -18,10 +18,11 @@ NEEDED = {
     "metricName": "MetricName",
     "namespace": "Namespace",
     "period": "Period",
-    "statistic": "Statistic",
     "threshold": "Threshold",
 }
 FURTHER = {
+    "statistic": "Statistic",
+    "extendedStatistic": "ExtendedStatistic",
     "datapointsToAlarm": "DatapointsToAlarm",
     "treatMissingData": "TreatMissingData",
     "alarmDescription": "AlarmDescription",

@@ -2,7 +2,7 @@
 
 import json
 
-from tests.plan.provider_cases import Case
+from tests.plan.provider_cases import Case, Together
 from tests.plan.provider_world import World
 
 
@@ -37,6 +37,7 @@ CASES = (
             "namespace": "Shop",
             "period": 10,
             "statistic": "Maximum",
+            "extendedStatistic": Together({"statistic": None, "extendedStatistic": "p95"}),
             "threshold": 0,
             "datapointsToAlarm": 2,
             "treatMissingData": "breaching",
