@@ -35,8 +35,16 @@ def seen(
     dropped: int = 0,
     most: int | None = None,
 ) -> Seen:
-    connections = {"active": 9, "reading": 0, "writing": 2, "waiting": 7, "dropped": dropped}
-    return Seen(servers or {}, listed, routes, connections, age, most)
+    return Seen(
+        servers=servers or {},
+        listed=listed,
+        routes=routes,
+        connections={"active": 9, "reading": 0, "writing": 2, "waiting": 7, "dropped": dropped},
+        list_age=age,
+        unhealthy=0,
+        certificate_days=29.5,
+        most=most,
+    )
 
 
 def values(now: Seen, before: Seen | None) -> dict[str, dict[float, float]]:
@@ -57,7 +65,9 @@ def test_cloudwatch_is_told_what_came_since_the_last_look() -> None:
     assert told["ServerTime"] == {5: 5, 100: 5}
     assert (told["Retries"], told["Servers"], told["Connections"]) == ({3: 1}, {2: 1}, {9: 1})
     assert told["ListAge"] == {1.5: 1}
-    assert len(told) == 12, "each costs 0.30 USD a month"
+    assert told["ErrorShare"] == {20.0: 1}, "three of fifteen"
+    assert (told["UnhealthyServers"], told["CertificateDays"]) == ({0: 1}, {29.5: 1})
+    assert len(told) == 15, "each costs 0.30 USD a month"
 
 
 def test_connections_are_told_against_what_there_can_be_with_those_to_servers() -> None:
@@ -86,6 +96,12 @@ def test_this_projects_own_configuration_says_it() -> None:
     assert observe.most_connections(text, 2) == 2 * 8192
 
 
+def test_where_nothing_was_answered_no_share_of_it_failed() -> None:
+    quiet = seen({"/items": counts(1, 1, 1, 1, errors=1)})
+    assert "ErrorShare" not in values(quiet, quiet)
+    assert values(quiet, quiet)["Requests"] == {0: 1}
+
+
 def test_nothing_is_told_of_the_time_before_the_first_look() -> None:
     assert values(seen({"/": counts(1, 1, 1, 99_999)}), None) == {}
 
@@ -97,7 +113,9 @@ def test_an_nginx_that_was_started_anew_counts_from_nothing() -> None:
 
 
 def test_of_what_can_not_be_seen_nothing_is_told() -> None:
-    nothing = Seen(servers={}, listed=None, routes={}, connections={}, list_age=None)
+    nothing = Seen(
+        servers={}, listed=None, routes={}, connections={}, list_age=None, unhealthy=None, certificate_days=None
+    )
     assert values(nothing, seen({"/": counts(1, 1, 1, 1)})) == {}
     samples = [sample for family in reading.reading(nothing, None).families for sample in family.samples]
     assert samples == []
@@ -149,6 +167,27 @@ def test_half_a_file_has_no_age() -> None:
     assert observe.list_age('{"last_answer_at": 10', 1_030.0) is None
 
 
+def member(lifecycle: str, failed_probes: int) -> dict[str, Any]:
+    return {"id": "i-1", "lifecycle": lifecycle, "failed_probes": failed_probes}
+
+
+def test_a_server_that_aws_has_in_service_and_that_fails_is_unhealthy() -> None:
+    members = [member("InService", 3), member("InService", 2), member("Pending:Wait", 9), member("InService", 40)]
+    state = {"updated_at": 1_000.0, "members": [*members, member("Terminating:Wait", 5)]}
+    assert observe.unhealthy(json.dumps(state), 1_001.0) == 2
+    assert observe.unhealthy(json.dumps(state), 1_011.0) is None, "a reconciler that is gone says nothing of servers"
+    for broken in ("{}", "[]", '{"updated_at": 1', json.dumps({**state, "members": [{}]})):
+        assert observe.unhealthy(broken, 1_001.0) is None
+
+
+def test_a_certificates_days_are_counted_to_its_end_and_beyond() -> None:
+    status = json.dumps({"not_after": "1970-01-11T00:00:00+00:00"})
+    assert observe.certificate_days(status, 5 * 86_400.0) == 5
+    assert observe.certificate_days(status, 11 * 86_400.0) == -1
+    for none in ('{"not_after": null}', "{}", '{"not_after": "soon"}', "{"):
+        assert observe.certificate_days(none, 0.0) is None
+
+
 class Nginx:
     """A balancer that answers, or doesn't."""
 
@@ -170,10 +209,12 @@ def test_what_is_away_is_left_out_and_no_error(tmp_path: Any, monkeypatch: pytes
     state = tmp_path / "reconciler.json"
     monkeypatch.setattr(observe, "STATE", state)
     monkeypatch.setattr(observe, "STATUS", ("127.0.0.1", 1))
-    state.write_text('{"last_answer_at": 100}')
+    monkeypatch.setattr(observe, "CERTIFICATE", tmp_path / "none.json")
+    state.write_text('{"last_answer_at": 100, "updated_at": 129, "members": []}')
     found = observe.observe(130.0, Nginx(well=True))  # pyright: ignore[reportArgumentType]
     assert (found.listed, set(found.servers), set(found.routes)) == (1, {"i-1", "i-gone"}, {"/"})
-    assert (found.list_age, found.connections) == (30.0, {})
+    assert (found.list_age, found.connections, found.unhealthy, found.certificate_days) == (30.0, {}, 0, None)
     state.unlink()
     found = observe.observe(130.0, Nginx(well=False))  # pyright: ignore[reportArgumentType]
     assert (found.listed, found.servers, found.routes, found.list_age) == (None, {}, {}, None)
+    assert found.unhealthy is None

@@ -1,19 +1,25 @@
-"""What there is to be seen on this machine: Nginx's counts, its connections, and the reconciler's state."""
+"""What there is to be seen on this machine: Nginx's counts and connections, the state of reconciler and certificate."""
 
 import json
 import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, TypeVar
 
+from reconciler.health import FAILURES_TO_FALL
 from reconciler.upstream import Balancer
 
 STATUS = ("127.0.0.1", 8082)
 """Where Nginx tells its connections."""
 STATE = Path("/run/expressway/reconciler.json")
+STATE_SECONDS = 10.0
+"""What the reconciler says of servers counts for so long: it says it each second."""
+CERTIFICATE = Path("/run/expressway-certificate/status.json")
+DAY = 86_400.0
 TIMEOUT = 2.0
 """Seconds. Nginx answers in a millisecond, or is not there."""
 
@@ -41,6 +47,10 @@ class Seen:
     """`active`, of which some are `reading`, `writing` or `waiting`; `dropped`, for want of more, since it started."""
     list_age: float | None
     """Seconds since AWS last said who is in the group."""
+    unhealthy: int | None
+    """Servers that AWS has in service and whose probes fail."""
+    certificate_days: float | None
+    """Until the certificate in use expires; below 0 once it has."""
     most: int | None = None
     """Connections that Nginx can have, to clients and servers together."""
 
@@ -56,6 +66,8 @@ def observe(now: float, balancer: Balancer) -> Seen:
         connections=_unless(OSError, _ask_connections) or {},
         most=_unless(OSError, lambda: most_connections(CONFIGURATION.read_text(), os.cpu_count() or 1)),
         list_age=_unless(OSError, lambda: list_age(STATE.read_text(), now)),
+        unhealthy=_unless(OSError, lambda: unhealthy(STATE.read_text(), now)),
+        certificate_days=_unless(OSError, lambda: certificate_days(CERTIFICATE.read_text(), now)),
     )
 
 
@@ -85,6 +97,27 @@ def list_age(state: str, now: float) -> float | None:
     except (ValueError, KeyError, TypeError):
         return None
     return max(0.0, now - answered) if isinstance(answered, (int, float)) else None
+
+
+def unhealthy(state: str, now: float) -> int | None:
+    """How many servers fail by the reconciler's state; None when that is too old to say."""
+    try:
+        found = json.loads(state)
+        if now - found["updated_at"] > STATE_SECONDS:
+            return None
+        return sum(
+            each["lifecycle"] == "InService" and each["failed_probes"] >= FAILURES_TO_FALL for each in found["members"]
+        )
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def certificate_days(status: str, now: float) -> float | None:
+    """How long the certificate in the keeper's status is still good; None where there is none."""
+    try:
+        return (datetime.fromisoformat(json.loads(status)["not_after"]).timestamp() - now) / DAY
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _ask_connections() -> dict[str, int]:

@@ -50,6 +50,8 @@ def _families(now: Seen) -> list[Metric]:
         gauge("expressway_edge_connections_max", "Clients' and servers' together.", _one(now.most)),
         gauge("expressway_edge_servers", "In Nginx's list.", _one(now.listed)),
         gauge("expressway_edge_list_age_seconds", "Since AWS last said who is there.", _one(now.list_age)),
+        gauge("expressway_edge_unhealthy_servers", "In service by AWS, and failing probes.", _one(now.unhealthy)),
+        gauge("expressway_edge_certificate_days", "Until it expires.", _one(now.certificate_days)),
     ]
 
 
@@ -59,8 +61,12 @@ def _values(now: Seen, before: Seen) -> list[Value]:
         classes = {
             kind: sum(_grown(now.routes, before.routes, "statuses", kind)) for kind in ("2xx", "3xx", "4xx", "5xx")
         }
+        total = sum(classes.values())
+        if total:
+            # Its own metric, so that an alarm needs no metric math; without answers there is no share.
+            found.append(Value.of("ErrorShare", "Percent", 100 * classes["5xx"] / total))
         found += [
-            Value.of("Requests", "Count", sum(classes.values())),
+            Value.of("Requests", "Count", total),
             Value.of("Responses4xx", "Count", classes["4xx"]),
             Value.of("Responses5xx", "Count", classes["5xx"]),
             Value("ResponseTime", "Milliseconds", durations(now.routes, before.routes)),
@@ -87,6 +93,10 @@ def _values(now: Seen, before: Seen) -> list[Value]:
             found.append(Value.of("ConnectionsDropped", "Count", dropped))
     if now.list_age is not None:
         found.append(Value.of("ListAge", "Seconds", now.list_age))
+    if now.unhealthy is not None:
+        found.append(Value.of("UnhealthyServers", "Count", now.unhealthy))
+    if now.certificate_days is not None:
+        found.append(Value.of("CertificateDays", "None", now.certificate_days))
     return found
 
 
