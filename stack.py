@@ -13,6 +13,8 @@ from components import (
     Database,
     LoadBalancer,
     LoadBalancerArgs,
+    Monitoring,
+    MonitoringArgs,
     Network,
     NetworkArgs,
     Release,
@@ -22,7 +24,16 @@ from components import (
 from settings import Settings, SettingsError, Standing, check_standing, waiting_for_window
 
 
-class Outputs(TypedDict):
+class MonitoringOutputs(TypedDict, total=False):
+    """What it tells of alarms and dashboard, where it has them."""
+
+    alarmTopicArn: pulumi.Output[str]
+    """The SNS topic that alarms tell; only where there are alarms."""
+    dashboardUrl: pulumi.Output[str]
+    """The dashboard, in AWS's console; only where there is one."""
+
+
+class Outputs(MonitoringOutputs):
     """What the stack tells the world: day-2 work and other stacks (StackReference) read these names."""
 
     url: pulumi.Output[str]
@@ -129,6 +140,8 @@ def build(settings: Settings) -> None:
         "publicSubnetIds": network.public_subnet_ids,
         "privateSubnetIds": network.private_subnet_ids,
     }
+    if settings.monitoring.alarms or settings.monitoring.dashboard:
+        outputs = {**outputs, **_monitoring(settings, edge, servers, database, cache)}
     for name, value in outputs.items():
         pulumi.export(name, value)
 
@@ -227,6 +240,48 @@ def _edge(settings: Settings, network: Network, release: Release, servers: AppSe
     if wanted.certificate is not None:
         args["certificate"] = wanted.certificate
     return LoadBalancer(settings.name("edge"), args)
+
+
+def _monitoring(
+    settings: Settings, edge: LoadBalancer, servers: AppServers, database: Database, cache: Cache
+) -> MonitoringOutputs:
+    """Alarms and dashboard, where either is wanted. What is left out, the stack has not."""
+    wanted = settings.monitoring
+    args: MonitoringArgs = {
+        "edge": {
+            "group_name": edge.group_name,
+            "instance_type": settings.edge.instance_type,
+            "certificate": settings.edge.certificate is not None,
+        },
+        "app": {
+            "group_name": servers.group_name,
+            "instance_type": settings.app.instance_type,
+            "min_size": settings.app.min_size,
+        },
+        "database": {
+            "identifier": database.identifier,
+            "instance_class": settings.database.instance_class,
+            "storage_gb": settings.database.storage_gb,
+        },
+        "cache": {
+            "replication_group_id": cache.replication_group_id,
+            "node_type": settings.cache.node_type,
+            "nodes": 1 + settings.cache.replicas,
+        },
+        "alarm_emails": wanted.alarm_emails,
+        "error_percent": wanted.error_percent,
+        "p95_ms": wanted.p95_ms,
+        "dashboard": wanted.dashboard,
+    }
+    if wanted.alarm_topic_arn is not None:
+        args["alarm_topic_arn"] = wanted.alarm_topic_arn
+    made = Monitoring(settings.name("monitoring"), args)
+    outputs: MonitoringOutputs = {}
+    if wanted.alarms:
+        outputs["alarmTopicArn"] = made.topic_arn
+    if wanted.dashboard:
+        outputs["dashboardUrl"] = made.dashboard_url
+    return outputs
 
 
 def _app_servers(

@@ -5,6 +5,14 @@ from .app_servers import AppServers, AppServersArgs
 from .cache import Cache, CacheArgs
 from .database import Database, DatabaseArgs
 from .load_balancer import LoadBalancer, LoadBalancerArgs
+from .monitoring import (
+    Monitoring,
+    MonitoringArgs,
+    WatchedCacheArgs,
+    WatchedDatabaseArgs,
+    WatchedEdgeArgs,
+    WatchedServersArgs,
+)
 from .network import Network, NetworkArgs, SubnetArgs
 from .release import ArtifactArgs, Release, ReleaseArgs
 
@@ -24,10 +32,16 @@ __all__ = [
     "DatabaseArgs",
     "LoadBalancer",
     "LoadBalancerArgs",
+    "Monitoring",
+    "MonitoringArgs",
     "Network",
     "NetworkArgs",
     "Release",
     "ReleaseArgs",
     "SubnetArgs",
     "TargetsArgs",
+    "WatchedCacheArgs",
+    "WatchedDatabaseArgs",
+    "WatchedEdgeArgs",
+    "WatchedServersArgs",
 ]

@@ -21,11 +21,20 @@ from .app_servers import AppServers
 from .cache import Cache
 from .database import Database
 from .load_balancer import LoadBalancer
+from .monitoring import Monitoring
 from .network import Network
 from .release import Release
 
 PACKAGE = "expressway"
-COMPONENTS: Sequence[type[pulumi.ComponentResource]] = (AppServers, Cache, Database, LoadBalancer, Network, Release)
+COMPONENTS: Sequence[type[pulumi.ComponentResource]] = (
+    AppServers,
+    Cache,
+    Database,
+    LoadBalancer,
+    Monitoring,
+    Network,
+    Release,
+)
 
 _Finding = tuple[str, str]
 """A property's path, and what is wrong with it."""

@@ -49,8 +49,10 @@ class Cache(pulumi.ComponentResource):
     """The Secrets Manager secret that holds the token, as text."""
     security_group_id: pulumi.Output[str]
     """The group to let clients into."""
+    replication_group_id: pulumi.Output[str]
+    """Its id in ElastiCache, which the ids of its nodes begin with."""
     access: CacheAccessArgs
-    """All of the above, which AppServers takes as `cache`."""
+    """How to reach it, which AppServers takes as `cache`."""
 
     def __init__(self, name: str, args: CacheArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("expressway:index:Cache", name, None, opts)
@@ -88,6 +90,7 @@ class Cache(pulumi.ComponentResource):
         self.port = pulumi.Output.from_input(PORT)
         self.secret_arn = token.secret_arn
         self.security_group_id = group.id
+        self.replication_group_id = redis.replication_group_id
         self.access = {
             "host": self.host,
             "port": self.port,
@@ -100,6 +103,7 @@ class Cache(pulumi.ComponentResource):
                 "port": self.port,
                 "secret_arn": self.secret_arn,
                 "security_group_id": self.security_group_id,
+                "replication_group_id": self.replication_group_id,
                 "access": self.access,
             }
         )

@@ -67,8 +67,10 @@ class Database(pulumi.ComponentResource):
     """The Secrets Manager secret that RDS keeps: JSON with username and password."""
     security_group_id: pulumi.Output[str]
     """The group to let clients into."""
+    identifier: pulumi.Output[str]
+    """Its identifier in RDS, by which its metrics are found."""
     access: DatabaseAccessArgs
-    """All of the above, which AppServers takes as `database`."""
+    """How to reach it, which AppServers takes as `database`."""
 
     def __init__(self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("expressway:index:Database", name, None, opts)
@@ -135,6 +137,7 @@ class Database(pulumi.ComponentResource):
         self.name = instance.db_name
         self.secret_arn = instance.master_user_secrets.apply(lambda secrets: cast(str, secrets[0].secret_arn))
         self.security_group_id = group.id
+        self.identifier = instance.identifier
         self.access = {
             "host": self.host,
             "port": self.port,
@@ -149,6 +152,7 @@ class Database(pulumi.ComponentResource):
                 "name": self.name,
                 "secret_arn": self.secret_arn,
                 "security_group_id": self.security_group_id,
+                "identifier": self.identifier,
                 "access": self.access,
             }
         )

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from pulumi.provider.experimental.analyzer import Analyzer
 from pydantic.fields import FieldInfo
@@ -16,6 +16,7 @@ sys.path.insert(0, str(ROOT))
 
 import components  # noqa: E402
 import stack  # noqa: E402
+from components import planning  # noqa: E402
 from components._plugin import COMPONENTS, Plugin  # noqa: E402
 from operate import deployer, doctor  # noqa: E402
 from settings.fields import Ruled  # noqa: E402
@@ -32,6 +33,7 @@ def main() -> int:
         "components.md": components_page(schema),
         "settings.md": settings_page(),
         "outputs.md": outputs_page(),
+        "alarms.md": alarms_page(),
         **{f"{name}.json": json.dumps(policy, indent=2) + "\n" for name, policy in policies().items()},
     }
     stale = [name for name, text in pages.items() if not _same(REFERENCE / name, text)]
@@ -76,9 +78,43 @@ def settings_page() -> str:
 def outputs_page() -> str:
     """What the stack exports."""
     docstring = Analyzer("").get_docstring
-    rows = [(f"`{name}`", docstring(stack.Outputs, name) or "") for name in stack.Outputs.__annotations__]
+    rows = [(f"`{name}`", docstring(stack.Outputs, name) or "") for name in get_type_hints(stack.Outputs)]
     text = ["# Stack outputs", NOTE, "Read them with `pulumi stack output`, or from another stack: a StackReference.\n"]
     return "\n".join([*text, _table(("output", "what"), rows)])
+
+
+def alarms_page() -> str:
+    """The alarms of a stack that has everything, by the settings' defaults."""
+    watched = planning.Watched(
+        edge_type="t3.small",
+        certificate=True,
+        app_type="t3.small",
+        fewest_servers=2,
+        database_class="db.t4g.micro",
+        replicas=("near",),
+        cache_type="cache.t4g.micro",
+        cache_nodes=2,
+    )
+    text = [
+        "# Alarms",
+        NOTE,
+        "Of a stack with everything that can have one, by the settings' defaults. What a stack lacks has none: a "
+        "certificate, a replica (here one that its owner calls near), standbys of the cache, burstable types. Each "
+        "node of a cache has its own. In CloudWatch, one is called `<stack>-monitoring-<alarm>-<7 digits>`.\n",
+    ]
+    found = [each for each in planning.alarms(watched) if not each.key.startswith("cache-002")]
+    rows = [(f"`{each.key}`", *_rule(each)) for each in found]
+    text += [_table(("alarm", "metric", "raised when", "without data"), rows)]
+    text += ["## What to do\n", "The alarm's description, which is in its message.\n"]
+    text += [_table(("alarm", "what it says"), [(f"`{each.key}`", each.text) for each in found])]
+    return "\n".join(text)
+
+
+def _rule(alarm: planning.Alarm) -> tuple[str, str, str]:
+    missing = {"notBreaching": "all is well", "breaching": "raised"}[alarm.missing]
+    often = f"{alarm.needed} of {alarm.periods} periods" if alarm.periods > 1 else "a period"
+    when = f"{alarm.statistic} {alarm.comparison} {alarm.threshold:,} in {often} of {alarm.period} s"
+    return f"{alarm.namespace} `{alarm.metric}`", when, missing
 
 
 def _settings(section: type[Section], prefix: str) -> Iterable[tuple[str, str, str, str]]:

@@ -170,12 +170,27 @@ class SessionManagerSettings(Section):
 
 
 class MonitoringSettings(Section):
-    """What the machines measure of themselves."""
+    """What the machines measure of themselves, and who is told when something is wrong."""
 
     metrics: bool = True
     """Whether they do, each ten seconds: for Prometheus, and for CloudWatch at a price (docs/monitoring.md)."""
     scrape_from: list[str] = []
     """CIDRs that may fetch a machine's metrics from its port 9464."""
+    alarm_emails: list[str] = []
+    """Who is told of alarms by e-mail; each has to confirm it once. Without it and `alarmTopicArn`, there are none."""
+    alarm_topic_arn: Annotated[str, Ruled(planning.ALARM_TOPIC)] | None = None
+    """An SNS topic of your own that is told of alarms, in place of one that the stack makes."""
+    error_percent: Annotated[int, Ruled(planning.ERROR_PERCENT)] = 5
+    """Percent of answers 5xx above which there is an alarm."""
+    p95_ms: Annotated[int, Ruled(planning.P95_MS)] = 1000
+    """Milliseconds that 95 in 100 answers must not exceed, else there is an alarm."""
+    dashboard: bool = False
+    """Whether CloudWatch gets a dashboard of the stack."""
+
+    @property
+    def alarms(self) -> bool:
+        """Whether there are any."""
+        return bool(self.alarm_emails) or self.alarm_topic_arn is not None
 
 
 class Document(Section):
@@ -196,7 +211,7 @@ class Document(Section):
     session_manager: SessionManagerSettings = SessionManagerSettings()
     """A shell on the machines."""
     monitoring: MonitoringSettings = MonitoringSettings()
-    """What the machines measure of themselves."""
+    """What the machines measure of themselves, and who is told when something is wrong."""
 
 
 class Settings(Document):
@@ -219,6 +234,26 @@ class Settings(Document):
     def production(self) -> bool:
         """Whether losing data would matter."""
         return self.environment == "prod"
+
+    @property
+    def alarms(self) -> tuple[planning.Alarm, ...]:
+        """The alarms that the stack has."""
+        if not self.monitoring.alarms:
+            return ()
+        return planning.alarms(
+            planning.Watched(
+                edge_type=self.edge.instance_type,
+                certificate=self.edge.certificate is not None,
+                app_type=self.app.instance_type,
+                fewest_servers=self.app.min_size,
+                database_class=self.database.instance_class,
+                storage_gb=self.database.storage_gb,
+                cache_type=self.cache.node_type,
+                cache_nodes=1 + self.cache.replicas,
+                error_percent=self.monitoring.error_percent,
+                p95_ms=self.monitoring.p95_ms,
+            )
+        )
 
     def name(self, role: str) -> str:
         """A component's name: the stack's and its role's."""

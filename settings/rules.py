@@ -35,6 +35,7 @@ COMPONENTS = {
     "cache": "Cache",
     "database": "Database",
     "edge": "LoadBalancer",
+    "monitoring": "Monitoring",
     "network": "Network",
     "release": "Release",
 }
@@ -54,8 +55,7 @@ def check(document: Document, stack: str, region: str | None, sound: Sound) -> I
     yield from _app(document, sound)
     yield from _edge(document)
     yield from _session_manager(document, sound)
-    for finding in planning.check_scrapers("scrapeFrom", document.monitoring.scrape_from):
-        yield Problem.of(finding, "expressway:monitoring.")
+    yield from _monitoring(document)
 
 
 def _stack_name(stack: str) -> Iterator[Problem]:
@@ -107,6 +107,16 @@ def _edge(document: Document) -> Iterator[Problem]:
         # Whoever puts the key itself there must not see it in a message, so the field has no rule of its own.
         findings += planning.check_secret_name("certificate", edge.certificate)
     yield from (Problem.of(each, "expressway:edge.") for each in findings)
+
+
+def _monitoring(document: Document) -> Iterator[Problem]:
+    monitoring = document.monitoring
+    findings = planning.check_scrapers("scrapeFrom", monitoring.scrape_from)
+    findings += planning.check_alarm_emails("alarmEmails", monitoring.alarm_emails)
+    if not monitoring.metrics and (monitoring.alarms or monitoring.dashboard):
+        rule = "it must be true with alarms or a dashboard, which look at what machines measure"
+        findings.append(planning.Finding("metrics", False, rule, "Leave it out, or remove alarms and dashboard."))
+    yield from (Problem.of(each, "expressway:monitoring.") for each in findings)
 
 
 def _app(document: Document, sound: Sound) -> Iterator[Problem]:

@@ -9,12 +9,16 @@ import yaml
 from operate.doctor import Cache, Database, Machines, Wanted
 from settings import AppSettings, EdgeSettings, Settings
 
+MINUTE = 60
+"""Alarms that look more often cost more."""
+
 
 def wanted(settings: Settings, folder: Path) -> Wanted:
     """The stack's wants. `folder` has Pulumi.yaml."""
     project = _project(folder)
     network, database, cache = settings.network, settings.database, settings.cache
     named = tuple(each.zone for each in network.subnets or ())
+    quick = sum(each.period < MINUTE for each in settings.alarms)
     return Wanted(
         stack=settings.stack,
         project=str(project.get("name", "expressway")),
@@ -31,6 +35,10 @@ def wanted(settings: Settings, folder: Path) -> Wanted:
         nat=network.nat == "gateway",
         nat_per_zone=settings.production,
         metrics=settings.monitoring.metrics,
+        certificate=settings.edge.certificate is not None,
+        quick_alarms=quick,
+        alarms=len(settings.alarms) - quick,
+        dashboard=settings.monitoring.dashboard,
         secrets=_secrets(settings),
         tags=settings.tags,
         backend=_backend(project),

@@ -23,6 +23,8 @@ from .addresses import (
     partition,
     plan_subnets,
 )
+from .alarms import DIMENSIONS, Alarm, alarms
+from .dashboard import dashboard
 from .data import (
     BACKUP_DAYS,
     DATABASE_NAME,
@@ -56,6 +58,7 @@ from .openings import (
     check_cpu_credits,
     check_keys,
     check_outgoing_ports,
+    is_burstable,
 )
 from .releases import OLD_VERSIONS_DAYS, RELEASE_ID, SHA256, key_in
 from .rule import SHAPES, Each, Rule, choice, either, matching, number
@@ -69,14 +72,29 @@ from .variables import (
     check_variables,
 )
 from .versions import postgres_major, postgres_version, version_key
+from .watched import (
+    ALARM_EMAIL,
+    ALARM_TOPIC,
+    CACHE_NODES,
+    ERROR_PERCENT,
+    P95_MS,
+    Watched,
+    check_alarm_emails,
+    database_connections,
+)
 
 __all__ = [
+    "ALARM_EMAIL",
+    "ALARM_TOPIC",
     "APP_PORT",
     "BACKUP_DAYS",
     "BODY_SIZE",
+    "CACHE_NODES",
     "COMPLETED_BY",
     "CPU_CREDITS",
     "DATABASE_NAME",
+    "DIMENSIONS",
+    "ERROR_PERCENT",
     "FEWEST_ZONES",
     "FLEET_SIZE",
     "HIDDEN",
@@ -95,6 +113,7 @@ __all__ = [
     "NOTHING",
     "OLD_VERSIONS_DAYS",
     "OUTGOING_PORT",
+    "P95_MS",
     "PACKAGE",
     "PORT",
     "POSTGRES_VERSION",
@@ -117,12 +136,16 @@ __all__ = [
     "VOLUME_SIZE",
     "ZONE",
     "ZONES",
+    "Alarm",
     "Each",
     "Finding",
     "ImageQuery",
     "Rule",
     "Subnet",
+    "Watched",
+    "alarms",
     "architecture",
+    "check_alarm_emails",
     "check_cpu_credits",
     "check_keys",
     "check_name",
@@ -138,8 +161,11 @@ __all__ = [
     "check_vpc",
     "choice",
     "choose_zones",
+    "dashboard",
+    "database_connections",
     "either",
     "image_query",
+    "is_burstable",
     "key_in",
     "looks_secret",
     "matching",

@@ -9,6 +9,7 @@ NAME_LIMITS = {
     "Cache": 40 - len("-redis-1234567"),  # ElastiCache replication group
     "Database": 63 - len("-instance-1234567"),  # RDS identifier
     "LoadBalancer": 63 - len("-bucket-1234567"),  # S3 bucket
+    "Monitoring": 255 - len("-database-connections-1234567"),  # CloudWatch alarm
     "Network": 128,  # only tags carry it
     "Release": 63 - len("-bucket-1234567"),  # S3 bucket
 }
@@ -23,6 +24,7 @@ RESERVED_PREFIXES: dict[str, tuple[str, ...]] = {
     "Cache": _SECURITY_GROUP,
     "Database": _SECURITY_GROUP,
     "LoadBalancer": (*_SECURITY_GROUP, *_BUCKET),
+    "Monitoring": (),
     "Network": (),
     # https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html
     "Release": ("aws", "ssm", *_BUCKET),

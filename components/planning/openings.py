@@ -41,12 +41,17 @@ def check_outgoing_ports(path: str, ports: Sequence[object]) -> list[Finding]:
     return findings
 
 
+def is_burstable(instance_type: str) -> bool:
+    """Whether an EC2 instance type has CPU credits."""
+    return _BURSTABLE.match(instance_type) is not None
+
+
 def check_cpu_credits(path: str, mode: object, instance_type: str) -> list[Finding]:
     """What is wrong with the mode of CPU credits at `path`, which only burstable types have; None is the type's own."""
     if mode is None:
         return []
     findings = CPU_CREDITS.check(path, mode)
-    if not findings and not _BURSTABLE.match(instance_type):
+    if not findings and not is_burstable(instance_type):
         rule = f"{instance_type} must be a burstable type, as only they have CPU credits"
         return [Finding(path, mode, rule, "Remove it, or choose a type like t3.small or t4g.small.")]
     return findings

@@ -13,8 +13,8 @@ from .wanted import DISK_GB, Machines, Wanted
 REFERENCE = "us-east-1"
 """The region whose prices stand in for those of a region that the file does not have."""
 
-METRICS = 40
-"""What the edges and the app servers tell CloudWatch of each group (docs/monitoring.md)."""
+METRICS = 42
+"""What edges and app servers tell CloudWatch of each group (docs/monitoring.md); with a certificate, one more."""
 CALLS_AN_HOUR = 360
 """Of PutMetricData, by each machine."""
 
@@ -129,9 +129,15 @@ def _items(wanted: Wanted, prices: Mapping[str, Any]) -> Iterator[Item]:
     secrets = 2 + len(wanted.secrets)
     yield Item("secret", secrets, price("secret", "secret"), secrets)
     if wanted.metrics:
-        yield Item("metric", METRICS, price("metrics", "metric"), METRICS)
+        metrics = METRICS + wanted.certificate
+        yield Item("metric", metrics, price("metrics", "metric"), metrics)
         calls = _times(price("metrics", "call"), CALLS_AN_HOUR * hours())
         yield Item("a machine's telling of metrics", app.fewest + edge.fewest, calls, app.most + edge.fewest)
+    for count, name in ((wanted.quick_alarms, "alarm, each 10 s"), (wanted.alarms, "alarm, each minute")):
+        if count:
+            yield Item(name, count, price("metrics", name), count)
+    if wanted.dashboard:
+        yield Item("dashboard", 1, price("metrics", "dashboard"), 1)
 
 
 def _times(price: float | None, amount: int) -> float | None:

@@ -70,6 +70,14 @@ class Wanted:
     nat_per_zone: bool = False
     metrics: bool = False
     """Whether machines tell CloudWatch how they are."""
+    certificate: bool = False
+    """Whether the edge has one, which expires."""
+    quick_alarms: int = 0
+    """Alarms that look each ten seconds."""
+    alarms: int = 0
+    """Those that look each minute or less often."""
+    dashboard: bool = False
+    """Whether CloudWatch has one of the stack."""
     secrets: Mapping[str, str] = field(default_factory=dict[str, str])
     """Names or ARNs of secrets that machines read, by the setting that names them."""
     tags: Mapping[str, str] = field(default_factory=dict[str, str])

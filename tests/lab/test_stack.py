@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -347,7 +348,8 @@ def test_machines_measure_themselves_tell_cloudwatch_and_harm_no_request_when_th
         | {"GarbageCollection", "HeapUsed", "RequestsInFlight", "DatabaseRoundTrip", "DatabaseConnectionsUsed"}
         | {"DatabaseSessions", "DatabaseBusy", "DatabaseWaiting", "CacheRoundTrip", "CacheHitRate", "CacheEvictions"},
         "edge": both | {"Requests", "Responses4xx", "Responses5xx", "ResponseTime", "ServerTime", "Retries", "Servers"}
-        | {"Connections", "ConnectionsUsed", "ConnectionsDropped", "EdgeErrors", "ListAge"},
+        | {"Connections", "ConnectionsUsed", "ConnectionsDropped", "EdgeErrors", "ListAge", "ErrorShare"}
+        | {"UnhealthyServers"},
     }  # fmt: skip
 
     def all_told() -> bool:
@@ -367,6 +369,42 @@ def test_machines_measure_themselves_tell_cloudwatch_and_harm_no_request_when_th
     for app in apps:
         back = f"{app}: the collector is not back"
         assert eventually(lambda app=app: count(app, "expressway_worker_up_seconds") == cpus, 60), back
+
+
+def test_what_databases_and_caches_do_is_measured_and_found_under_awss_names(stack: Stack) -> None:
+    [database] = aws()("rds").describe_db_instances()["DBInstances"]
+    [cache] = aws()("elasticache").describe_replication_groups()["ReplicationGroups"]
+
+    def newest(namespace: str, dimension: str, named: str) -> dict[str, float]:
+        """Each metric's largest value in the last minute."""
+        cloudwatch, now = aws()("cloudwatch"), datetime.now(UTC)
+        by = [{"Name": dimension, "Value": named}]
+        names = {each["MetricName"] for each in cloudwatch.list_metrics(Namespace=namespace, Dimensions=by)["Metrics"]}
+        found = {
+            name: cloudwatch.get_metric_statistics(
+                Namespace=namespace, MetricName=name, Dimensions=by, Period=60, Statistics=["Maximum"],
+                StartTime=now - timedelta(seconds=60), EndTime=now,
+            )["Datapoints"]
+            for name in names
+        }  # fmt: skip
+        return {name: max(each["Maximum"] for each in points) for name, points in found.items() if points}
+
+    def of_database() -> dict[str, float]:
+        return newest("AWS/RDS", "DBInstanceIdentifier", database["DBInstanceIdentifier"])
+
+    def of_node() -> dict[str, float]:
+        stack.get("/items")
+        return newest("AWS/ElastiCache", "CacheClusterId", cache["MemberClusters"][0])
+
+    told = {"CPUUtilization", "DatabaseConnections", "FreeStorageSpace", "FreeableMemory", "CPUCreditBalance"}
+    assert eventually(lambda: of_database().keys() == told, 60), of_database()
+    assert of_database()["DatabaseConnections"] >= 1, "the app's"
+    assert 15 * 2**30 < of_database()["FreeStorageSpace"] < 20 * 2**30
+    assert eventually(lambda: of_node().get("CacheHits", 0) >= 1, 60), of_node()
+    node = of_node()
+    assert {"CPUUtilization", "EngineCPUUtilization", "Evictions", "CacheMisses", "CPUCreditBalance"} <= node.keys()
+    assert node["CurrConnections"] >= 1
+    assert 0 < node["DatabaseMemoryUsagePercentage"] < 50
 
 
 def test_the_app_follows_a_cache_that_fails_over(stack: Stack) -> None:

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from components import AppServersArgs, CacheArgs, DatabaseArgs, LoadBalancerArgs, ReleaseArgs
+from components import AppServersArgs, CacheArgs, DatabaseArgs, LoadBalancerArgs, MonitoringArgs, ReleaseArgs
 
-MAPS = {"environment", "ingress", "policyArns", "secrets", "tags"}
+MAPS = {"environment", "ingress", "policyArns", "replica_identifiers", "replicaIdentifiers", "secrets", "tags"}
 """Arguments whose keys are their users' own."""
 
 SHA = "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8"
@@ -85,6 +85,22 @@ def load_balancer(value: Any = "given") -> LoadBalancerArgs:
     }
 
 
+def monitoring(value: Any = "given") -> MonitoringArgs:
+    """`value` stands for what another resource gives."""
+    known = value == "given"
+    return {
+        "edge": {"group_name": "edge-group" if known else value, "certificate": True},
+        "app": {"group_name": "app-group" if known else value, "min_size": 2},
+        "database": {
+            "identifier": "database" if known else value,
+            "replica_identifiers": {"near": "database-replica" if known else value},
+        },
+        "cache": {"replication_group_id": "cache" if known else value, "nodes": 2},
+        "alarm_emails": ["team@example.com"],
+        "tags": {"team": "web"},
+    }
+
+
 def of(kind: str, folder: Path) -> dict[str, Any]:
     """Good arguments, as a program in Python gives them."""
     given: dict[str, Any] = {
@@ -92,6 +108,7 @@ def of(kind: str, folder: Path) -> dict[str, Any]:
         "Cache": cache(),
         "Database": database(),
         "LoadBalancer": load_balancer(),
+        "Monitoring": monitoring(),
         "Network": {},
         "Release": release(folder),
     }

@@ -220,11 +220,13 @@ _OUTPUTS: dict[str, Callable[[str], dict[str, Any]]] = {
     "aws:ec2/launchTemplate:LaunchTemplate": lambda _: {"latestVersion": 1},
     "aws:rds/instance:Instance": lambda name: {
         "address": f"{name}.rds.example",
+        "identifier": name,
         "port": 5432,
         "masterUserSecrets": [{"secretArn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}"}],
     },
     "aws:elasticache/replicationGroup:ReplicationGroup": lambda name: {
-        "primaryEndpointAddress": f"{name}.cache.example"
+        "primaryEndpointAddress": f"{name}.cache.example",
+        "replicationGroupId": name,
     },
     "aws:secretsmanager/secretVersion:SecretVersion": lambda name: {
         "secretArn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}"

@@ -11,7 +11,7 @@ from pulumi.provider.experimental.analyzer import Analyzer
 from recording import Recording, record, unknown
 
 import components
-from components import AppServers, Cache, Database, LoadBalancer, Network, Release
+from components import AppServers, Cache, Database, LoadBalancer, Monitoring, Network, Release
 from components._plugin import COMPONENTS, Plugin
 from components.planning import NAME_LIMITS
 
@@ -31,6 +31,8 @@ def make(kind: str, name: str, folder: Path, value: Callable[[], Any] = lambda: 
         return Database(name, example_args.database(value()))
     if kind == "Cache":
         return Cache(name, example_args.cache(value()))
+    if kind == "Monitoring":
+        return Monitoring(name, example_args.monitoring(value()))
     if kind == "Release":
         return Release(name, example_args.release(folder))
     return Network(name, {})
@@ -80,6 +82,7 @@ def test_a_plugin_host_makes_the_same_of_the_same_arguments(kind: str, tmp_path:
         "Cache": example_args.cache(),
         "Database": example_args.database(),
         "LoadBalancer": example_args.load_balancer(),
+        "Monitoring": example_args.monitoring(),
         "Network": {},
         "Release": example_args.release(tmp_path),
     }
@@ -134,6 +137,8 @@ def test_a_name_is_refused_from_where_aws_would_refuse_it(kind: str, tmp_path: P
 
 
 AWS_LIMITS = {
+    "aws:cloudwatch/metricAlarm:MetricAlarm": 255,
+    "aws:sns/topic:Topic": 256,
     "aws:autoscaling/group:Group": 255,
     "aws:ec2/launchTemplate:LaunchTemplate": 128,
     "aws:ec2/securityGroup:SecurityGroup": 255,

@@ -25,12 +25,13 @@ pytestmark = pytest.mark.usefixtures("user_data")
 
 @pytest.fixture
 def everything() -> list[Recording]:
-    """The four environments, and one with what is off in them: a secret of the app's own, and events."""
+    """The four environments, and one with what is off in them: a secret of the app's own, events, alarms."""
     dev = load("dev")
     app = dev.app.model_copy(update={"secrets": {"STRIPE_KEY": "shop/stripe"}})
     edge = dev.edge.model_copy(update={"events": True})
-    with_both = record(lambda: stack.build(dev.model_copy(update={"app": app, "edge": edge})))
-    return [*(build(name) for name in STACKS), with_both]
+    monitoring = dev.monitoring.model_copy(update={"alarm_emails": ["team@example.com"], "dashboard": True})
+    more = dev.model_copy(update={"app": app, "edge": edge, "monitoring": monitoring})
+    return [*(build(name) for name in STACKS), record(lambda: stack.build(more))]
 
 
 def test_the_table_has_each_type_and_function_that_the_program_uses_and_no_other(everything: list[Recording]) -> None:
@@ -49,6 +50,8 @@ NAMED = {
     "aws:secretsmanager/secret:Secret": "secretsmanager:us-east-1:1:secret:{}-0123456-AbCdEf",
     "aws:sqs/queue:Queue": "sqs:us-east-1:1:{}-0123456",
     "aws:cloudwatch/eventRule:EventRule": "events:us-east-1:1:rule/{}-0123456",
+    "aws:cloudwatch/metricAlarm:MetricAlarm": "cloudwatch:us-east-1:1:alarm:{}-0123456",
+    "aws:sns/topic:Topic": "sns:us-east-1:1:{}-0123456",
     "aws:ssm/parameter:Parameter": "ssm:us-east-1:1:parameter/{}-0123456",
 }
 """What AWS calls a resource of a type, by its name in the program: Pulumi adds seven digits."""

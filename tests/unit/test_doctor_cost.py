@@ -44,12 +44,24 @@ def test_standbys_cost_what_the_first_one_costs() -> None:
 
 def test_metrics_cost_what_they_are_and_what_each_machine_tells() -> None:
     cost = estimate(wanted(metrics=True))
-    assert lines(cost)["metric"] == (METRICS, 12.0)
+    assert lines(cost)["metric"] == (METRICS, 12.6)
+    assert lines(estimate(wanted(metrics=True, certificate=True)))["metric"] == (METRICS + 1, 12.9)
     [telling] = [item for item in cost.items if item.name.startswith("a machine's telling")]
     assert (telling.count, telling.most, round(telling.month, 2)) == (3, 5, 7.88)
     table = (ROOT / "docs/monitoring.md").read_text().partition("| metric |")[2].partition("\n\n")[0]
     rows = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
-    assert sum(row[0].count("`") // 2 * (2 if row[3] == "both" else 1) for row in rows) == METRICS, "the guide's table"
+    told = sum(row[0].count("`") // 2 * (2 if row[3] == "both" else 1) for row in rows)
+    assert told == METRICS + 1, "the guide's table, with a certificate"
+
+
+def test_alarms_cost_by_how_often_they_look_and_a_dashboard_what_it_does() -> None:
+    emails = {"alarm_emails": ["team@example.com"], "dashboard": True}
+    dev = settings.from_file(ROOT / "Pulumi.dev.yaml")
+    watched = dev.model_copy(update={"monitoring": dev.monitoring.model_copy(update=emails)})
+    cost = lines(estimate(wanted_of(watched, ROOT)))
+    assert (cost["alarm, each 10 s"], cost["alarm, each minute"]) == ((13, 3.9), (10, 1.0))
+    assert cost["dashboard"] == (1, 3.0)
+    assert not {"alarm, each 10 s", "alarm, each minute", "dashboard"} & set(lines(estimate(wanted_of(dev, ROOT))))
 
 
 def test_without_nat_each_app_server_pays_for_an_address() -> None:

@@ -90,6 +90,21 @@ CASES: list[tuple[str, str, Any, str]] = [
     ("Database", "backupDays", 36, "database.backupDays"),
     ("Database", "databaseName", "postgres", "database.name"),
     ("Database", "databaseName", "My-App", "database.name"),
+    ("Monitoring", "alarmEmails", ["team@example.com", "team"], "monitoring.alarmEmails"),
+    ("Monitoring", "alarmEmails", ["team@example.com", "Team <team@example.com>"], "monitoring.alarmEmails"),
+    ("Monitoring", "alarmEmails", ["team@example.com", "team@example.com"], "monitoring.alarmEmails"),
+    ("Monitoring", "alarmTopicArn", "arn:aws:sns:us-east-1:123456789012:alarms.fifo", "monitoring.alarmTopicArn"),
+    ("Monitoring", "errorPercent", 0, "monitoring.errorPercent"),
+    ("Monitoring", "p95Ms", 60_000, "monitoring.p95Ms"),
+    ("Monitoring", "edge.instanceType", "t3", ""),
+    ("Monitoring", "app.instanceType", "t3", ""),
+    ("Monitoring", "app.minSize", 0, ""),
+    ("Monitoring", "database.instanceClass", "t4g.micro", ""),
+    ("Monitoring", "database.storageGb", 5, ""),
+    ("Monitoring", "database.replicaIdentifiers.My Replica", "replica", ""),
+    ("Monitoring", "cache.nodeType", "t4g.micro", ""),
+    ("Monitoring", "cache.nodes", 0, ""),
+    ("Monitoring", "tags.team", LONG, ""),
     ("Network", "cidr", "10.20.3.0/16", "network.cidr"),
     ("Network", "cidr", "10.20.0.0/28", "network.cidr"),
     ("Network", "cidr", "10.20.0.0/255.255.0.0", "network.cidr"),
@@ -114,7 +129,7 @@ FREE = {
     # Names, ids and ARNs of what is in AWS already: only AWS knows whether they are right.
     *("vpcId", "subnetIds", "bucket", "bucketArn", "securityGroupId", "secretArn", "groupName", "groupArn"),
     *("parameterName", "parameterArn", "runtimeKey", "runtimeSha256"),
-    *("targetGroupArns", "securityGroupIds", "roleName", "lifecycleHooks"),
+    *("identifier", "replicationGroupId", "targetGroupArns", "securityGroupIds", "roleName", "lifecycleHooks"),
     "name",  # a database's; a URL takes any, escaped
 }
 """Properties without a rule."""
@@ -199,6 +214,7 @@ def test_every_argument_has_a_rule_or_is_known_to_have_none() -> None:
         ("AppServers", "database.replicaHosts", ["db-2 example"]),
         ("AppServers", "cache.host", "cache.example:6379"),
         ("AppServers", "cache.port", 70000),
+        ("Monitoring", "alarmTopicArn", "alarms"),
     ],
 )
 def test_a_bad_value_that_another_resource_gives_is_refused_once_it_is_known(

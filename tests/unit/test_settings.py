@@ -405,4 +405,4 @@ def test_environments_change_only_settings_that_there_are(base: Path) -> None:
 
 
 def test_rules_know_every_component() -> None:
-    assert set(COMPONENTS) == {"app", "cache", "database", "edge", "network", "release"}
+    assert set(COMPONENTS) == {"app", "cache", "database", "edge", "monitoring", "network", "release"}

@@ -17,6 +17,7 @@ from components import state
 from settings import Settings
 from tests.paths import ROOT
 
+ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 STACKS = ["dev", "staging", "prod", "lab"]
 
 pytestmark = pytest.mark.usefixtures("user_data")
@@ -149,7 +150,15 @@ def test_every_setting_reaches_a_resource() -> None:
             "environment": {"LOG_LEVEL": "level77"},
             "secrets": {"STRIPE_KEY": "secret77"},
         },
-        "expressway:monitoring": {"metrics": True, "scrapeFrom": ["10.77.77.0/24"]},
+        "expressway:monitoring": {
+            "metrics": True,
+            "scrapeFrom": ["10.77.77.0/24"],
+            "alarmEmails": ["team77@example.com"],
+            "alarmTopicArn": "arn:aws:sns:us-east-1:123456789012:alarms77",
+            "errorPercent": 77,
+            "p95Ms": 7777,
+            "dashboard": True,
+        },
         "expressway:sessionManager": {"agentKey": "tests/fixtures/session_manager/signer.asc"},
         "expressway:cache": {"engineVersion": "7.0", "nodeType": "cache.r77.large", "replicas": 3},
         "expressway:database": {
@@ -207,6 +216,46 @@ def test_every_setting_reaches_a_resource() -> None:
     ]
     assert sorted(scraped) == [("dev-app-group-id", 9464), ("dev-edge-group-id", 9464)]
     assert app["metrics"] == balancer["metrics"] == {"scraped": True}
+    told = made.one("aws:sns/topicSubscription:TopicSubscription").inputs
+    assert (told["endpoint"], told["topic"]) == ("team77@example.com", "arn:aws:sns:us-east-1:123456789012:alarms77")
+    raised_at = {each.name: each.inputs["threshold"] for each in made.all(ALARM)}
+    assert raised_at["dev-monitoring-edge-errors"] == 77
+    assert raised_at["dev-monitoring-edge-p95"] == 7777
+    assert raised_at["dev-monitoring-edge-servers"] == 7
+    assert made.one("aws:cloudwatch/dashboard:Dashboard")
+
+
+def watched(**monitoring: object) -> Settings:
+    dev = load("dev")
+    return dev.model_copy(update={"monitoring": dev.monitoring.model_copy(update=monitoring)})
+
+
+def test_alarms_are_those_that_the_settings_count_and_look_at_the_stacks_own_things() -> None:
+    settled = watched(alarm_emails=["team@example.com"], dashboard=True)
+    made = record(lambda: stack.build(settled), stack="dev")
+    prefix = "dev-monitoring-"
+    assert {each.name for each in made.all(ALARM)} == {f"{prefix}{each.key}" for each in settled.alarms}
+    looked_at = {next(iter(each.inputs["dimensions"].values())) for each in made.all(ALARM)}
+    assert looked_at == {"dev-edge-group", "dev-app-group", "dev-database-instance", "dev-cache-redis-001"}
+    assert made.outputs["alarmTopicArn"] == f"arn:aws:sns:us-east-1:123456789012:{prefix}alarms"
+    assert made.outputs["dashboardUrl"].endswith("?region=us-east-1#dashboards/dashboard/dev-monitoring-us-east-1")
+
+
+def test_what_nobody_asks_for_is_not_there() -> None:
+    alone = record(lambda: stack.build(watched(dashboard=True)), stack="dev")
+    assert not alone.all(ALARM)
+    assert "alarmTopicArn" not in alone.outputs
+    emails = record(lambda: stack.build(watched(alarm_emails=["team@example.com"])), stack="dev")
+    assert not emails.all("aws:cloudwatch/dashboard:Dashboard")
+    assert "dashboardUrl" not in emails.outputs
+
+
+def test_alarms_on_what_machines_do_not_measure_are_refused() -> None:
+    monitoring = {"metrics": False, "alarmEmails": ["team@example.com"]}
+    config = {"aws:region": "us-east-1", "expressway:monitoring": monitoring}
+    with pytest.raises(settings.SettingsError, match="it must be true with alarms or a dashboard") as refusal:
+        settings.parse(config, stack="dev", base=ROOT, source="test")
+    assert [each.path for each in refusal.value.problems] == ["expressway:monitoring.metrics"]
 
 
 def test_without_metrics_machines_measure_nothing_and_may_tell_nobody() -> None:

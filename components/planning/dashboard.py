@@ -1,0 +1,159 @@
+"""The dashboard's body: is it well, on top, and then a row for each tier. Pure.
+
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .alarms import DIMENSIONS, ELASTICACHE, EXPRESSWAY, RDS, Alarm
+from .watched import Watched
+
+COLUMNS = 24
+"""Of CloudWatch's grid."""
+HEIGHT = 6
+ALARMS_HEIGHT = 4
+
+Widget = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a graph: a metric of a thing."""
+
+    of: str
+    namespace: str
+    metric: str
+    statistic: str
+    label: str
+
+
+def dashboard(
+    watched: Watched, names: Mapping[str, str], region: str, alarms: Sequence[Alarm], arns: Sequence[str]
+) -> dict[str, Any]:
+    """The body, to be written as JSON.
+
+    `names` has the AWS name of each thing that a metric is of; `arns` are those of `alarms`, or none without them.
+    """
+    lines = {(each.of, each.metric): each.threshold for each in alarms}
+    widgets: list[Widget] = []
+    top = 0
+    if arns:
+        status = {"title": "Is it well?", "alarms": list(arns)}
+        widgets.append(
+            {"type": "alarm", "x": 0, "y": 0, "width": COLUMNS, "height": ALARMS_HEIGHT, "properties": status}
+        )
+        top = ALARMS_HEIGHT
+    for row in _rows(watched):
+        width = COLUMNS // len(row)
+        for place, (title, graph) in enumerate(row.items()):
+            properties = _graph(title, graph, names, region, lines)
+            box = {"x": place * width, "y": top, "width": width, "height": HEIGHT}
+            widgets.append({"type": "metric", **box, "properties": properties})
+        top += HEIGHT
+    return {"start": "-PT3H", "periodOverride": "inherit", "widgets": widgets}
+
+
+def _graph(
+    title: str, graph: Sequence[Line], names: Mapping[str, str], region: str, lines: Mapping[tuple[str, str], float]
+) -> dict[str, Any]:
+    properties: dict[str, Any] = {
+        "title": title,
+        "region": region,
+        "view": "timeSeries",
+        "stacked": False,
+        "period": 10 if graph[0].namespace == EXPRESSWAY else 60,
+        "metrics": [
+            [
+                *(each.namespace, each.metric, DIMENSIONS[each.namespace], names[each.of]),
+                {"stat": each.statistic, "label": each.label},
+            ]
+            for each in graph
+        ],
+        "yAxis": {"left": {"min": 0}},
+    }
+    # Nodes have the same threshold, which is to be drawn once.
+    thresholds = sorted({lines[each.of, each.metric] for each in graph if (each.of, each.metric) in lines})
+    if thresholds:
+        properties["annotations"] = {"horizontal": [{"label": "alarm", "value": each} for each in thresholds]}
+    return properties
+
+
+def _rows(watched: Watched) -> Iterator[dict[str, list[Line]]]:
+    """Titles of graphs, and what is in them."""
+    if watched.edge_type is not None:
+        yield {
+            "Site: answers with 5xx, %": [Line("edge", EXPRESSWAY, "ErrorShare", "Average", "5xx")],
+            "Site: time to answer, ms": [Line("edge", EXPRESSWAY, "ResponseTime", each, each) for each in _PERCENTILES],
+            "Site: answers in 10 s": [
+                Line("edge", EXPRESSWAY, metric, "Sum", label)
+                for metric, label in (("Requests", "all"), ("Responses4xx", "4xx"), ("Responses5xx", "5xx"))
+            ],
+        }
+        yield {
+            "Edge: used, %": _used("edge"),
+            "Edge: app servers": [
+                Line("edge", EXPRESSWAY, "Servers", "Minimum", "that get requests"),
+                Line("edge", EXPRESSWAY, "UnhealthyServers", "Maximum", "that fail"),
+            ],
+            "Edge: age of its list, s": [Line("edge", EXPRESSWAY, "ListAge", "Maximum", "oldest")],
+            "Edge: connections and retries": [
+                Line("edge", EXPRESSWAY, "Connections", "Sum", "connections"),
+                Line("edge", EXPRESSWAY, "Retries", "Sum", "retries in 10 s"),
+            ],
+        }
+    if watched.app_type is not None:
+        yield {
+            "App: used, %": _used("app"),
+            "App: delay of the event loop, ms": [
+                Line("app", EXPRESSWAY, "EventLoopLag", each, label)
+                for each, label in (("Maximum", "worst worker"), ("Average", "average"))
+            ],
+            "App: workers": [
+                Line("app", EXPRESSWAY, "Workers", "Sum", "workers"),
+                Line("app", EXPRESSWAY, "WorkerRestarts", "Sum", "restarts in 10 s"),
+            ],
+            "App: requests in flight": [Line("app", EXPRESSWAY, "RequestsInFlight", "Sum", "all machines")],
+        }
+    if watched.database_class is not None:
+        yield {
+            "Database: CPU, %": [Line("database", RDS, "CPUUtilization", "Average", "CPU")],
+            "Database: connections": [Line("database", RDS, "DatabaseConnections", "Maximum", "connections")],
+            "Database: free storage, bytes": [Line("database", RDS, "FreeStorageSpace", "Minimum", "free")],
+            **(
+                {
+                    "Database: replicas behind, s": [
+                        Line(f"replica-{name}", RDS, "ReplicaLag", "Maximum", name) for name in watched.replicas
+                    ]
+                }
+                if watched.replicas
+                else {}
+            ),
+        }
+    if watched.cache_type is not None:
+        nodes = [f"cache-{number:03}" for number in range(1, watched.cache_nodes + 1)]
+        yield {
+            "Cache: memory, %": _each_node(nodes, "DatabaseMemoryUsagePercentage", "Maximum"),
+            "Cache: CPU of Redis, %": _each_node(nodes, "EngineCPUUtilization", "Average"),
+            "Cache: evictions": _each_node(nodes, "Evictions", "Sum"),
+            "Cache: misses": _each_node(nodes, "CacheMisses", "Sum"),
+        }
+
+
+_PERCENTILES = ("p50", "p95", "p99")
+
+
+def _used(tier: str) -> list[Line]:
+    return [
+        Line(tier, EXPRESSWAY, metric, statistic, label)
+        for metric, statistic, label in (
+            ("CPU", "Average", "CPU"),
+            ("Memory", "Maximum", "memory"),
+            ("Disk", "Maximum", "disk"),
+        )
+    ]
+
+
+def _each_node(nodes: Sequence[str], metric: str, statistic: str) -> list[Line]:
+    return [Line(node, ELASTICACHE, metric, statistic, node) for node in nodes]

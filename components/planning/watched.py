@@ -1,0 +1,87 @@
+"""What alarms and dashboard are about, and whom alarms tell."""
+
+import re
+from dataclasses import dataclass
+from typing import cast
+
+from .findings import UNKNOWN, Finding
+from .rule import Each, matching, number
+
+ERROR_PERCENT = number(1, 100)
+"""Percent of answers."""
+P95_MS = number(5, 30_000)
+"""Milliseconds. The edge counts answers in classes from 5 ms on, and what takes longer than 10 s as 30 s."""
+CACHE_NODES = number(1, 6)
+
+ALARM_EMAIL = matching(
+    r"(?=.{3,254}$)[^@\s\"<>,;]+@[^@\s\"<>,;]+\.[^@\s\"<>,;.]+",
+    "it must be an e-mail address",
+    "Write it like team@example.com.",
+)
+ALARM_TOPIC = matching(
+    r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}",
+    "it must be the ARN of a standard SNS topic",
+    "Write it like arn:aws:sns:us-east-1:123456789012:alarms.",
+)
+
+_DATABASE_CLASS = re.compile(r"db\.([a-z])\d\w*\.(?:(micro|small|medium|large)|(\d*)xlarge)")
+_GIB = {"micro": 1, "small": 2, "medium": 4, "large": 8}
+_BYTES_A_CONNECTION = 9_531_392
+_MOST_CONNECTIONS = 5000
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A stack, or the part of one, that is watched. What it doesn't have is absent: None, or 0."""
+
+    edge_type: str | None = None
+    """The edges' EC2 instance type."""
+    certificate: bool = False
+    """Whether the edge serves HTTPS."""
+    app_type: str | None = None
+    """The app servers' EC2 instance type."""
+    fewest_servers: int = 1
+    """How many app servers there are at least."""
+    database_class: str | None = None
+    """RDS's instance class."""
+    storage_gb: int = 20
+    """GiB that the database has."""
+    replicas: tuple[str, ...] = ()
+    """Names of the database's read replicas, as its owner calls them."""
+    cache_type: str | None = None
+    """ElastiCache's node type."""
+    cache_nodes: int = 1
+    """How many nodes it has, the primary among them."""
+    error_percent: int = 5
+    """More answers 5xx than that are too many."""
+    p95_ms: int = 1000
+    """Slower than that is too slow for one answer in twenty."""
+
+
+def check_alarm_emails(path: str, addresses: object) -> list[Finding]:
+    """What is wrong with the list of who is told by e-mail."""
+    findings = Each(ALARM_EMAIL).check(path, addresses)
+    if addresses is UNKNOWN or not isinstance(addresses, list):
+        return findings
+    entries = cast(list[object], addresses)
+    for index, address in enumerate(entries):
+        if address in entries[:index]:
+            rule = f"each address must be given once, and {path}[{entries.index(address)}] is the same"
+            findings.append(Finding(f"{path}[{index}]", address, rule, "Remove one of them."))
+    return findings
+
+
+def database_connections(instance_class: str) -> int | None:
+    """The most connections by RDS's default, LEAST(DBInstanceClassMemory / 9531392, 5000); None where that isn't known.
+
+    DBInstanceClassMemory is less than the class's memory, which this takes: RDS and the system have their part.
+    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Limits.html#RDS_Limits.MaxConnections
+    """
+    match = _DATABASE_CLASS.fullmatch(instance_class)
+    # Of other families, a size's name says another amount of memory.
+    if match is None or match[1] not in "tmr":
+        return None
+    gib = _GIB[match[2]] if match[2] else 16 * int(match[3] or 1)
+    if match[1] == "r":
+        gib *= 2
+    return min(gib * 2**30 // _BYTES_A_CONNECTION, _MOST_CONNECTIONS)
