@@ -349,7 +349,7 @@ def test_people_get_a_table_that_fits_their_terminal(site: Site, tmp_path: Path,
     said = re.sub(r"\s+", " ", head)
     assert "vCPUs of t3.small: 0 of 4 free" not in said
     assert "vCPUs of t3.small: 4 of 4 free, 6 needed expressway:app.instanceType" in said
-    assert "all of it 134.85 - 172.07" in said
+    assert "all of it 135.45 - 172.67" in said
     assert "5 to mend, 0 to know, 0 that could not be checked." in tail
 
 
@@ -360,7 +360,7 @@ def test_programs_get_json_and_the_exit_status_says_whether_all_is_well(site: Si
     told = json.loads(well.stdout)
     assert told["sound"] is True
     assert {each["status"] for each in told["findings"]} == {"ok"}
-    assert told["cost"]["month"] == pytest.approx(130.65)
+    assert told["cost"]["month"] == pytest.approx(131.25)
     with site.five_faults():
         ill = command(site, folder, "--json", "--stack", "dev")
     assert ill.returncode == 1
