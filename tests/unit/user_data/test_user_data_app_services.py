@@ -175,7 +175,11 @@ def test_a_service_that_hangs_is_told_of_while_it_does() -> None:
     session, hung = Scripted(), threading.Event()
     watch = Watch("it", lambda: session, tell)
     run(watch, 100, 105)
-    session.round_trip = lambda: hung.wait(10) and None
+
+    def hang() -> None:
+        hung.wait(10)
+
+    session.round_trip = hang
     asking = threading.Thread(target=watch.second, args=(105.0,))
     asking.start()
     began = time.monotonic()
