@@ -14,7 +14,6 @@ from cli.options import OutputsFile, StackName
 if TYPE_CHECKING:
     from cli.targets import Target
     from operate.load.mix import Mix
-    from operate.load.model import Run
 
 PERIOD_SECONDS = 10.0
 """Machines measure in periods of this, by the clock."""
@@ -29,6 +28,9 @@ def load(
         Path | None, typer.Option("--access-log", help="Without --mix: ask as an edge's access.log says users do.")
     ] = None,
     json: Annotated[Path | None, typer.Option("--json", help="Write the run there.", metavar="FILE")] = None,
+    page: Annotated[
+        Path, typer.Option("--report", help="Write the report there: one HTML page.", metavar="FILE")
+    ] = Path("load.html"),
     url: Annotated[str | None, typer.Option("--url", help="Load this site. Default: the stack's.")] = None,
     mine: Annotated[
         bool, typer.Option("--i-own-this-target", help="--url is neither the lab nor the stack, and may be loaded.")
@@ -50,16 +52,17 @@ def load(
     """
     from artifact import cache
     from cli import loading
-    from operate.load import vegeta
+    from operate.load import report, vegeta
     from operate.load.attack import AttackError
-    from operate.load.generator_verdict import NothingRead, judge
+    from operate.load.readings import Sampler
     from operate.load.run import Load, Options
     from operate.load.users import LoginError
 
     rates = {"--rate": rate, "--start-rps": start, "--max-rps": highest}
     _check(rates, {"--step": (step, 1, LONGEST_STEP), "--ramp": (ramp, 0, 60), "--within": (within, 10, 7200)})
-    if json is not None and (json.is_dir() or not json.absolute().parent.is_dir()):
-        refuse(f"--json {json}: there is no such folder to write a file into")
+    for option, file in (("--json", json), ("--report", page)):
+        if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
+            refuse(f"{option} {file}: there is no such folder to write a file into")
     wanted = None if mix is None else _read(mix)
     log = None if access_log is None else _lines(access_log)
     target, site = _target(url, stack, outputs, mine=mine)
@@ -75,14 +78,19 @@ def load(
     period = PERIOD_SECONDS if target is not None and step % PERIOD_SECONDS == 0 else 0.0
     options = Options(float(step), float(ramp), float(within), start, highest, rate, period)
     name = target.name if target else None
+    sampler = None if target is None else Sampler.of(target.stack.client, target.stack.outputs)
     try:
         with loading.watching() as watch:
-            done = Load(program, site, wanted, options, insecure, name, watch.show).run(NothingRead(), judge)
+            done = Load(program, site, wanted, options, insecure, name, watch.show).run(sampler)
     except (AttackError, LoginError) as error:
         fail(str(error))
     if json is not None:
-        _write(json, done)
+        _write("--json", json, encoding.dumps(done.as_json(), indent=2) + "\n")
+    _write("--report", page, report.page(done))
     loading.report(out, done, wanted.think_time)
+    for missing in sampler.missing if sampler else ():
+        err.print(f"not read: {missing}", markup=False, soft_wrap=True)
+    err.print(f"the report: {page}", markup=False, soft_wrap=True)
     if done.interrupted:
         err.print("interrupted: this is what was measured until then", markup=False)
 
@@ -180,8 +188,8 @@ def _chosen(target: "Target | None", url: str, log: Sequence[str] | None, *, ins
     return chosen.mix
 
 
-def _write(path: Path, done: "Run") -> None:
+def _write(option: str, path: Path, text: str) -> None:
     try:
-        path.write_text(encoding.dumps(done.as_json(), indent=2) + "\n")
+        path.write_text(text)
     except OSError as error:
-        fail(f"--json {path}: {error.strerror}")
+        fail(f"{option} {path}: {error.strerror}")

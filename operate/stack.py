@@ -1,7 +1,7 @@
 """A stack that stands: what its outputs name, and clients for the API that has it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
@@ -38,6 +38,8 @@ class Stack:
     arch: str | None
     client: Callable[[str], Any]
     """The client of a service, such as `ec2`."""
+    outputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """All that it exported."""
 
     @staticmethod
     def of(outputs: Mapping[str, Any], session: boto3.Session, endpoint: str | None = None) -> "Stack":
@@ -59,6 +61,7 @@ class Stack:
             node=outputs.get("nodeVersion"),
             arch=outputs.get("architecture"),
             client=_clients(session, region, endpoint),
+            outputs=outputs,
         )
 
     def check(self) -> None:

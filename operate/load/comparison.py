@@ -34,6 +34,19 @@ class Comparison:
         """The same, and 0 where it wasn't measured."""
         return self.value(tier, resource) or 0.0
 
+    def saturation(self, tier: Tier, resource: str) -> float:
+        """How much of its limit is used, likewise; 0 where that wasn't measured."""
+        for step in (self.over, self.knee):
+            for each in step.readings if step else ():
+                if (each.tier, each.resource) == (tier, resource) and each.saturation is not None:
+                    return each.saturation
+        return 0.0
+
+    @property
+    def stack_was_read(self) -> bool:
+        """Whether anything is known but what the generator tells of itself."""
+        return any(each.tier != "generator" for step in (self.over, self.knee) if step for each in step.readings)
+
     def before(self, tier: Tier, resource: str) -> float | None:
         """In the light step."""
         return largest(self.light, tier, resource) if self.light else None

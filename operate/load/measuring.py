@@ -91,7 +91,7 @@ def generator(
     late = sorted(1000 * (each.sent - each.due) for each in mine)
     return [
         Reading("generator", "cpu", round(100 * cpu, 1), "percent", 100.0 * cores),
-        Reading("generator", "sent late, p99", quantile(late, 0.99), "milliseconds", LATE_MILLISECONDS),
+        Reading("generator", "lateness", quantile(late, 0.99), "milliseconds", LATE_MILLISECONDS),
         Reading("generator", "requests in flight", in_flight(mine), "count", most),
     ]
 

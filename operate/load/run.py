@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol
 
-from operate.load import measuring, planning, vegeta
+from operate.load import measuring, planning, vegeta, verdict
 from operate.load.attack import MAX_WORKERS, TIMEOUT_SECONDS, Attack
 from operate.load.measuring import Timed, Timeline
 from operate.load.mix import Mix
-from operate.load.model import Bottleneck, Reading, Run, Step
+from operate.load.model import Reading, Run, Step
 from operate.load.users import Users
 
 PROBE_WORKERS: Final = (4, 16, 64, 256)
@@ -41,10 +41,6 @@ class Sampler(Protocol):
     def between(self, began: float, ended: float) -> tuple[Reading, ...]:
         """Between two times, in seconds since the epoch."""
         ...
-
-
-Judge = Callable[[Sequence[Step], float | None], Bottleneck]
-"""From the steps and the knee to what limits."""
 
 
 @dataclass(frozen=True)
@@ -106,8 +102,8 @@ class Load:
         self._users = Users(self.mix, self.url, insecure=self.insecure)
         self._began = time.time()
 
-    def run(self, sampler: Sampler, judge: Judge) -> Run:
-        """To the end, or until Ctrl-C. LoginError; AttackError."""
+    def run(self, sampler: Sampler | None = None) -> Run:
+        """To the end, or until Ctrl-C. Without a `sampler` nothing is known of the tiers. LoginError; AttackError."""
         self._began, interrupted = time.time(), False
         try:
             self._steps()
@@ -123,12 +119,14 @@ class Load:
             generator=f"vegeta {version(self.program)}",
             steps=(*whole, *(self._read(each, sampler) for each in self._partial)),
             knee_rps=knee,
-            bottleneck=judge(whole, knee),
+            bottleneck=verdict.judge(whole, knee),
             timeline=self._timeline.seconds(),
             interrupted=interrupted,
         )
 
-    def _read(self, step: Step, sampler: Sampler) -> Step:
+    def _read(self, step: Step, sampler: Sampler | None) -> Step:
+        if sampler is None:
+            return step
         return replace(step, readings=(*step.readings, *sampler.between(step.began, step.began + step.seconds)))
 
     def _steps(self) -> None:

@@ -12,8 +12,8 @@ from operate.load.model import Bottleneck, Step, Tier
 
 FULL = 85.0
 """Percent of a CPU's time, from which on a queue before it grows quickly."""
-FULL_GENERATOR = 90.0
-"""Percent of the CPU that the load generator has."""
+FULL_GENERATOR = 0.85
+"""Of the CPUs of the load generator's machine. Beyond, its times are no longer those of what it asks."""
 IDLE_ENOUGH = 70.0
 """Percent; up to that nothing is short."""
 SHARED_STEAL = 20.0
@@ -30,8 +30,8 @@ SLOW_CACHE, SLOW_DATABASE = 5.0, 20.0
 """Milliseconds of the smallest question's round trip; Redis has less than 1, PostgreSQL less than 3."""
 GROWN = 3.0
 """Times the light step's value."""
-LATE = 50.0
-"""Milliseconds after they were due that the generator sent requests."""
+SENT = 0.95
+"""Of what is due, at least so much is sent."""
 
 
 TIERS: tuple[Tier, ...] = ("app", "edge", "database", "cache")
@@ -44,32 +44,41 @@ def judge(steps: Sequence[Step], knee_rps: float | None) -> Bottleneck:
     seen = Comparison.of(steps, knee_rps)
     if seen is None:
         return _kept_up(max(steps, key=lambda each: each.offered_rps))
-    if not (seen.over.readings or (seen.knee and seen.knee.readings)):
-        why = f"The stack did not keep up with {figure(seen.over.offered_rps)} requests/s, and nothing was read of it."
-        return Bottleneck(
-            "none", "", (why,), ("Name the stack, so that its machines, database and cache can be read.",)
-        )
     for rule in RULES:
         if found := rule(seen):
             return found
-    return _unexplained(seen)
+    return _unexplained(seen) if seen.stack_was_read else _unread(seen)
 
 
 def _generator(seen: Comparison) -> Bottleneck | None:
-    if seen.least("generator", "cpu") < FULL_GENERATOR:
+    if seen.saturation("generator", "cpu") < FULL_GENERATOR:
         return None
-    evidence = [seen.told("generator", "cpu", "The load generator's CPU")]
-    if (late := seen.value("generator", "lateness")) is not None:
-        evidence.append(f"It sent requests {figure(late)} ms after they were due.")
-    return Bottleneck("generator", "cpu", tuple(evidence), GENERATOR_STEPS)
+    return Bottleneck("generator", "cpu", (_generators_cpu(seen), *_unsent(seen)), GENERATOR_STEPS)
 
 
 def _late_generator(seen: Comparison) -> Bottleneck | None:
-    late, growth = seen.least("generator", "lateness"), seen.growth("generator", "lateness")
-    if late < LATE or (growth is not None and growth < GROWN):
+    if seen.saturation("generator", "requests in flight") >= 1:
+        return None  # all its workers wait for answers: it is late because of what it asks
+    evidence = list(_unsent(seen))
+    if seen.saturation("generator", "lateness") >= 1:
+        evidence.append(seen.told("generator", "lateness", "What the load generator sends after it was due", " ms"))
+    if not evidence:
         return None
-    told = seen.told("generator", "lateness", "What the load generator sends after it was due", " ms")
-    return Bottleneck("generator", "lateness", (told, "Nothing in the stack is near its limit."), GENERATOR_STEPS)
+    return Bottleneck("generator", "lateness", (*evidence, _generators_cpu(seen)), GENERATOR_STEPS)
+
+
+def _generators_cpu(seen: Comparison) -> str:
+    used = 100 * seen.saturation("generator", "cpu")
+    return (
+        f"The load generator took {figure(used)} % of its machine's CPUs at {figure(seen.over.offered_rps)} requests/s."
+    )
+
+
+def _unsent(seen: Comparison) -> Iterator[str]:
+    due = seen.over.offered_rps * seen.over.seconds
+    # One more or less is how the beginning of a step happens to lie between two of them.
+    if seen.over.requests + 1 < SENT * due:
+        yield f"It sent {figure(seen.over.requests)} of {figure(due)} requests that were due."
 
 
 GENERATOR_STEPS = (
@@ -343,6 +352,17 @@ def _kept_up(step: Step) -> Bottleneck:
         used = 100 * (one.saturation or 0)
         evidence.append(f"Closest to its limit is the {one.tier}'s {one.resource}, of which {figure(used)} % is used.")
     return Bottleneck("none", "", tuple(evidence), ("Ask for higher rates, to see what limits it.",))
+
+
+def _unread(seen: Comparison) -> Bottleneck:
+    over = seen.over
+    evidence = (
+        f"The stack did not keep up with {figure(over.offered_rps)} requests/s: it answered "
+        f"{figure(over.answered_rps)}/s, {sum(over.failures.values())} of {over.requests} failed, and the p95 was "
+        f"{figure(over.p95)} ms.",
+        "Nothing was read of it; the generator was in time.",
+    )
+    return Bottleneck("none", "", evidence, ("Name the stack, so that its machines, database and cache can be read.",))
 
 
 def _unexplained(seen: Comparison) -> Bottleneck:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from artifact import cache
-from operate.load import generator_verdict, mix, users, vegeta
+from operate.load import mix, users, vegeta
 from operate.load.attack import Attack, AttackError, Sent
 from operate.load.measuring import step, timed
 from operate.load.run import Load, Options
@@ -77,7 +77,7 @@ def test_the_knee_is_what_the_server_can_do(program: Path) -> None:
     seen: list[str] = []
     with LoadServer(slots=4, service=0.02) as server:
         load = Load(program, server.url, HOME, QUICK, listener=lambda _, now: seen.append(now.doing))
-        done = load.run(generator_verdict.NothingRead(), generator_verdict.judge)
+        done = load.run()
         # What it can do on this machine, now: a server of Python on busy cores answers less than its pauses allow.
         able = max(each.answered_rps for each in done.steps)
     assert able > 0.7 * server.capacity
@@ -95,7 +95,7 @@ def test_the_knee_is_what_the_server_can_do(program: Path) -> None:
 def test_steps_lie_within_the_clocks_periods(program: Path) -> None:
     options = Options(step=2, ramp=1, only=20, period=4)
     with LoadServer(slots=10, service=0.01) as server:
-        done = Load(program, server.url, HOME, options).run(generator_verdict.NothingRead(), generator_verdict.judge)
+        done = Load(program, server.url, HOME, options).run()
     (only,) = done.steps
     assert only.began % 4 == 0
     assert (only.offered_rps, only.seconds, only.requests) == (20, 2, pytest.approx(40, abs=1))
@@ -105,7 +105,7 @@ def test_steps_lie_within_the_clocks_periods(program: Path) -> None:
 def test_failures_are_counted_by_what_they_are_and_end_the_steps(program: Path) -> None:
     with LoadServer(slots=10, service=0.001, status=503) as server:
         options = Options(step=1, ramp=0, start=20)
-        done = Load(program, server.url, HOME, options).run(generator_verdict.NothingRead(), generator_verdict.judge)
+        done = Load(program, server.url, HOME, options).run()
     assert [each.offered_rps for each in done.steps] == [20, 5, 1]
     assert done.knee_rps is None
     assert done.steps[0].failures.keys() == {"HTTP 503"}
@@ -117,7 +117,7 @@ def test_users_log_in_and_bring_their_own_cookies(program: Path) -> None:
     with LoadServer(slots=50, service=0.001) as server:
         options = Options(step=2, ramp=0, only=20)
         load = Load(program, server.url, mix.parse(text, "mix.yaml"), options)
-        done = load.run(generator_verdict.NothingRead(), generator_verdict.judge)
+        done = load.run()
     assert done.knee_rps == 20
     assert server.asked["POST /login"] == 10, "20 requests a second, one of each user every half second"
     assert {body for body in server.bodies if body} == {f"u{user}" for user in range(10)}
@@ -131,7 +131,7 @@ def test_a_login_that_does_not_work_ends_the_load(program: Path, status: int, to
     with LoadServer(slots=50, service=0.001, status=status) as server:
         load = Load(program, server.url, mix.parse(text, "mix.yaml"), QUICK)
         with pytest.raises(users.LoginError, match=f"POST /in {told}"):
-            load.run(generator_verdict.NothingRead(), generator_verdict.judge)
+            load.run()
 
 
 def test_a_generator_that_does_not_start_says_why(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operate.load import generator_verdict, planning
-from operate.load.model import Reading, Step
+from operate.load import planning
+from operate.load.model import Step
 from operate.load.planning import Plan
 
 MOST_STEPS = 60
@@ -108,36 +108,3 @@ def test_a_slow_app_may_be_five_times_as_slow_as_it_is_under_a_light_load() -> N
     light = step(10, p95=400)
     assert planning.kept_up(step(100, p95=2000), [light])
     assert not planning.kept_up(step(100, p95=2001), [light])
-
-
-def read(rate: float, cpu: float, late: float, flying: float = 10, **changes: int) -> Step:
-    own = (
-        Reading("generator", "cpu", cpu, "percent", 200),
-        Reading("generator", "sent late, p99", late, "milliseconds", 50),
-        Reading("generator", "requests in flight", flying, "count", 5000),
-    )
-    return replace(step(rate, answered=rate / 2), readings=own, **changes)
-
-
-@pytest.mark.parametrize(
-    ("worst", "tier"),
-    [
-        (read(100, cpu=20, late=1), "none"),
-        (read(100, cpu=180, late=1), "generator"),
-        (read(100, cpu=100, late=60), "generator"),
-        (read(100, cpu=100, late=1, requests=900), "generator"),
-        (read(100, cpu=100, late=3000, flying=5000), "none"),
-    ],
-)
-def test_the_generator_is_named_where_it_was_late_by_itself(worst: Step, tier: str) -> None:
-    verdict = generator_verdict.judge([step(10), worst], 10)
-    assert verdict.tier == tier
-    assert "100 requests/s" in verdict.evidence[0]
-    assert verdict.next
-
-
-def test_a_run_that_never_was_too_much_names_nobody_and_says_how_to_go_on() -> None:
-    verdict = generator_verdict.judge([step(10), step(16)], 16)
-    assert verdict.tier == "none"
-    assert "16 requests/s" in verdict.evidence[0]
-    assert "--max-rps" in verdict.next[0]

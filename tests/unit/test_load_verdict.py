@@ -24,6 +24,7 @@ LIGHT: Figures = {
     "generator cpu": 10, "generator lateness": 1,
 }  # fmt: skip
 """Of a stack at 40 requests a second."""
+LIMITS = {"lateness": 50.0, "requests in flight": 5000.0}
 LIMITED = ("cpu", "memory", "worker cpu", "connections", "garbage collection")
 UNITS = {"round trip": "milliseconds", "lateness": "milliseconds", "event loop lag": "milliseconds"}
 TIERS = ("edge", "app", "database", "cache", "generator")
@@ -39,7 +40,7 @@ def readings(figures: Figures) -> tuple[Reading, ...]:
     found: list[Reading] = []
     for name, value in figures.items():
         tier, _, resource = name.partition(" ")
-        limit = 100.0 if resource in LIMITED else None
+        limit = 100.0 if resource in LIMITED else LIMITS.get(resource) if tier == "generator" else None
         found.append(Reading(tier, resource, float(value), UNITS.get(resource, "percent"), limit))  # pyright: ignore[reportArgumentType]
     return tuple(found)
 
@@ -215,7 +216,7 @@ def test_a_stack_that_kept_up_is_limited_by_nothing_and_what_comes_next_is_named
 def test_without_readings_nothing_is_guessed() -> None:
     bare = [replace(each, readings=()) for each in run(PLANTED["the app's CPU"][1])]
     assert named(judge(bare, 200.0)) == ("none", "")
-    assert "nothing was read" in judge(bare, 200.0).evidence[0]
+    assert "Nothing was read" in judge(bare, 200.0).evidence[1]
     assert named(judge([], None)) == ("none", "")
 
 
@@ -254,7 +255,8 @@ def test_neither_the_order_nor_the_size_of_the_rates_changes_a_verdict(
     def mixed(each: Step) -> Step:
         shuffled = chance.sample(each.readings, len(each.readings))
         rates = {"offered_rps": each.offered_rps * scale, "answered_rps": each.answered_rps * scale}
-        return replace(each, readings=tuple(shuffled), **rates)  # pyright: ignore[reportArgumentType]
+        sent = round(each.requests * scale)
+        return replace(each, readings=tuple(shuffled), requests=sent, **rates)  # pyright: ignore[reportArgumentType]
 
     steps = chance.sample(found := [mixed(each) for each in run(figures)], len(found))
     assert named(judge(steps, 200.0 * scale)) == wanted
@@ -266,3 +268,30 @@ def test_readings_that_nobody_knows_change_no_verdict(planted: str, tier: Any, v
     more = Reading(tier, "something else", value, "count", 100.0)
     steps = [replace(each, readings=(*each.readings, more)) for each in run(figures)]
     assert named(judge(steps, 200.0)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("figures", "sent", "tier"),
+    [
+        ({"cpu": 20}, 7200, "none"),
+        ({"cpu": 90}, 7200, "generator"),
+        ({"cpu": 50, "lateness": 60}, 7200, "generator"),
+        ({"cpu": 50}, 6500, "generator"),
+        ({"cpu": 50, "lateness": 3000, "requests in flight": 5000}, 6500, "none"),
+    ],
+)
+def test_the_generator_is_named_where_it_was_late_by_itself(figures: Figures, sent: int, tier: str) -> None:
+    own = {f"generator {name}": value for name, value in figures.items()}
+    for others in ({}, LIGHT):
+        over = replace(step(240, {**others, **own}), requests=sent, answered_rps=120)
+        found = judge([step(40, {**others, "generator cpu": 4}), over], 40.0)
+        assert found.tier == tier
+        assert "240 requests" in found.evidence[0] or "6,500 of 7,200" in found.evidence[0]
+        assert found.next
+
+
+def test_where_only_the_address_is_known_that_is_said() -> None:
+    found = judge([step(40, {"generator cpu": 4}), step(240, {"generator cpu": 9})], 40.0)
+    assert found.tier == "none"
+    assert "Nothing was read of it" in found.evidence[1]
+    assert found.next == ("Name the stack, so that its machines, database and cache can be read.",)
