@@ -99,9 +99,10 @@ class Attack:
     def stop(self, patience: float = 2.0) -> None:
         """Send nothing more, and wait `patience` seconds for what is under way."""
         for number in (signal.SIGINT, signal.SIGINT, signal.SIGKILL):
-            # The first stops the sending, the second the waiting.
+            # The first stops the sending, the second the waiting. Not Popen.send_signal, which would wait for one that
+            # has ended; until `_end` does, its number is nobody else's.
             if self._attack.returncode is None:
-                self._attack.send_signal(number)
+                os.kill(self._attack.pid, number)
             self._reader.join(patience)
             if not self._reader.is_alive():
                 break
@@ -114,6 +115,8 @@ class Attack:
             return
         self._reader.join()
         for process in (self._attack, self._encode):
+            if process.returncode is not None:
+                continue
             # Not Popen.wait: only this tells the CPU of one process.
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)

@@ -134,6 +134,21 @@ def test_a_login_that_does_not_work_ends_the_load(program: Path, status: int, to
             load.run()
 
 
+def test_stopping_does_not_wait_for_a_server_that_is_stuck(program: Path) -> None:
+    with LoadServer(slots=1000, service=8) as server:
+        lines = list(users.Users(HOME, server.url).ask(2000, 1))
+        made = Attack(program, lines, 50, 30)
+        await_(lambda: sum(server.asked.values()) > 20)
+        began = time.monotonic()
+        made.stop(0.5)
+        assert time.monotonic() - began < 4
+        asked = sum(server.asked.values())
+        time.sleep(0.5)
+        assert sum(server.asked.values()) == asked, "nobody asks any more"
+    assert 0 < made.cpu < 2
+    made.stop()
+
+
 def test_a_generator_that_does_not_start_says_why(tmp_path: Path) -> None:
     (tmp_path / "vegeta").write_text("#!/bin/sh\necho 'flag provided but not defined: -lazy' >&2\nexit 2\n")
     (tmp_path / "vegeta").chmod(0o755)
