@@ -149,6 +149,16 @@ def test_stopping_does_not_wait_for_a_server_that_is_stuck(program: Path) -> Non
     made.stop()
 
 
+def test_one_that_has_ended_by_itself_can_be_stopped(program: Path) -> None:
+    with LoadServer(slots=100, service=0.001) as server:
+        lines = list(users.Users(HOME, server.url).ask(100, 1))
+        made = Attack(program, lines, 20, 0.5)
+        time.sleep(2)
+        made.stop()
+    assert len(made.sent) in (9, 10, 11)
+    assert made.cpu > 0
+
+
 def test_a_generator_that_does_not_start_says_why(tmp_path: Path) -> None:
     (tmp_path / "vegeta").write_text("#!/bin/sh\necho 'flag provided but not defined: -lazy' >&2\nexit 2\n")
     (tmp_path / "vegeta").chmod(0o755)
