@@ -19,7 +19,7 @@ IDLE_ENOUGH = 70.0
 SHARED_STEAL = 20.0
 """Percent of an edge's and of an app server's CPUs, both full, that others had: their machines share CPUs."""
 MOSTLY_THEIRS = 50.0
-"""Percent of shared CPUs that the stack's machines have together; with less, it is something else that uses them up."""
+"""Percent of shared CPUs that the stack and its load have together; with less, something else uses them up."""
 NO_CONNECTIONS = 90.0
 """Percent of those that there can be."""
 POOL_IN_USE = 0.8
@@ -141,7 +141,8 @@ def _cpu(seen: Comparison) -> Bottleneck | None:
     if worker >= FULL and own_app <= IDLE_ENOUGH:
         candidates.append((worker, "app", "worker cpu"))
     elif _shared(seen):
-        return _verdict_of_cpu(seen, max(_of_shared(seen))[1], "cpu")
+        most = max(share for share in _of_shared(seen) if share[1] != "generator")
+        return _verdict_of_cpu(seen, most[1], "cpu")
     for tier in TIERS:
         if (cpu := _busy(seen, tier)) >= FULL:
             candidates.append((cpu, tier, "cpu"))
@@ -165,6 +166,8 @@ def _of_shared(seen: Comparison) -> Iterator[tuple[float, Tier]]:
     step = seen.over if together(seen.over, "database", "cpu") is not None else seen.knee or seen.over
     yield together(step, "database", "cpu") or 0.0, "database"
     yield together(step, "cache", "machine cpu") or together(step, "cache", "cpu") or 0.0, "cache"
+    # Machines that share their CPUs are a lab's, and so they share them with what loads them.
+    yield 100 * seen.saturation("generator", "cpu"), "generator"
 
 
 def _own(seen: Comparison, tier: Tier) -> float:
