@@ -62,6 +62,12 @@ class Outputs(MonitoringOutputs):
     """PostgreSQL's host and port."""
     cacheEndpoint: pulumi.Output[str]
     """Redis's host and port."""
+    edgeLogGroup: pulumi.Output[str]
+    """The edge's group of CloudWatch Logs; empty without logs, as the next two."""
+    appLogGroup: pulumi.Output[str]
+    """The app servers' group of CloudWatch Logs."""
+    databaseLogGroup: pulumi.Output[str]
+    """PostgreSQL's group of CloudWatch Logs."""
     vpcId: pulumi.Output[str]
     """The VPC."""
     publicSubnetIds: pulumi.Output[list[str]]
@@ -76,6 +82,8 @@ class MachineArgs(TypedDict, total=False):
     session_manager_key: str
     metrics: bool
     scrape_from: list[str]
+    logs: bool
+    log_retention_days: int
 
 
 class NotBuiltError(pulumi.RunError):
@@ -108,6 +116,8 @@ def build(settings: Settings) -> None:
             "final_snapshot": settings.production,
             "apply_immediately": settings.database.apply_immediately,
             "database_name": settings.database.name,
+            "export_logs": settings.monitoring.logs,
+            "slow_statement_ms": settings.database.slow_statement_ms,
         },
     )
     cache = Cache(
@@ -136,6 +146,9 @@ def build(settings: Settings) -> None:
         "releaseParameter": release.parameter_name,
         "databaseEndpoint": pulumi.Output.format("{0}:{1}", database.host, database.port),
         "cacheEndpoint": pulumi.Output.format("{0}:{1}", cache.host, cache.port),
+        "edgeLogGroup": edge.log_group,
+        "appLogGroup": servers.log_group,
+        "databaseLogGroup": database.log_group,
         "vpcId": network.vpc_id,
         "publicSubnetIds": network.public_subnet_ids,
         "privateSubnetIds": network.private_subnet_ids,
@@ -195,7 +208,13 @@ def _network(settings: Settings) -> Network:
 
 def _machines(settings: Settings) -> MachineArgs:
     """What each tier of machines is told of monitoring, and of Session Manager where that is on."""
-    args: MachineArgs = {"metrics": settings.monitoring.metrics, "scrape_from": settings.monitoring.scrape_from}
+    wanted = settings.monitoring
+    args: MachineArgs = {
+        "metrics": wanted.metrics,
+        "scrape_from": wanted.scrape_from,
+        "logs": wanted.logs,
+        "log_retention_days": wanted.log_retention_days,
+    }
     if key := settings.session_manager_key:
         args["session_manager_key"] = key
     return args
@@ -233,6 +252,7 @@ def _edge(settings: Settings, network: Network, release: Release, servers: AppSe
         "image": wanted.image,
         "max_body_size": wanted.max_body_size,
         **_machines(settings),
+        "access_logs": settings.monitoring.access_logs,
         "trusted_proxies": wanted.trusted_proxies,
         "events": wanted.events,
         "tags": {**settings.tags},

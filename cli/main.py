@@ -9,6 +9,7 @@ from cli.check import check
 from cli.deploy import deploy, rollback
 from cli.doctor import doctor
 from cli.load import load
+from cli.logs import logs
 from cli.prune import prune
 from cli.scale import scale
 from cli.status import releases, status
@@ -21,6 +22,7 @@ app.command()(deploy)
 app.command()(rollback)
 app.command()(releases)
 app.command()(status)
+app.command()(logs)
 app.command()(scale)
 app.command()(load)
 app.command()(prune)

@@ -7,7 +7,7 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
-from . import _bundle, _machines, _secrets, _security, _user_data, planning
+from . import _bundle, _logs, _machines, _secrets, _security, _user_data, planning
 from ._checks import Later, check_values, known_each, require, require_names
 from .access import AppReleaseArgs, CacheAccessArgs, DatabaseAccessArgs, TargetsArgs, fields
 from .planning import Finding
@@ -24,6 +24,7 @@ _RULES = {
     "liveness_path": planning.HTTP_PATH,
     "readiness_path": planning.HTTP_PATH,
     "session_manager_key": planning.SESSION_MANAGER_KEY,
+    "log_retention_days": planning.LOG_RETENTION_DAYS,
 }
 _CACHE_RULES = {"host": planning.HOST, "port": planning.PORT}
 _DATABASE_RULES = {**_CACHE_RULES, "replica_hosts": planning.HOSTS}
@@ -102,6 +103,10 @@ class AppServersArgs(TypedDict):
     CloudWatch: the namespace Expressway, by AutoScalingGroupName. Default: true."""
     scrape_from: NotRequired[list[str]]
     """CIDRs that may fetch a machine's metrics from port 9464, where nobody else is let in. Default: none."""
+    logs: NotRequired[bool]
+    """Whether machines tell CloudWatch Logs, at a price, what they log. Default: true."""
+    log_retention_days: NotRequired[int]
+    """Days that CloudWatch keeps it, one of the numbers that it has. Default: 30."""
     session_manager_key: NotRequired[str]
     """AWS's public key for its SSM agent, as text. With it, machines install the agent when that key has signed it, and
     whom IAM permits gets a shell through Session Manager. Default: none."""
@@ -129,6 +134,8 @@ class AppServers(pulumi.ComponentResource):
     """The machines' IAM role."""
     role_arn: pulumi.Output[str]
     """The machines' IAM role's ARN."""
+    log_group: pulumi.Output[str]
+    """The group of CloudWatch Logs, with streams `<instance id>/<kind>`; empty without logs."""
     targets: TargetsArgs
     """What LoadBalancer takes: these machines, and the port and path that they answer at."""
 
@@ -144,8 +151,10 @@ class AppServers(pulumi.ComponentResource):
         bundle = _bundle.build("app")
         stored = bundle.upload(name, given.release["bucket"], child)
         role = _machines.role(name, f"App servers of {name}", args.get("role_name"), self)
+        logs = _logs.group(name, args, child)
+        statements = [*_boot_permissions(args, given, secrets), *_logs.permissions(logs)]
         permissions = [
-            _machines.allow(f"{name}-boot", role, _boot_permissions(args, given, secrets), child),
+            _machines.allow(f"{name}-boot", role, statements, child),
             *_machines.allow_sessions(name, role, args.get("session_manager_key"), child),
             *_machines.attach(name, role, args.get("policy_arns", {}), child),
         ]
@@ -156,7 +165,7 @@ class AppServers(pulumi.ComponentResource):
             instance_type=instance_type,
             volume_size=args.get("volume_size", 10),
             user_data=_user_data.encoded(
-                "app", self._machine(name, args, given, bundle, stored.key, secrets), args.get("packages", [])
+                "app", self._machine(name, args, given, bundle, stored.key, secrets, logs), args.get("packages", [])
             ),
             role=role,
             security_group_ids=_machines.security_groups(group_id, args.get("security_group_ids")),
@@ -178,6 +187,7 @@ class AppServers(pulumi.ComponentResource):
         self.launch_template_id = template.id
         self.role_name = role.name
         self.role_arn = role.arn
+        self.log_group = _logs.name_of(logs)
         self.targets = {
             "group_name": group.name,
             "group_arn": group.arn,
@@ -195,6 +205,7 @@ class AppServers(pulumi.ComponentResource):
                 "launch_template_id": self.launch_template_id,
                 "role_name": self.role_name,
                 "role_arn": self.role_arn,
+                "log_group": self.log_group,
                 "targets": self.targets,
             }
         )
@@ -222,6 +233,7 @@ class AppServers(pulumi.ComponentResource):
         bundle: _bundle.Bundle,
         bundle_key: pulumi.Input[str],
         secrets: dict[str, pulumi.Output[str]],
+        logs: "aws.cloudwatch.LogGroup | None",
     ) -> dict[str, Any]:
         """What a machine is told: /etc/expressway/machine.json."""
         release, database, cache = given.release, given.database, given.cache
@@ -236,6 +248,7 @@ class AppServers(pulumi.ComponentResource):
             "release_parameter": release["parameter_name"],
             "launch_hook": LAUNCH if _completes_itself(args) else None,
             "metrics": _machines.told_of_metrics(args),
+            "logs": _logs.told(logs),
             "app": {
                 "port": args.get("port", 3000),
                 "liveness_path": args.get("liveness_path", "/healthz"),

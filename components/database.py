@@ -19,6 +19,7 @@ _RULES = {
     "storage_gb": planning.STORAGE_GB,
     "backup_days": planning.BACKUP_DAYS,
     "database_name": planning.DATABASE_NAME,
+    "slow_statement_ms": planning.SLOW_STATEMENT_MS,
 }
 
 
@@ -49,6 +50,10 @@ class DatabaseArgs(TypedDict):
     minutes; else in its weekly maintenance window. Default: false."""
     database_name: NotRequired[str]
     """The database made in it. Default: app."""
+    export_logs: NotRequired[bool]
+    """Whether RDS sends PostgreSQL's log to CloudWatch Logs, at a price. Default: true."""
+    slow_statement_ms: NotRequired[int]
+    """Milliseconds from which on that log has a statement, without its values; 0 is all, -1 none. Default: 1000."""
 
 
 class Database(pulumi.ComponentResource):
@@ -69,6 +74,8 @@ class Database(pulumi.ComponentResource):
     """The group to let clients into."""
     identifier: pulumi.Output[str]
     """Its identifier in RDS, by which its metrics are found."""
+    log_group: pulumi.Output[str]
+    """The group of CloudWatch Logs that RDS keeps for it; empty without logs."""
     access: DatabaseAccessArgs
     """How to reach it, which AppServers takes as `database`."""
 
@@ -86,16 +93,18 @@ class Database(pulumi.ComponentResource):
             f"{name}-subnets", subnet_ids=args["subnet_ids"], description=f"PostgreSQL {name}", opts=child
         )
         major = postgres_major(version)
-        parameters = self._create_parameters(name, major, child)
+        slow = args.get("slow_statement_ms", 1000)
+        parameters = self._create_parameters(name, major, slow, child)
         # Later runs draw another, and ignore it.
         ignored = [] if stands and not stands.get(SNAPSHOT) else [SNAPSHOT]
         asked = postgres_major(stands.get("engineVersion", "")) == major
         if running and postgres_major(running) != major and (asked or not at_once):
             # Until the window, the old version runs with its own group, which RDS would refuse to delete.
-            self._create_parameters(name, postgres_major(running), child)
+            self._create_parameters(name, postgres_major(running), slow, child)
             if asked:
                 # RDS tells of the old group until then, and takes the new one only along with its version.
                 ignored.append("parameterGroupName")
+        exported = args.get("export_logs", True)
         final_snapshot = args.get("final_snapshot", True)
         protection = args.get("deletion_protection", True)
         instance = aws.rds.Instance(
@@ -120,6 +129,7 @@ class Database(pulumi.ComponentResource):
             copy_tags_to_snapshot=True,
             auto_minor_version_upgrade=True,
             apply_immediately=at_once,
+            enabled_cloudwatch_logs_exports=["postgresql"] if exported else [],
             deletion_protection=protection,
             skip_final_snapshot=not final_snapshot,
             # Drawn for each instance, as snapshots outlive stacks and replacements.
@@ -138,6 +148,11 @@ class Database(pulumi.ComponentResource):
         self.secret_arn = instance.master_user_secrets.apply(lambda secrets: cast(str, secrets[0].secret_arn))
         self.security_group_id = group.id
         self.identifier = instance.identifier
+        self.log_group = (
+            pulumi.Output.concat("/aws/rds/instance/", instance.identifier, "/postgresql")
+            if exported
+            else pulumi.Output.from_input("")
+        )
         self.access = {
             "host": self.host,
             "port": self.port,
@@ -153,16 +168,24 @@ class Database(pulumi.ComponentResource):
                 "secret_arn": self.secret_arn,
                 "security_group_id": self.security_group_id,
                 "identifier": self.identifier,
+                "log_group": self.log_group,
                 "access": self.access,
             }
         )
 
-    def _create_parameters(self, name: str, major: str, child: pulumi.ResourceOptions) -> "aws.rds.ParameterGroup":
+    def _create_parameters(
+        self, name: str, major: str, slow_statement_ms: int, child: pulumi.ResourceOptions
+    ) -> "aws.rds.ParameterGroup":
         return aws.rds.ParameterGroup(
             # The family is part of the name, as RDS can't change it in place.
             f"{name}-postgres{major}",
             family=f"postgres{major}",
             description=f"PostgreSQL {name}",
-            parameters=[{"name": "rds.force_ssl", "value": "1"}],
+            parameters=[
+                {"name": "rds.force_ssl", "value": "1"},
+                {"name": "log_min_duration_statement", "value": str(slow_statement_ms)},
+                # Values are people's data, and no log's.
+                {"name": "log_parameter_max_length", "value": "0"},
+            ],
             opts=child,
         )

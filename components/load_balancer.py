@@ -6,7 +6,7 @@ from typing import Any, NotRequired, TypedDict, cast
 import pulumi
 import pulumi_aws as aws
 
-from . import _bucket, _bundle, _events, _machines, _secrets, _security, _user_data, planning
+from . import _bucket, _bundle, _events, _logs, _machines, _secrets, _security, _user_data, planning
 from ._checks import Later, check_values, known, known_each, require, require_names
 from .access import TargetsArgs, fields
 from .planning import Finding
@@ -17,6 +17,8 @@ _RULES = {
     "volume_size": planning.VOLUME_SIZE,
     "max_body_size": planning.BODY_SIZE,
     "session_manager_key": planning.SESSION_MANAGER_KEY,
+    "log_retention_days": planning.LOG_RETENTION_DAYS,
+    "access_logs": planning.ACCESS_LOGS,
 }
 OLD_VERSIONS_DAYS = 30
 """Days to keep overwritten or deleted objects in a bucket of its own."""
@@ -63,6 +65,13 @@ class LoadBalancerArgs(TypedDict):
     CloudWatch: the namespace Expressway, by AutoScalingGroupName. Default: true."""
     scrape_from: NotRequired[list[str]]
     """CIDRs that may fetch a machine's metrics from port 9464, where nobody else is let in. Default: none."""
+    logs: NotRequired[bool]
+    """Whether machines tell CloudWatch Logs, at a price, what they log. Default: true."""
+    log_retention_days: NotRequired[int]
+    """Days that CloudWatch keeps it, one of the numbers that it has. Default: 30."""
+    access_logs: NotRequired[str]
+    """Of which requests CloudWatch Logs is told: `all`; `errors`, those answered with 5xx or after a second or more; or
+    `none`. All are in Nginx's own log. Default: all."""
     session_manager_key: NotRequired[str]
     """AWS's public key for its SSM agent, as text. With it, machines install the agent when that key has signed it, and
     whom IAM permits gets a shell through Session Manager. Default: none."""
@@ -88,6 +97,8 @@ class LoadBalancer(pulumi.ComponentResource):
     """The edge's own Auto Scaling group."""
     security_group_id: pulumi.Output[str]
     """The edge's security group."""
+    log_group: pulumi.Output[str]
+    """The group of CloudWatch Logs, with streams `<instance id>/<kind>`; empty without logs."""
 
     def __init__(self, name: str, args: LoadBalancerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("expressway:index:LoadBalancer", name, None, opts)
@@ -109,7 +120,8 @@ class LoadBalancer(pulumi.ComponentResource):
         stored = bundle.upload(name, bucket.name, child)
         role = _machines.role(name, f"Edge of {name}", args.get("role_name"), self)
         queue = _events.queue(name, targets["group_name"], child) if args.get("events", False) else None
-        statements = _permissions(bucket, targets, address, certificate, queue)
+        logs = _logs.group(name, args, child)
+        statements = [*_permissions(bucket, targets, address, certificate, queue), *_logs.permissions(logs)]
         permissions = _machines.allow(f"{name}-boot", role, _measuring(statements, args, targets), child)
         sessions = _machines.allow_sessions(name, role, args.get("session_manager_key"), child)
         tags = _machines.tags(name, "edge", args.get("tags", {}))
@@ -119,7 +131,8 @@ class LoadBalancer(pulumi.ComponentResource):
             instance_type=instance_type,
             volume_size=args.get("volume_size", 10),
             user_data=_user_data.encoded(
-                "edge", self._machine(name, args, targets, bucket, bundle, stored.key, address, certificate, queue)
+                "edge",
+                self._machine(name, args, targets, bucket, bundle, stored.key, address, certificate, queue, logs),
             ),
             role=role,
             security_group_ids=_machines.security_groups(group_id, args.get("security_group_ids")),
@@ -138,12 +151,14 @@ class LoadBalancer(pulumi.ComponentResource):
         self.url = pulumi.Output.concat("https://" if certificate else "http://", address.public_ip)
         self.group_name = group.name
         self.security_group_id = group_id
+        self.log_group = _logs.name_of(logs)
         self.register_outputs(
             {
                 "address": self.address,
                 "url": self.url,
                 "group_name": self.group_name,
                 "security_group_id": self.security_group_id,
+                "log_group": self.log_group,
             }
         )
 
@@ -233,6 +248,7 @@ class LoadBalancer(pulumi.ComponentResource):
         address: "aws.ec2.Eip",
         certificate: pulumi.Output[str] | None,
         queue: "aws.sqs.Queue | None",
+        logs: "aws.cloudwatch.LogGroup | None",
     ) -> dict[str, Any]:
         """What a machine is told: /etc/expressway/machine.json."""
         return {
@@ -245,6 +261,7 @@ class LoadBalancer(pulumi.ComponentResource):
             "eip_allocation_id": address.allocation_id,
             "launch_hook": LAUNCH,
             "metrics": _machines.told_of_metrics(args),
+            "logs": _logs.told(logs, access=args.get("access_logs", "all")),
             "upstream": {
                 "auto_scaling_group": targets["group_name"],
                 "port": targets["port"],

@@ -13,6 +13,9 @@ from operate.doctor.identity import EXPIRED, UNKNOWN, judge_credentials
 
 NEEDED = ("artifactBucket", "releaseParameter", "appGroupName", "edgeGroupName")
 
+LOG_GROUPS = {"edge": "edgeLogGroup", "app": "appLogGroup", "database": "databaseLogGroup"}
+"""Outputs by tier."""
+
 LASTING = frozenset(
     {*EXPIRED, *UNKNOWN, "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "RequestTimeTooSkewed"}
 )
@@ -40,6 +43,8 @@ class Stack:
     """The client of a service, such as `ec2`."""
     outputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """All that it exported."""
+    log_groups: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Groups of CloudWatch Logs by tier: `edge`, `app` and `database`; empty without logs."""
 
     @staticmethod
     def of(outputs: Mapping[str, Any], session: boto3.Session, endpoint: str | None = None) -> "Stack":
@@ -62,6 +67,7 @@ class Stack:
             arch=outputs.get("architecture"),
             client=_clients(session, region, endpoint),
             outputs=outputs,
+            log_groups={tier: name for tier, output in LOG_GROUPS.items() if (name := outputs.get(output))},
         )
 
     def check(self) -> None:

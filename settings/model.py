@@ -17,6 +17,7 @@ ENVIRONMENTS: dict[str, dict[str, dict[str, object]]] = {
         "app": {"detailedMonitoring": True},
         "cache": {"replicas": 1},
         "database": {"backupDays": 7, "multiAz": True, "deletionProtection": True, "applyImmediately": False},
+        "monitoring": {"accessLogs": "errors"},
     },
 }
 """An environment's defaults where they differ from the models' own, which are dev's: cheap."""
@@ -160,6 +161,8 @@ class DatabaseSettings(Section):
     """Whether changes that can take it away for minutes are made at once, not in its window. In prod: false."""
     name: Annotated[str, Ruled(planning.DATABASE_NAME)] = "app"
     """The database made in it."""
+    slow_statement_ms: Annotated[int, Ruled(planning.SLOW_STATEMENT_MS)] = 1000
+    """Milliseconds from which on a statement is in its log, without its values; 0 is all, -1 none."""
 
 
 class SessionManagerSettings(Section):
@@ -170,7 +173,7 @@ class SessionManagerSettings(Section):
 
 
 class MonitoringSettings(Section):
-    """What the machines measure of themselves, and who is told when something is wrong."""
+    """What the machines measure of themselves and tell of their logs, and who is told when something is wrong."""
 
     metrics: bool = True
     """Whether they do, each ten seconds: for Prometheus, and for CloudWatch at a price (docs/monitoring.md)."""
@@ -186,6 +189,12 @@ class MonitoringSettings(Section):
     """Milliseconds that 95 in 100 answers must not exceed, else there is an alarm."""
     dashboard: bool = False
     """Whether CloudWatch gets a dashboard of the stack."""
+    logs: bool = True
+    """Whether machines and database tell CloudWatch Logs, at a price, what they log (docs/logs.md)."""
+    access_logs: Annotated[str, Ruled(planning.ACCESS_LOGS)] = "all"
+    """Of which requests. errors: those answered with 5xx, or after a second or more. In prod: errors."""
+    log_retention_days: Annotated[int, Ruled(planning.LOG_RETENTION_DAYS)] = 30
+    """Days that CloudWatch keeps what machines log."""
 
     @property
     def alarms(self) -> bool:
@@ -211,7 +220,7 @@ class Document(Section):
     session_manager: SessionManagerSettings = SessionManagerSettings()
     """A shell on the machines."""
     monitoring: MonitoringSettings = MonitoringSettings()
-    """What the machines measure of themselves, and who is told when something is wrong."""
+    """What the machines measure of themselves and tell of their logs, and who is told when something is wrong."""
 
 
 class Settings(Document):

@@ -5,6 +5,11 @@ export interface PoolOptions extends Omit<PoolConfig, "connectionString" | "pass
   variable?: string;
   /** Milliseconds that a connection whose password is refused is tried again. Default: 5000. */
   patience?: number;
+  /**
+   * Whether each statement gets the request's id in a comment, for PostgreSQL's log. Prepared statements then lose their
+   * names, and are parsed and planned each time. Default: false.
+   */
+  requestIds?: boolean;
 }
 
 /**

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { current, refresh } from "./environment.js";
+import { commented, requestId } from "./request.js";
 
 /** SQLSTATE of a password that PostgreSQL refuses: at the start of a session, before it is told anything. */
 const WRONG_PASSWORD = "28P01";
@@ -17,10 +18,17 @@ const LONGEST_PAUSE = 500;
  * @param {typeof import("pg")} pg
  * @param {import("./postgres.d.ts").PoolOptions} [options]
  */
-export function createPool(pg, { variable = "DATABASE_URL", patience = PATIENCE, ...options } = {}) {
+export function createPool(
+  pg,
+  { variable = "DATABASE_URL", patience = PATIENCE, requestIds = false, ...options } = {},
+) {
   class Client extends pg.Client {
     constructor(given) {
       super({ ...given, connectionString: current(variable) });
+    }
+
+    query(statement, ...rest) {
+      return super.query(requestIds ? withRequestId(statement) : statement, ...rest);
     }
   }
 
@@ -61,4 +69,13 @@ export function createPool(pg, { variable = "DATABASE_URL", patience = PATIENCE,
   }
 
   return new Pool();
+}
+
+function withRequestId(statement) {
+  if (typeof statement === "string") return commented(statement);
+  // A cursor or a stream is as its own library made it.
+  if (!requestId() || typeof statement?.text !== "string" || statement.submit) return statement;
+  // A name stands for one text, and this one is new with each request.
+  const { name: _name, ...unnamed } = statement;
+  return { ...unnamed, text: commented(statement.text) };
 }

@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import express from "express";
 import { answerError, notFound } from "./errors.js";
+import { logTrouble } from "./log.js";
 import { itemRoutes } from "./routes.js";
 
 /** The largest request body, in bytes: the same as the edge's limit of 1m. */
@@ -14,6 +15,7 @@ export function createApp({ store, cache }) {
   const app = express();
   app.disable("x-powered-by");
   app.set("trust proxy", 1); // the edge is the one hop in front
+  app.use(logTrouble);
   app.use(express.json({ limit: MAX_BODY }));
   app.get("/", (_request, response) => {
     response.json(whoAmI());

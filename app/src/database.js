@@ -1,6 +1,7 @@
 import { createPool } from "@expressway/kit/postgres";
 import pg from "pg";
 import { HttpError } from "./errors.js";
+import { log } from "./log.js";
 
 // SQLSTATE classes in which the database, not the statement, is at fault: connection, resources, operator, system.
 const UNAVAILABLE = new Set(["08", "53", "57", "58"]);
@@ -20,9 +21,10 @@ export function connectDatabase(poolMax = 5) {
     query_timeout: 4_000, // for a server that has gone silent, where its own timeout can't help
     keepAlive: true,
     application_name: "expressway-app",
+    requestIds: true,
   });
   // Without a listener, losing an idle connection would end the process; the pool opens another when it needs one.
-  pool.on("error", (error) => console.error(`database connection lost: ${error.message}`));
+  pool.on("error", (error) => log("error", `database connection lost: ${error.message}`));
 
   return {
     /** Rows of one prepared statement. */
@@ -55,6 +57,6 @@ export function connectDatabase(poolMax = 5) {
 
 function refine(error) {
   if (error instanceof pg.DatabaseError && !UNAVAILABLE.has(error.code?.slice(0, 2))) throw error;
-  console.error(`database: ${error.message}`);
+  log("error", `database: ${error.message}`);
   throw new HttpError(503, "the database can't be reached", { "Retry-After": "1" });
 }

@@ -1,3 +1,5 @@
+import { log } from "./log.js";
+
 /** An answer other than success; its message is meant for the client. */
 export class HttpError extends Error {
   /**
@@ -29,7 +31,9 @@ export function answerError(error, _request, response, next) {
   if (response.headersSent) return next(error);
   const status = error.status ?? 500;
   const message = BODY_ERRORS[error.type] ?? (status < 500 || error instanceof HttpError ? error.message : null);
-  if (status >= 500 && !(error instanceof HttpError)) console.error(error.stack);
+  if (status >= 500 && !(error instanceof HttpError)) {
+    log("error", error.message, { stack: error.stack });
+  }
   response
     .status(status)
     .set(error.headers ?? {})

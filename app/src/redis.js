@@ -1,5 +1,6 @@
 import { createRedis } from "@expressway/kit/redis";
 import { Redis } from "ioredis";
+import { log } from "./log.js";
 
 // A key holds either a value or the lease of whoever is reading it from the database. Each step is one script, so that
 // Redis itself puts readers and writers in order.
@@ -33,11 +34,11 @@ export function connectRedis() {
   // One line when it goes and one when it is back, not one per attempt.
   let reachable = true;
   redis.on("error", (error) => {
-    if (reachable) console.error(`cache unavailable, reading from the database: ${error.message}`);
+    if (reachable) log("error", `cache unavailable, reading from the database: ${error.message}`);
     reachable = false;
   });
   redis.on("ready", () => {
-    if (!reachable) console.error("cache available again");
+    if (!reachable) log("error", "cache available again");
     reachable = true;
   });
   return redis;

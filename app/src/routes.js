@@ -1,5 +1,6 @@
 import { Router } from "express";
 import { HttpError } from "./errors.js";
+import { log } from "./log.js";
 import { checkId, checkItem } from "./validation.js";
 
 const LIST = "items:list";
@@ -33,6 +34,7 @@ export function itemRoutes(store, cache) {
       const item = await store.create(checkItem(request));
       // The item's own key too: someone may have asked for it before it was there, and "none" is cached as well.
       await cache.invalidate(LIST, keyOf(item.id));
+      log("info", "item created", { id: item.id });
       response.status(201).location(`/items/${item.id}`).json(item);
     })
     .all(refuse("GET, HEAD, POST"));
@@ -47,12 +49,14 @@ export function itemRoutes(store, cache) {
       const id = checkId(request.params.id);
       const item = found(await store.update(id, checkItem(request)), id);
       await cache.invalidate(LIST, keyOf(id));
+      log("info", "item changed", { id });
       response.json(item);
     })
     .delete(async (request, response) => {
       const id = checkId(request.params.id);
       found(await store.remove(id), id);
       await cache.invalidate(LIST, keyOf(id));
+      log("info", "item removed", { id });
       response.status(204).end();
     })
     .all(refuse("GET, HEAD, PUT, DELETE"));

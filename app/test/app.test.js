@@ -137,5 +137,10 @@ test("an unexpected error tells the client nothing about the inside", async (t) 
 
   assert.equal(answer.status, 500);
   assert.deepEqual(answer.json, { error: "something went wrong" });
-  assert.equal(console.error.mock.callCount(), 1, "the log has it");
+  const lines = console.error.mock.calls.map(({ arguments: [line] }) => JSON.parse(line));
+  assert.deepEqual(
+    lines.map(({ message }) => message),
+    ["password authentication failed for user app", "answered"],
+  );
+  assert.match(lines[0].stack, /app\.test\.js/, "the log has it");
 });

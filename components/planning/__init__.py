@@ -37,6 +37,7 @@ from .data import (
 )
 from .findings import HIDDEN, NOTHING, UNKNOWN, Finding, looks_secret, show
 from .images import ImageQuery, image_query
+from .logs import ACCESS_LOGS, LOG_RETENTION_DAYS, SLOW_STATEMENT_MS
 from .machines import (
     FLEET_SIZE,
     IMAGE,
@@ -84,6 +85,7 @@ from .watched import (
 )
 
 __all__ = [
+    "ACCESS_LOGS",
     "ALARM_EMAIL",
     "ALARM_TOPIC",
     "APP_PORT",
@@ -106,6 +108,7 @@ __all__ = [
     "INSTANCE_TYPE",
     "LARGEST_SUBNET",
     "LARGEST_VPC",
+    "LOG_RETENTION_DAYS",
     "MOST_ZONES",
     "NAME_LIMITS",
     "NAT",
@@ -126,6 +129,7 @@ __all__ = [
     "SESSION_MANAGER_KEY",
     "SHA256",
     "SHAPES",
+    "SLOW_STATEMENT_MS",
     "SMALLEST_SUBNET",
     "SMALLEST_VPC",
     "STORAGE_GB",

@@ -32,6 +32,9 @@ READING = (
     "ReceiveMessage",
     "DeleteMessage",
     "PutMetricData",
+    "FilterLogEvents",
+    "CreateLogStream",
+    "PutLogEvents",
 )
 """Begins of calls that change nothing that a machine or a group goes by."""
 

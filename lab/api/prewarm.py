@@ -16,7 +16,11 @@ QUERY = {
     "rds": "DescribeDBInstances",
     "sts": "GetCallerIdentity",
 }
-JSON = {"ssm": "AmazonSSM.DescribeParameters", "secretsmanager": "secretsmanager.ListSecrets"}
+JSON = {
+    "logs": "Logs_20140328.DescribeLogGroups",
+    "ssm": "AmazonSSM.DescribeParameters",
+    "secretsmanager": "secretsmanager.ListSecrets",
+}
 
 
 def prewarm(application: Any, region: str) -> None:

@@ -37,6 +37,8 @@ class DatabaseMachine:
     parameters: dict[str, str]
     secret_version: str | None = None
     """The version of the secret that holds the password which counts."""
+    log_exports: tuple[str, ...] = ()
+    """Which of its logs go to CloudWatch."""
     pending_version: str | None = None
     """The version that holds the next password, while it is being changed."""
 
@@ -147,6 +149,7 @@ def _machine(database: Any) -> DatabaseMachine:
         security_groups=tuple(database.vpc_security_group_ids),
         secret_arn=secret.secret_arn if secret else None,
         parameters=parameters,
+        log_exports=tuple(getattr(database, "enabled_cloudwatch_logs_exports", ())),
         secret_version=secret_version(secret, "AWSCURRENT") if secret else None,
         pending_version=secret_version(secret, "AWSPENDING") if secret else None,
     )

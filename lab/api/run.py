@@ -31,6 +31,7 @@ CHANGES = (
     "instances",
     "launch_templates",
     "load_balancers",
+    "logs",
     "membership",
     "metrics",
     "offers",

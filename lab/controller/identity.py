@@ -128,6 +128,7 @@ class Identities:
                 database=item["name"],
                 port=int(item["port"]),
                 force_ssl=item["parameters"].get("rds.force_ssl", "1") == "1",
+                logging=item["parameters"],
             )
         )
 

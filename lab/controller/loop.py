@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import requests
 
@@ -20,6 +20,7 @@ from lab.network.model import Network
 
 from .api import Api, ApiState
 from .changes import carry_out
+from .database_logs import DatabaseLogs
 from .health import HealthRelay
 from .identity import Identities
 from .load import LoadMeter
@@ -76,6 +77,8 @@ class Controller:
         # Of its own: a machine that does not answer must keep no other from starting.
         self._measuring = ThreadPoolExecutor(1, thread_name_prefix="measuring")
         self._measured: Future[None] | None = None
+        self._logs = DatabaseLogs(self._api, state / "machines")
+        self._databases: list[Any] = []
         self._pool = ThreadPoolExecutor(STARTS_AT_ONCE, thread_name_prefix="machine")
         self._busy: set[str] = set()
         self._lock = threading.Lock()
@@ -106,6 +109,7 @@ class Controller:
         if current is None or version != self._version:
             state = self._api.read()
             current = self._apply_network(state)
+            self._databases = state.databases
             self._version = version
         found = observation.observe(self._state / "machines")
         with self._lock:
@@ -113,6 +117,7 @@ class Controller:
         for action in plan(current, found, busy):
             self._begin(action)
         self._health.relay(service for service in current.services if service.kind == "load-balancer")
+        self._logs.relay(self._databases, time.monotonic())
         if measured := self._load.measure([spec.id for spec in current.machines], time.time()):
             self._api.report_cpu(*measured)
             self._measure(current.services, *measured)

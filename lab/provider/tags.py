@@ -100,6 +100,15 @@ def set_topic(aws: Aws, arn: str, old: Tags, new: Tags) -> None:
     _set(sns.untag_resource, sns.tag_resource, {"ResourceArn": arn}, old, new)
 
 
+def set_logs(aws: Aws, arn: str, old: Tags, new: Tags) -> None:
+    """Set the tags of a group of logs, which CloudWatch Logs has as a map."""
+    removed, added = _difference(old, new)
+    if removed:
+        aws("logs").untag_resource(resourceArn=arn, tagKeys=removed)
+    if added:
+        aws("logs").tag_resource(resourceArn=arn, tags=added)
+
+
 def set_queue(aws: Aws, url: str, old: Tags, new: Tags) -> None:
     """Set the tags of a queue, which SQS has as a map."""
     removed, added = _difference(old, new)

@@ -407,6 +407,17 @@ def test_what_databases_and_caches_do_is_measured_and_found_under_awss_names(sta
     assert 0 < node["DatabaseMemoryUsagePercentage"] < 50
 
 
+def test_a_request_is_found_in_the_logs_of_all_tiers_by_one_command(stack: Stack) -> None:
+    answer = stack.request("POST", "/items", json={"name": "logged"})
+    request = answer.headers["X-Request-ID"]
+
+    def tiers() -> set[str]:
+        done = expressway("logs", "--request", request, "--json")
+        return {json.loads(line)["tier"] for line in done.stdout.splitlines()}
+
+    assert eventually(lambda: tiers() == {"edge", "app", "database"}, 60), tiers()
+
+
 def test_the_app_follows_a_cache_that_fails_over(stack: Stack) -> None:
     elasticache = aws()("elasticache")
     name = elasticache.describe_replication_groups()["ReplicationGroups"][0]["ReplicationGroupId"]

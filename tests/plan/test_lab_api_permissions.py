@@ -1,6 +1,7 @@
 """The policies of the machines' roles are enforced: by action, by resource, in AWS's words."""
 
 import json
+import time
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -261,6 +262,22 @@ def test_the_labs_own_keys_may_do_everything_and_count_as_no_use(api: ApiServer,
     assert counted() == before
     role_of(applied, "edge").client("autoscaling").describe_auto_scaling_groups()
     assert counted() != before, "what a machine does is counted"
+
+
+def test_a_machine_writes_to_the_group_that_its_policy_names_and_to_no_other(api: ApiServer) -> None:
+    for group in ("own-logs", "others-logs"):
+        api.client("logs").create_log_group(logGroupName=group)
+    actions = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    logs = with_permissions(api, [{"Action": actions, "Resource": f"arn:aws:logs:{HERE}:log-group:own-logs:*"}]).client(
+        "logs"
+    )
+    logs.create_log_stream(logGroupName="own-logs", logStreamName="i-1/app")
+    events = [{"timestamp": int(time.time() * 1000), "message": "mine"}]
+    logs.put_log_events(logGroupName="own-logs", logStreamName="i-1/app", logEvents=events)
+    for call, given in ((logs.create_log_stream, {}), (logs.put_log_events, {"logEvents": events})):
+        code, _, said = refusal(call, logGroupName="others-logs", logStreamName="i-1/app", **given)
+        assert code == "AccessDeniedException", said
+    assert refusal(logs.filter_log_events, logGroupName="own-logs")[0] == "AccessDeniedException", "it reads none"
 
 
 def test_a_metric_is_published_in_the_namespace_that_a_condition_names_and_in_no_other(api: ApiServer) -> None:

@@ -44,7 +44,16 @@ def test_rds_makes_and_keeps_the_password() -> None:
 def test_the_database_refuses_connections_without_tls() -> None:
     group = make_database(engine_version="16.4").one("aws:rds/parameterGroup:ParameterGroup")
     assert group.inputs["family"] == "postgres16"
-    assert group.inputs["parameters"] == [{"name": "rds.force_ssl", "value": "1"}]
+    assert {"name": "rds.force_ssl", "value": "1"} in group.inputs["parameters"]
+
+
+def test_the_databases_log_has_slow_statements_and_never_their_values() -> None:
+    made = make_database(slow_statement_ms=250)
+    parameters = made.one("aws:rds/parameterGroup:ParameterGroup").inputs["parameters"]
+    found = {each["name"]: each["value"] for each in parameters}
+    assert found["log_min_duration_statement"] == "250"
+    assert found["log_parameter_max_length"] == "0", "values are people's data"
+    assert made.one("aws:rds/instance:Instance").inputs["enabledCloudwatchLogsExports"] == ["postgresql"]
 
 
 def standing(monkeypatch: pytest.MonkeyPatch, **outputs: object) -> None:

@@ -264,11 +264,21 @@ def test_the_edge_measures_requests_only_for_servers_that_scale_by_them(tracks: 
 @pytest.mark.parametrize("make", [make_app, make_edge], ids=["app", "edge"])
 def test_machines_that_measure_themselves_may_tell_their_namespace_and_no_other(make: Callable[..., Recording]) -> None:
     name = "app" if make is make_app else "edge"
-    (tells,) = [each for each in make().statements(f"{name}-boot") if "cloudwatch" in str(each["Action"])]
+    (tells,) = [each for each in make().statements(f"{name}-boot") if "cloudwatch:" in str(each["Action"])]
     assert tells["Condition"] == {"StringEquals": {"cloudwatch:namespace": "Expressway"}}
     off = make(metrics=False)
-    assert "cloudwatch" not in json.dumps(off.statements(f"{name}-boot"))
+    assert "cloudwatch:Put" not in json.dumps(off.statements(f"{name}-boot"))
     assert off.machine(name)["metrics"] is None
+
+
+@pytest.mark.parametrize("make", [make_app, make_edge], ids=["app", "edge"])
+def test_machines_may_write_to_their_own_logs_and_to_no_others(make: Callable[..., Recording]) -> None:
+    name = "app" if make is make_app else "edge"
+    made = make(log_retention_days=90)
+    assert made.one("aws:cloudwatch/logGroup:LogGroup", f"{name}-logs").inputs["retentionInDays"] == 90
+    (writes,) = [each for each in made.statements(f"{name}-boot") if "logs:PutLogEvents" in each["Action"]]
+    assert writes["Action"] == ["logs:CreateLogStream", "logs:PutLogEvents"], "it makes no group, and reads none"
+    assert writes["Resource"].endswith(f"{name}-logs:*")
 
 
 @pytest.mark.parametrize("make", [make_app, make_edge], ids=["app", "edge"])
@@ -326,6 +336,7 @@ def test_an_app_server_is_told_what_its_boot_needs() -> None:
         "release_parameter": "pointer",
         "launch_hook": None,
         "metrics": {"scraped": False},
+        "logs": {"group": "app-logs"},
         "app": {
             "port": 3000,
             "liveness_path": "/healthz",
@@ -361,6 +372,7 @@ def test_an_edge_machine_is_told_what_its_boot_needs() -> None:
         "eip_allocation_id": "eipalloc-edge-address",
         "launch_hook": "launch",
         "metrics": {"scraped": False},
+        "logs": {"group": "edge-logs", "access": "all"},
         "upstream": {
             "auto_scaling_group": "app-group",
             "port": 3000,
@@ -446,6 +458,8 @@ def test_an_app_needs_neither_database_nor_cache() -> None:
     assert machine["cache"] is None
     assert not made.all(INGRESS)
     granted = [each["Action"] for each in made.statements("app-boot")]
+    *granted, logs = granted
+    assert logs == ["logs:CreateLogStream", "logs:PutLogEvents"]
     assert granted == ["s3:GetObject", "ssm:GetParameter", "s3:PutObject", "cloudwatch:PutMetricData"], (
         "no secret is readable that isn't named"
     )

@@ -43,6 +43,8 @@ OTHERS: dict[str, Any] = {
     "launchCompletedBy": "machine",
     "lifecycleHooks": ["launch"],
     "livenessPath": "/alive",
+    "accessLogs": "none",
+    "logRetentionDays": 7,
     "maxBodySize": "9m",
     "nat": "none",
     "nodeType": "cache.m7g.large",
@@ -144,7 +146,7 @@ def another(kind: str, path: str, default: Any) -> Any:
     """A good value that isn't the default; None where none is known."""
     if isinstance(default, bool):
         return not default
-    if isinstance(default, int):
+    if isinstance(default, int) and path not in OTHERS:
         return default + 1
     if path in example_args.MAPS:
         return {"team": "web"}

@@ -69,6 +69,9 @@ def test_the_stack_tells_where_everything_is() -> None:
         "edgeAddress": "198.51.100.10",
         "edgeGroupName": "dev-edge-group",
         "appGroupName": "dev-app-group",
+        "edgeLogGroup": "dev-edge-logs",
+        "appLogGroup": "dev-app-logs",
+        "databaseLogGroup": "/aws/rds/instance/dev-database-instance/postgresql",
         "appPort": 3000,
         "readinessPath": "/readyz",
         "region": "us-east-1",
@@ -158,6 +161,9 @@ def test_every_setting_reaches_a_resource() -> None:
             "errorPercent": 77,
             "p95Ms": 7777,
             "dashboard": True,
+            "logs": True,
+            "accessLogs": "none",
+            "logRetentionDays": 7,
         },
         "expressway:sessionManager": {"agentKey": "tests/fixtures/session_manager/signer.asc"},
         "expressway:cache": {"engineVersion": "7.0", "nodeType": "cache.r77.large", "replicas": 3},
@@ -170,6 +176,7 @@ def test_every_setting_reaches_a_resource() -> None:
             "deletionProtection": True,
             "applyImmediately": False,
             "name": "shop77",
+            "slowStatementMs": 77,
         },
     }
     settled = settings.parse(config, stack="dev", base=ROOT, source="test")
@@ -223,6 +230,11 @@ def test_every_setting_reaches_a_resource() -> None:
     assert raised_at["dev-monitoring-edge-p95"] == 7777
     assert raised_at["dev-monitoring-edge-servers"] == 7
     assert made.one("aws:cloudwatch/dashboard:Dashboard")
+    assert balancer["logs"] == {"group": "dev-edge-logs", "access": "none"}
+    groups = made.all("aws:cloudwatch/logGroup:LogGroup")
+    assert {each.name: each.inputs["retentionInDays"] for each in groups} == {"dev-app-logs": 7, "dev-edge-logs": 7}
+    parameters = made.one("aws:rds/parameterGroup:ParameterGroup").inputs["parameters"]
+    assert {"name": "log_min_duration_statement", "value": "77"} in parameters
 
 
 def watched(**monitoring: object) -> Settings:
@@ -263,12 +275,22 @@ def test_without_metrics_machines_measure_nothing_and_may_tell_nobody() -> None:
     made = record(lambda: stack.build(off), stack="dev")
     assert made.machine("dev-app")["metrics"] is made.machine("dev-edge")["metrics"] is None
     policies = {each.name: each.inputs["policy"] for each in made.all("aws:iam/rolePolicy:RolePolicy")}
-    assert not [name for name, policy in policies.items() if "cloudwatch" in policy]
+    assert not [name for name, policy in policies.items() if "cloudwatch:Put" in policy]
     with_them = build("dev").all("aws:iam/rolePolicy:RolePolicy")
-    assert sorted(each.name for each in with_them if "cloudwatch" in each.inputs["policy"]) == [
+    assert sorted(each.name for each in with_them if "cloudwatch:Put" in each.inputs["policy"]) == [
         "dev-app-boot",
         "dev-edge-boot",
     ]
+
+
+def test_without_logs_nobody_may_write_any_and_there_is_no_group_of_them() -> None:
+    off = load("dev").model_copy(update={"monitoring": load("dev").monitoring.model_copy(update={"logs": False})})
+    made = record(lambda: stack.build(off), stack="dev")
+    assert made.machine("dev-app")["logs"] is made.machine("dev-edge")["logs"] is None
+    assert not made.all("aws:cloudwatch/logGroup:LogGroup")
+    assert not [each for each in made.all("aws:iam/rolePolicy:RolePolicy") if "logs:" in each.inputs["policy"]]
+    assert made.one("aws:rds/instance:Instance").inputs["enabledCloudwatchLogsExports"] == []
+    assert [made.outputs[f"{tier}LogGroup"] for tier in ("edge", "app", "database")] == ["", "", ""]
 
 
 def test_no_secret_is_in_user_data_or_outputs() -> None:

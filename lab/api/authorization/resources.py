@@ -100,6 +100,11 @@ def _queue(given: Mapping[str, Any], place: Place) -> Sequence[str]:
     return [f"{_arn('sqs', place)}:{name}"]
 
 
+def _log_stream(given: Mapping[str, Any], place: Place) -> Sequence[str]:
+    """The stream, by which AWS also judges its creation where a policy names the group and all that is in it."""
+    return [f"{_arn('logs', place)}:log-group:{given['logGroupName']}:log-stream:{given['logStreamName']}"]
+
+
 def _arn(service: str, place: Place) -> str:
     partition, region, account = place
     return f"arn:{partition}:{service}:{region}:{account}"
@@ -116,6 +121,8 @@ _FINDERS: Final[dict[str, Callable[[Mapping[str, Any], Place], Sequence[str]]]] 
     "ec2:StartInstances": _instances,
     "ec2:StopInstances": _instances,
     "ec2:TerminateInstances": _instances,
+    "logs:CreateLogStream": _log_stream,
+    "logs:PutLogEvents": _log_stream,
     "secretsmanager:DescribeSecret": _secret,
     "secretsmanager:GetSecretValue": _secret,
     "secretsmanager:PutSecretValue": _secret,

@@ -7,6 +7,7 @@ parameter groups. pg_stat_statements is loaded, as by RDS's default parameter gr
 Source: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Appendix.PostgreSQL.CommonDBATasks.Roles.html
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -52,6 +53,16 @@ IMAGE: Final = Recipe(
 _GRANTED: Final = "pg_monitor, pg_signal_backend, pg_checkpoint, pg_create_subscription, pg_use_reserved_connections"
 
 
+LOG: Final = "var/log/postgresql/postgresql.log"
+"""Where the server logs, from the machine's root."""
+LOG_PREFIX: Final = "%t:%r:%u@%d:[%p]:"
+"""RDS's.
+
+Source: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_LogAccess.Concepts.PostgreSQL.overview.parameter-groups.html
+"""
+LOGGING: Final = ("log_min_duration_statement", "log_parameter_max_length", "log_statement")
+
+
 @dataclass(frozen=True)
 class PostgresqlServer:
     """One database. `certificate` (with its chain) and `key` are PEM texts for the endpoint's name.
@@ -66,6 +77,8 @@ class PostgresqlServer:
     database: str | None = None
     port: int = 5432
     force_ssl: bool = True
+    logging: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Those of the parameters that say what is logged."""
 
 
 def user_data(server: PostgresqlServer) -> bytes:
@@ -138,6 +151,11 @@ def roles(server: PostgresqlServer) -> str:
 
 
 def _settings(server: PostgresqlServer) -> str:
+    logged = [f"{name} = {_literal(server.logging[name])}" for name in LOGGING if name in server.logging]
+    return "\n".join([_basics(server), *logged, ""])
+
+
+def _basics(server: PostgresqlServer) -> str:
     return f"""\
 listen_addresses = '0.0.0.0'
 port = {server.port}
@@ -149,7 +167,13 @@ password_encryption = 'scram-sha-256'
 shared_preload_libraries = 'pg_stat_statements'
 # What is written lives as long as the machine; a crash of the server alone loses nothing.
 fsync = off
-"""
+logging_collector = on
+log_directory = '/{LOG.rpartition("/")[0]}'
+log_filename = '{LOG.rpartition("/")[2]}'
+log_rotation_age = 0
+log_rotation_size = 0
+log_line_prefix = '{LOG_PREFIX}'
+log_timezone = 'UTC'"""
 
 
 def _access(server: PostgresqlServer) -> str:

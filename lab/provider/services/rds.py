@@ -17,6 +17,9 @@ INSTANCE_SOURCE = "terraform-provider-aws internal/service/rds/instance.go, Forc
 
 PARAMETER: Spec = {"name": "ParameterName", "value": ("ParameterValue", str), "applyMethod": "ApplyMethod"}
 
+EXPORTS = "EnableCloudwatchLogsExports"
+"""What a creation calls the logs that go to CloudWatch; a modification says which more and which less."""
+
 INSTANCE: Spec = {
     "allocatedStorage": "AllocatedStorage",
     "autoMinorVersionUpgrade": "AutoMinorVersionUpgrade",
@@ -25,6 +28,7 @@ INSTANCE: Spec = {
     "dbName": "DBName",
     "dbSubnetGroupName": "DBSubnetGroupName",
     "deletionProtection": "DeletionProtection",
+    "enabledCloudwatchLogsExports": EXPORTS,
     "engine": "Engine",
     "engineVersion": "EngineVersion",
     "identifier": "DBInstanceIdentifier",
@@ -49,6 +53,7 @@ FALLBACKS = {
     "autoMinorVersionUpgrade": True,
     "copyTagsToSnapshot": False,
     "deletionProtection": False,
+    "enabledCloudwatchLogsExports": [],
     "manageMasterUserPassword": False,
     "publiclyAccessible": False,
 }
@@ -124,6 +129,7 @@ class Instance(Resource):
             return None
         endpoint = instance["Endpoint"]
         inputs = untranslate(instance, INSTANCE) | {
+            "enabledCloudwatchLogsExports": instance.get("EnabledCloudwatchLogsExports") or None,
             "dbSubnetGroupName": instance.get("DBSubnetGroup", {}).get("DBSubnetGroupName"),
             "engineVersion": _version(_coming_version(instance), state.get("engineVersion")),
             "manageMasterUserPassword": unless_default(
@@ -148,6 +154,8 @@ class Instance(Resource):
             and old.get(key) != new.get(key)
             and (value := new.get(key, FALLBACKS.get(key))) is not None
         }
+        if EXPORTS in changed:
+            changed["CloudwatchLogsExportConfiguration"] = _exports(old, changed.pop(EXPORTS))
         if not changed:
             return {}
         instance = aws("rds").modify_db_instance(
@@ -176,6 +184,14 @@ def _find(aws: Aws, identifier: str) -> Properties | None:
         if found:
             return found[0]
     return None
+
+
+def _exports(old: Properties, wanted: list[str]) -> Properties:
+    before = old.get("enabledCloudwatchLogsExports") or []
+    return {
+        "EnableLogTypes": [each for each in wanted if each not in before],
+        "DisableLogTypes": [each for each in before if each not in wanted],
+    }
 
 
 def _coming_version(instance: Properties) -> str:

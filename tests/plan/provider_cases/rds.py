@@ -70,6 +70,7 @@ CASES = (
             "dbName": "other",
             "dbSubnetGroupName": lambda world: world.database_subnets(world.other_subnets),
             "deletionProtection": True,
+            "enabledCloudwatchLogsExports": ["postgresql"],
             "engine": "mysql",
             "engineVersion": "17.6",
             "identifier": lambda world: world.unique("database"),

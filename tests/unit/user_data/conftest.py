@@ -30,6 +30,7 @@ def app_machine() -> dict[str, Any]:
         "release_parameter": "/shop/release",
         "launch_hook": None,
         "metrics": {"scraped": False},
+        "logs": {"group": "shop-app-logs"},
         "app": {
             "port": 3000,
             "liveness_path": "/healthz",
@@ -61,6 +62,7 @@ def edge_machine() -> dict[str, Any]:
         "eip_allocation_id": "eipalloc-0123456789abcdef0",
         "launch_hook": "launch",
         "metrics": {"scraped": False},
+        "logs": {"group": "shop-edge-logs", "access": "all"},
         "upstream": {
             "auto_scaling_group": "shop-app",
             "port": 3000,

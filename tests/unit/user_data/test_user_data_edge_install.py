@@ -72,7 +72,9 @@ def test_a_boot_that_fails_anywhere_is_given_up_at_once_with_its_reason(
 ) -> None:
     boot = Boot(fails, error)
     assert run(monkeypatch, edge_machine, boot) == 1
-    assert boot.steps[-2:] == [fails, "abandon"], "nothing more is tried"
+    assert boot.steps[-3:] == [fails, "expressway-metrics.service", "abandon"], (
+        "nothing more is tried, but to tell of it"
+    )
     assert f"expressway: edge: {type(error).__name__}: {error}" in capsys.readouterr().err
 
 
@@ -84,3 +86,12 @@ def test_a_boot_that_cannot_be_given_up_still_tells_why_it_failed(
     said = capsys.readouterr().err
     assert "no space left" in said
     assert "the launch isn't given up: 'launch_hook'" in said
+
+
+def test_an_edge_whose_log_cannot_be_told_is_given_up_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, edge_machine: dict[str, Any]
+) -> None:
+    boot = Boot("start_nginx", OSError("no space left"))
+    del edge_machine["logs"]
+    assert run(monkeypatch, edge_machine, boot) == 1
+    assert boot.steps == ["start_nginx", "abandon"]

@@ -192,12 +192,12 @@ def test_the_group_is_what_auto_scaling_has_tagged_the_machine_with(monkeypatch:
     monkeypatch.setattr(service.Clients, "get", lambda *_: client)
     tags = {"aws:autoscaling:groupName": "shop-app-1"}
     monkeypatch.setattr(service.metadata, "tag", tags.get)
-    service.connect("us-east-1")([period(0)])
+    service.connect(service.Clients("us-east-1"))([period(0)])
     assert told[0]["Namespace"] == "Expressway"
     assert told[0]["MetricData"][0]["Dimensions"][0]["Value"] == "shop-app-1"
     tags.clear()
     with pytest.raises(OSError, match="in no Auto Scaling group"):
-        service.connect("us-east-1")
+        service.connect(service.Clients("us-east-1"))
 
 
 def test_a_scrape_has_every_series_in_prometheus_text_format() -> None:

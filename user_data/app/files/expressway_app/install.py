@@ -55,6 +55,7 @@ def main() -> int:
         report = reporter.write("failed", deploy=deploy, reason=reason(error), log=words)
         # The app's own words first, and why it was given up after them.
         print("\n".join(report["log"]), file=sys.stderr)
+        tell_of_failure(machine)
         if hook := machine["launch_hook"]:
             launch.abandon(Clients(machine["region"]).get("autoscaling"), metadata.instance_id(), hook)
         return failed(error)
@@ -73,6 +74,23 @@ def await_app(machine: config.Machine, deploy: str | None) -> None:
     finally:
         # Only now, so that it doesn't take this deploy for one to come; always, to run the bundle that is there.
         host.run("systemctl", "restart", "--no-block", DEPLOYS)
+
+
+def watched(machine: config.Machine) -> bool:
+    """Whether this machine measures itself, or tells of its logs: one service does both."""
+    return bool(machine["metrics"] or machine["logs"])
+
+
+def tell_of_failure(machine: config.Machine) -> None:
+    """Have the boot's log told before Auto Scaling takes the machine away. It is no failure of its own."""
+    if not machine["logs"]:
+        return
+    try:
+        host.install_files(BUNDLE / "units", [METRICS], SYSTEMD)
+        host.run("systemctl", "daemon-reload")
+        host.run("systemctl", "start", METRICS)
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"expressway: logs: {error}", file=sys.stderr)
 
 
 def failed(error: Exception) -> int:
@@ -110,7 +128,7 @@ def prepare(machine: config.Machine, reporter: Reporter, deploy: str | None) -> 
         *(machine, release, folder, metadata.instance_id(), with_secrets),
         lambda: reporter.write("release-command", deploy=deploy),
     )
-    host.install_files(BUNDLE / "units", [DEPLOYS, *([METRICS] if machine["metrics"] else [])], SYSTEMD)
+    host.install_files(BUNDLE / "units", [DEPLOYS, *([METRICS] if watched(machine) else [])], SYSTEMD)
     return any(
         [
             files.link(paths.RUNTIMES / "current", runtime),
@@ -140,7 +158,7 @@ def begin(machine: config.Machine, *, restart: bool) -> None:
     host.run("systemctl", "daemon-reload")
     host.run("systemctl", "enable", "--quiet", journal.UNIT, DEPLOYS)
     host.run("systemctl", "restart" if restart else "start", "--no-block", journal.UNIT)
-    beside = [*([FOLLOWER] if environment.wanted_secrets(machine) else []), *([METRICS] if machine["metrics"] else [])]
+    beside = [*([FOLLOWER] if environment.wanted_secrets(machine) else []), *([METRICS] if watched(machine) else [])]
     for unit in beside:
         host.run("systemctl", "enable", "--quiet", unit)
         # Always: it has to run the bundle that is there now, and nothing waits for it.

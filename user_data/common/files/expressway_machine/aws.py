@@ -1,5 +1,6 @@
 """AWS clients with the patience that a booting machine needs."""
 
+import threading
 from typing import Any
 
 import botocore.session
@@ -11,6 +12,7 @@ class Clients:
 
     def __init__(self, region: str, attempts: int = 6, read_timeout: float = 20) -> None:
         """`read_timeout` in seconds."""
+        self._making = threading.Lock()
         self._session = botocore.session.get_session()
         # By default one lost packet to the metadata service means "no credentials".
         self._session.set_config_variable("metadata_service_num_attempts", 5)
@@ -22,5 +24,6 @@ class Clients:
         )
 
     def get(self, service: str) -> Any:
-        """A client for one service. Clients may be shared by threads; making one may not."""
-        return self._session.create_client(service, config=self._config)
+        """A client for one service. Any thread may ask, and clients may be shared by threads."""
+        with self._making:
+            return self._session.create_client(service, config=self._config)

@@ -12,6 +12,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
+from expressway_machine.outage import Outage
 
 from .model import PERIOD, Value
 
@@ -92,8 +93,7 @@ class Teller:
         self._tell: Tell | None = None
         self._backlog = backlog
         self._added = threading.Event()
-        self._failing = False
-        self._dropped_before = 0
+        self._outage = Outage("CloudWatch can't be told, five minutes are kept", "CloudWatch is told again", "metrics")
 
     def start(self) -> None:
         """Begin; the thread ends with the process."""
@@ -111,16 +111,10 @@ class Teller:
             self._tell = self._tell or self._connect()
             self._tell(periods)
         except (BotoCoreError, ClientError, ResponseParserError, OSError) as error:
-            if not self._failing:
-                self._dropped_before = self._backlog.dropped
-                print(f"expressway: CloudWatch can't be told, five minutes are kept: {error}", flush=True)
-            self._failing = True
+            self._outage.failed(error, self._backlog.dropped)
             return
         self._backlog.told(periods)
-        if self._failing:
-            lost = self._backlog.dropped - self._dropped_before
-            print(f"expressway: CloudWatch is told again; lost meanwhile: {lost} metrics", flush=True)
-        self._failing = False
+        self._outage.worked(self._backlog.dropped)
 
     def _run(self) -> None:
         while True:

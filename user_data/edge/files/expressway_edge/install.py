@@ -24,6 +24,7 @@ def main() -> int:
         serve(machine)
     except Exception as error:  # whatever it was: a machine that isn't the edge must not stay in its place
         print(f"expressway: edge: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        tell_of_failure()
         give_up()
         return 1
     return 0
@@ -42,10 +43,19 @@ def serve(machine: config.Machine) -> None:
     public = address.claim(clients.get("ec2"), machine["eip_allocation_id"], instance_id)
     print(f"expressway: the edge is at {public}", flush=True)
     start_beside(HEALTH)
-    if machine["metrics"]:
+    if machine["metrics"] or machine["logs"]:
         start_beside(METRICS)
     # Last: with this machine in service, the one before it goes.
     launch.complete(clients.get("autoscaling"), instance_id, machine["launch_hook"])
+
+
+def tell_of_failure() -> None:
+    """Have the boot's log told before Auto Scaling takes the machine away."""
+    try:
+        if config.load()["logs"]:
+            start_beside(METRICS)
+    except Exception as error:  # as below
+        print(f"expressway: edge: its log isn't told: {error}", file=sys.stderr)
 
 
 def give_up() -> None:
