@@ -56,6 +56,7 @@ def load(
     from operate.load.attack import AttackError
     from operate.load.readings import Sampler
     from operate.load.run import Load, Options
+    from operate.load.statements import Statements
     from operate.load.users import LoginError
 
     rates = {"--rate": rate, "--start-rps": start, "--max-rps": highest}
@@ -79,9 +80,11 @@ def load(
     options = Options(float(step), float(ramp), float(within), start, highest, rate, period)
     name = target.name if target else None
     sampler = None if target is None else Sampler.of(target.stack.client, target.stack.outputs)
+    group = target.stack.log_groups.get("app") if target else None
+    statements = Statements(target.stack.client("logs"), group) if target and group else None
     try:
         with loading.watching() as watch:
-            done = Load(program, site, wanted, options, insecure, name, watch.show).run(sampler)
+            done = Load(program, site, wanted, options, insecure, name, watch.show).run(sampler, statements)
     except (AttackError, LoginError) as error:
         fail(str(error))
     if json is not None:

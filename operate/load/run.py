@@ -13,7 +13,7 @@ from operate.load import measuring, planning, vegeta, verdict
 from operate.load.attack import MAX_WORKERS, TIMEOUT_SECONDS, Attack
 from operate.load.measuring import Timed, Timeline
 from operate.load.mix import Mix
-from operate.load.model import Reading, Run, Step
+from operate.load.model import Reading, Run, Statement, Step
 from operate.load.users import Users
 
 PROBE_WORKERS: Final = (4, 16, 64, 256)
@@ -77,6 +77,14 @@ class Now:
     """Seconds until the step is over."""
 
 
+class StatementReader(Protocol):
+    """Whoever knows which statements took the database's time."""
+
+    def between(self, began: float, ended: float) -> tuple[Statement, ...]:
+        """Between two times, in seconds since the epoch; the slowest first."""
+        ...
+
+
 Listener = Callable[[Sequence[Step], Now], None]
 
 
@@ -102,7 +110,7 @@ class Load:
         self._users = Users(self.mix, self.url, insecure=self.insecure)
         self._began = time.time()
 
-    def run(self, sampler: Sampler | None = None) -> Run:
+    def run(self, sampler: Sampler | None = None, statements: StatementReader | None = None) -> Run:
         """To the end, or until Ctrl-C. Without a `sampler` nothing is known of the tiers. LoginError; AttackError."""
         self._began, interrupted = time.time(), False
         try:
@@ -111,23 +119,26 @@ class Load:
             interrupted = True
         self.listener(self.steps, Now("asking what each tier did"))
         knee = planning.knee(self.steps)
-        whole = [self._read(each, sampler) for each in self.steps]
+        whole = [self._read(each, sampler, statements) for each in self.steps]
         return Run(
             target=self.url,
             stack=self.stack,
             mix=self.mix.described(),
             generator=f"vegeta {version(self.program)}",
-            steps=(*whole, *(self._read(each, sampler) for each in self._partial)),
+            steps=(*whole, *(self._read(each, sampler, statements) for each in self._partial)),
             knee_rps=knee,
             bottleneck=verdict.judge(whole, knee),
             timeline=self._timeline.seconds(),
             interrupted=interrupted,
         )
 
-    def _read(self, step: Step, sampler: Sampler | None) -> Step:
-        if sampler is None:
-            return step
-        return replace(step, readings=(*step.readings, *sampler.between(step.began, step.began + step.seconds)))
+    def _read(self, step: Step, sampler: Sampler | None, statements: StatementReader | None) -> Step:
+        began, ended = step.began, step.began + step.seconds
+        return replace(
+            step,
+            readings=(*step.readings, *(sampler.between(began, ended) if sampler else ())),
+            statements=statements.between(began, ended) if statements else (),
+        )
 
     def _steps(self) -> None:
         options = self.options

@@ -200,7 +200,8 @@ def _verdict_of_cpu(seen: Comparison, tier: Tier, resource: str) -> Bottleneck:
         evidence += _statements(seen)
     if tier == "app" and (collecting := seen.least("app", "garbage collection")) >= SHARED_STEAL:
         evidence.append(f"Garbage collection takes {figure(collecting)} % of a worker's time.")
-    return Bottleneck(tier, resource, tuple(evidence), (*CPU_STEPS[tier, resource], *_useless(seen, tier)))
+    steps = (*_uncounted(seen, tier), *CPU_STEPS[tier, resource], *_useless(seen, tier))
+    return Bottleneck(tier, resource, tuple(evidence), steps)
 
 
 CPU_STEPS = {
@@ -392,6 +393,11 @@ def _statements(seen: Comparison) -> Iterator[str]:
             f"{many} {figure(share)} % of the time of all; the first: {first.text} "
             f"({figure(first.calls)} calls, {figure(mean)} ms each)."
         )
+
+
+def _uncounted(seen: Comparison, tier: Tier) -> Iterator[str]:
+    if tier == "database" and not seen.statements:
+        yield "CREATE EXTENSION pg_stat_statements in the database, to be told which statements take its time."
 
 
 def _database_is_idle(seen: Comparison) -> Iterator[str]:
