@@ -168,8 +168,12 @@ def test_a_generator_that_does_not_start_says_why(tmp_path: Path) -> None:
 
 
 def expressway(*words: str, **options: Any) -> subprocess.Popen[str]:
-    """The command, as a terminal starts it: with a process group of its own."""
-    command = [sys.executable, "-m", "cli", "load", *words]
+    """The command, as a terminal starts it: with a process group of its own, and an ear for Ctrl-C.
+
+    A shell's background job, as these tests may be one, ignores it, and so does what it starts.
+    """
+    heard = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    command = [sys.executable, "-c", f"{heard}runpy.run_module('cli', run_name='__main__')", "load", *words]
     return subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, **options
     )

@@ -360,7 +360,7 @@ def test_programs_get_json_and_the_exit_status_says_whether_all_is_well(site: Si
     told = json.loads(well.stdout)
     assert told["sound"] is True
     assert {each["status"] for each in told["findings"]} == {"ok"}
-    assert told["cost"]["month"] == pytest.approx(131.25)
+    assert told["cost"]["month"] == pytest.approx(135.45)
     with site.five_faults():
         ill = command(site, folder, "--json", "--stack", "dev")
     assert ill.returncode == 1
