@@ -21,7 +21,7 @@ from expressway_machine.outage import Outage
 from .mask import Mask
 from .model import Line, batches, fitting
 
-MOST_AT_ONCE = 1024 * 1024
+MOST_AT_ONCE = 256 * 1024
 """Bytes that are read from each source before they are told."""
 GATHER = 2.0
 """Seconds that lines are gathered, as each call costs time."""
