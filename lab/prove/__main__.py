@@ -21,8 +21,12 @@ from .scenarios.tracking import TARGET_REQUESTS
 __all__ = ["scenarios"]  # importing them fills the table
 
 DOCS: Final = paths.ROOT / "docs"
-SETTINGS: Final = ("expressway:app.maxSize=6", f"expressway:app.targetRequests={TARGET_REQUESTS}")
-"""On top of Pulumi.lab.yaml: room for five servers, one more while they roll, and scaling by requests."""
+SETTINGS: Final = (
+    "expressway:app.maxSize=6",
+    f"expressway:app.targetRequests={TARGET_REQUESTS}",
+    "expressway:monitoring.alarmEmails=[on-call@example.com]",
+)
+"""On top of Pulumi.lab.yaml: room for five servers, one more while they roll, scaling by requests, and every alarm."""
 
 console = Console(stderr=True, highlight=False)
 

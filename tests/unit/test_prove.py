@@ -3,8 +3,10 @@
 import asyncio
 import json
 import re
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,11 @@ import pytest
 from artifact import inspect
 from lab.api.faults import Faults, UnknownFaultError
 from lab.bench.load import Client, Load, Outcome, Plan, Sample
+from lab.config import LabConfig
 from lab.prove import plot, releases, report, scenarios
 from lab.prove.scenario import SCENARIOS, Result, Scenario, none_failed, row, unmet
+from lab.prove.scenarios import healthy
+from lab.prove.stand import Running, Stand
 from tests.paths import ROOT
 
 assert scenarios.__all__
@@ -231,3 +236,54 @@ def test_a_connection_that_the_server_closed_long_ago_is_not_used_again() -> Non
             return client.connections
 
     assert asyncio.run(run()) == 3
+
+
+class Watch:
+    """CloudWatch with two pages of alarms, in the states given."""
+
+    def __init__(self, **states: str) -> None:
+        self.states = [{"AlarmName": name.replace("_", "-"), "StateValue": state} for name, state in states.items()]
+
+    def get_paginator(self, operation: str) -> "Watch":
+        assert operation == "describe_alarms"
+        return self
+
+    def paginate(self, **_: Any) -> list[dict[str, Any]]:
+        return [{"MetricAlarms": self.states[:1]}, {"MetricAlarms": self.states[1:]}]
+
+
+@dataclass(frozen=True)
+class QuietStand(Stand):
+    """A stand whose load is one right answer, and whose CloudWatch is another once it runs."""
+
+    seen: list[Watch]
+    """The last is now."""
+
+    def aws(self, service: str) -> Any:
+        return self.seen[-1]
+
+    @asynccontextmanager
+    async def load(self, *_: Any, **__: Any) -> AsyncGenerator[Running]:
+        load = Load("http://127.0.0.1", Plan(rate=1))
+        load.outcome.samples.extend(outcome((0, 1, "")).samples)
+        self.seen.pop()
+        began = time.monotonic()
+        load.elapsed = lambda: time.monotonic() - began
+        yield Running(load, load.outcome)
+
+
+@pytest.mark.parametrize(
+    ("then", "misses"),
+    [
+        ({"app_cpu": "OK", "TargetTracking_app_high": "ALARM"}, ()),
+        ({"app_cpu": "OK", "edge_cpu": "ALARM"}, ("raised: edge-cpu",)),
+        ({}, ("the stack has no alarms",)),
+    ],
+)
+def test_a_healthy_hour_misses_where_an_alarm_of_the_stack_is_raised(
+    then: dict[str, str], misses: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(healthy, "LOOK_SECONDS", 0.01)
+    seen = [Watch(**then), Watch(**dict.fromkeys(then, "OK"))]
+    stand = QuietStand("", LabConfig(0, "", {}, {}), {}, Path(), Path(), seen)
+    assert asyncio.run(healthy.hour(stand, 0.05)).misses == misses
