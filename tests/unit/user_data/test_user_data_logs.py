@@ -10,6 +10,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,9 @@ from expressway_logs.journal import Journal, parse
 from expressway_logs.mask import Mask, secrets
 from expressway_logs.model import LONGEST_LINE, MOST_BYTES, OVERHEAD, Line, batches, fitting
 from expressway_logs.shipper import Positions, Shipper, rejected
+from expressway_machine.calls import LOGS, Calls
 from hypothesis import given
 from hypothesis import strategies as st
-from moto import mock_aws
 from moto.server import ThreadedMotoServer
 
 DAY = 24 * 3600 * 1000
@@ -340,17 +341,33 @@ def client(endpoint: str | None = None, timeout: float = 5) -> Any:
     return boto3.client("logs", region_name="us-east-1", endpoint_url=endpoint, config=config, **keys)
 
 
-def made(tmp_path: Path, source: Any, connect: Callable[[], Any]) -> Shipper:
-    return Shipper("shop", [source], Positions(tmp_path / "logs.json"), Mask(), lambda: (connect(), "i-1"))
+def made(tmp_path: Path, source: Any, call: shipper.Call) -> Shipper:
+    return Shipper("shop", [source], Positions(tmp_path / "logs.json"), Mask(), call, lambda: "i-1")
 
 
-@mock_aws
-def test_each_kind_has_a_stream_that_is_made_when_it_is_first_needed(tmp_path: Path) -> None:
-    logs = client()
-    logs.create_log_group(logGroupName="shop")
+@pytest.fixture
+def cloudwatch_logs(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Where moto's CloudWatch Logs is."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    endpoint = f"http://127.0.0.1:{server.get_host_and_port()[1]}"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    client(endpoint).create_log_group(logGroupName="shop")
+    yield endpoint
+    client(endpoint).delete_log_group(logGroupName="shop")
+    server.stop()
+
+
+def calls(timeout: float = 5) -> shipper.Call:
+    """The collector's own, as far as its environment leads it."""
+    return partial(Calls("us-east-1", timeout, timeout), LOGS)
+
+
+def test_each_kind_has_a_stream_that_is_made_when_it_is_first_needed(tmp_path: Path, cloudwatch_logs: str) -> None:
+    logs = client(cloudwatch_logs)
     now = int(time.time() * 1000)
     source = Lines(Line("app", now, "password=hunter2"), Line("boot", now, "b"), Line("app", now - 5, "first"))
-    ships = made(tmp_path, source, lambda: logs)
+    ships = made(tmp_path, source, calls())
     ships.turn(0)
     events = logs.get_log_events(logGroupName="shop", logStreamName="i-1/app", startFromHead=True)["events"]
     assert [each["message"] for each in events] == ["first", "password=***"]
@@ -365,13 +382,12 @@ def test_each_kind_has_a_stream_that_is_made_when_it_is_first_needed(tmp_path: P
 class Refusing:
     """CloudWatch Logs that fails as often as it is told to."""
 
-    exceptions = client().exceptions
-
     def __init__(self, *errors: Exception) -> None:
         self.errors = list(errors)
         self.told: list[str] = []
 
-    def put_log_events(self, **given: Any) -> dict[str, Any]:
+    def __call__(self, operation: str, given: dict[str, Any]) -> dict[str, Any]:
+        assert operation == "PutLogEvents"
         if self.errors:
             raise self.errors.pop(0)
         self.told += [each["message"] for each in given["logEvents"]]
@@ -401,7 +417,7 @@ def test_what_could_not_be_told_is_told_later_with_two_lines_in_the_journal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], error: Exception
 ) -> None:
     there = Refusing(error, error, error)
-    ships = made(tmp_path, Lines(Line("app", 1, "kept")), lambda: there)
+    ships = made(tmp_path, Lines(Line("app", 1, "kept")), there)
     ships.turn(0)
     assert (there.told, ships.sent, ships.dropped) == (["kept"], 1, 0)
     begins, ends = capsys.readouterr().out.splitlines()
@@ -412,7 +428,7 @@ def test_what_could_not_be_told_is_told_later_with_two_lines_in_the_journal(
 def test_lines_that_it_will_never_take_are_counted_and_hold_nothing_up(tmp_path: Path) -> None:
     there = Refusing(client_error("InvalidParameterException"))
     source = Lines(*(Line("app", 1, f"{each}") for each in range(11)))
-    ships = made(tmp_path, source, lambda: there)
+    ships = made(tmp_path, source, there)
     ships.turn(0)
     ships.turn(0)
     assert (there.told, ships.dropped) == (["10"], 10)
@@ -425,7 +441,7 @@ def test_lines_that_are_too_old_or_too_new_are_counted() -> None:
 
 def test_a_restart_while_it_is_away_tells_the_same_lines_again(tmp_path: Path) -> None:
     there = Refusing(*[OSError("away")] * 1000)
-    ships = made(tmp_path, Lines(Line("app", 1, "kept")), lambda: there)
+    ships = made(tmp_path, Lines(Line("app", 1, "kept")), there)
     ships.start()
     deadline = time.monotonic() + 10
     while len(there.errors) == 1000 and time.monotonic() < deadline:
@@ -449,11 +465,11 @@ def test_one_that_hangs_or_refuses_costs_a_bounded_memory_and_stops_nobody(
 ) -> None:
     monkeypatch.setattr(shipper, "FIRST_PAUSE", 0.1)
     monkeypatch.setattr(shipper, "GATHER", 0.2)
-    logs = client(away, timeout=0.2)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", away)
     path = tmp_path / "access.log"
     file = File(path, lambda text, _now: Line("access", 1, text), None)
     sources = [journals(until=60_000, size=1000), file]  # 60 MB in the journal
-    ships = Shipper("shop", sources, Positions(tmp_path / "logs.json"), Mask(), lambda: (logs, "i-1"))
+    ships = Shipper("shop", sources, Positions(tmp_path / "logs.json"), Mask(), calls(0.2), lambda: "i-1")
     tracemalloc.start()
     ships.start()
     try:
@@ -490,34 +506,27 @@ service.run(None)
 """
 
 
-def test_the_service_tells_its_last_lines_when_it_is_stopped_also_without_metrics(tmp_path: Path) -> None:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        endpoint = f"http://127.0.0.1:{server.get_host_and_port()[1]}"
-        logs = client(endpoint)
-        logs.create_log_group(logGroupName="shop")
-        told = {
-            **os.environ,
-            "PYTHONPATH": str(Path(shipper.__file__).parent.parent),
-            "AWS_ENDPOINT_URL": endpoint,
-            "STATE_DIRECTORY": str(tmp_path),
-            "NOTIFY_SOCKET": str(tmp_path / "notify"),
-        }
-        text = SERVICE.format(journalctl=RECENT)
-        with (
-            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified,
-            subprocess.Popen([sys.executable, "-c", text], env=told) as running,
-        ):
-            notified.bind(told["NOTIFY_SOCKET"])
-            notified.settimeout(20)
-            assert notified.recv(100) == b"READY=1"
-            time.sleep(1)
-            assert not (tmp_path / "logs.json").exists()
-            running.send_signal(signal.SIGTERM)
-            assert running.wait(20) == 0
-        found = logs.filter_log_events(logGroupName="shop")["events"]
-        assert [(each["logStreamName"], each["message"]) for each in found] == [("i-1/app", "last words")]
-        assert json.loads((tmp_path / "logs.json").read_text()) == {"journal": {"cursor": "1"}}
-    finally:
-        server.stop()
+def test_the_service_tells_its_last_lines_when_it_is_stopped_also_without_metrics(
+    tmp_path: Path, cloudwatch_logs: str
+) -> None:
+    told = {
+        **os.environ,
+        "PYTHONPATH": str(Path(shipper.__file__).parent.parent),
+        "STATE_DIRECTORY": str(tmp_path),
+        "NOTIFY_SOCKET": str(tmp_path / "notify"),
+    }
+    text = SERVICE.format(journalctl=RECENT)
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified,
+        subprocess.Popen([sys.executable, "-c", text], env=told) as running,
+    ):
+        notified.bind(told["NOTIFY_SOCKET"])
+        notified.settimeout(20)
+        assert notified.recv(100) == b"READY=1"
+        time.sleep(1)
+        assert not (tmp_path / "logs.json").exists()
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(20) == 0
+    found = client(cloudwatch_logs).filter_log_events(logGroupName="shop")["events"]
+    assert [(each["logStreamName"], each["message"]) for each in found] == [("i-1/app", "last words")]
+    assert json.loads((tmp_path / "logs.json").read_text()) == {"journal": {"cursor": "1"}}

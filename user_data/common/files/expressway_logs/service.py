@@ -1,10 +1,10 @@
 """The machine's shipper, from what the machine was told."""
 
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from expressway_machine import config, metadata
-from expressway_machine.aws import Clients
+from expressway_machine.calls import LOGS, Calls
 
 from . import access
 from .file import File
@@ -19,7 +19,7 @@ PATIENCE = 4.0
 """Seconds to tell the last lines in, when the machine stops."""
 
 
-def shipper(machine: config.Machine, clients: Clients) -> Shipper | None:
+def shipper(machine: config.Machine, calls: Calls) -> Shipper | None:
     """The shipper; None when the machine is to tell nobody."""
     wanted = machine.get("logs")
     if not wanted:
@@ -34,8 +34,4 @@ def shipper(machine: config.Machine, clients: Clients) -> Shipper | None:
         mask = Mask()
     else:
         mask = Mask(ENVIRONMENT, machine["app"]["secrets"])
-
-    def connect() -> tuple[Any, str]:
-        return clients.get("logs"), metadata.instance_id()
-
-    return Shipper(wanted["group"], sources, positions, mask, connect)
+    return Shipper(wanted["group"], sources, positions, mask, partial(calls, LOGS), metadata.instance_id)

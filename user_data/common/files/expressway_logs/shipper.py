@@ -11,7 +11,6 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,6 +28,10 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Seconds between two tries."""
 NEVER_TAKEN = frozenset({"InvalidParameterException", "ValidationException", "SerializationException"})
 """Refusals that the same lines would meet again."""
+
+
+Call = Callable[[str, dict[str, Any]], dict[str, Any]]
+"""Makes a call of CloudWatch Logs by its name; botocore's errors, or OSError, when that fails."""
 
 
 class Source(Protocol):
@@ -77,15 +80,17 @@ class Shipper:
         sources: Sequence[Source],
         positions: Positions,
         mask: Mask,
-        connect: Callable[[], tuple[Any, str]],
+        call: Call,
+        find: Callable[[], str],
     ) -> None:
-        """`connect` makes the client and finds out the instance's id, and may fail like a call."""
+        """`find` finds out the instance's id, and may fail like a call."""
         self._group = group
         self._sources = sources
         self._positions = positions
         self._mask = mask
-        self._connect = connect
-        self._connected: tuple[Any, str] | None = None
+        self._call = call
+        self._find = find
+        self._machine: str | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="logs", daemon=True)
         self._outage = Outage(
@@ -145,11 +150,10 @@ class Shipper:
         pause = FIRST_PAUSE
         while True:
             try:
-                self._connected = self._connected or self._connect()
-                client, machine = self._connected
-                self._put(client, f"{machine}/{kind}", batch)
+                self._machine = self._machine or self._find()
+                self._put(f"{self._machine}/{kind}", batch)
             except ClientError as error:
-                if error.response["Error"]["Code"] in NEVER_TAKEN:
+                if _code(error) in NEVER_TAKEN:
                     self._refused += len(batch)
                     print(f"expressway: CloudWatch Logs refuses {len(batch)} lines of {kind}: {error}", flush=True)
                     return True
@@ -163,17 +167,30 @@ class Shipper:
                 return False
             pause = min(2 * pause, LONGEST_PAUSE)
 
-    def _put(self, client: Any, stream: str, batch: list[Line]) -> None:
-        events = [{"timestamp": line.at, "message": line.text} for line in batch]
+    def _put(self, stream: str, batch: list[Line]) -> None:
+        where = {"logGroupName": self._group, "logStreamName": stream}
+        events = {"logEvents": [{"timestamp": line.at, "message": line.text} for line in batch]}
         try:
-            answer = client.put_log_events(logGroupName=self._group, logStreamName=stream, logEvents=events)
-        except client.exceptions.ResourceNotFoundException:
-            with suppress(client.exceptions.ResourceAlreadyExistsException):
-                client.create_log_stream(logGroupName=self._group, logStreamName=stream)
-            answer = client.put_log_events(logGroupName=self._group, logStreamName=stream, logEvents=events)
+            answer = self._call("PutLogEvents", where | events)
+        except ClientError as error:
+            if _code(error) != "ResourceNotFoundException":
+                raise
+            self._make(where)
+            answer = self._call("PutLogEvents", where | events)
         lost = rejected(answer.get("rejectedLogEventsInfo") or {}, len(batch))
         self._refused += lost
         self.sent += len(batch) - lost
+
+    def _make(self, stream: dict[str, Any]) -> None:
+        try:
+            self._call("CreateLogStream", stream)
+        except ClientError as error:
+            if _code(error) != "ResourceAlreadyExistsException":
+                raise
+
+
+def _code(error: ClientError) -> str:
+    return error.response["Error"]["Code"]
 
 
 def rejected(answer: dict[str, int], count: int) -> int:

@@ -7,11 +7,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
 from expressway_machine.outage import Outage
 
 from .model import PERIOD, Value
@@ -38,7 +36,7 @@ def data(group: str, periods: Sequence[Period]) -> list[dict[str, Any]]:
         {
             "MetricName": value.name,
             "Dimensions": [{"Name": "AutoScalingGroupName", "Value": group}],
-            "Timestamp": datetime.fromtimestamp(period.began, UTC),
+            "Timestamp": int(period.began),
             "Values": list(value.counts)[:MOST_VALUES],
             "Counts": list(value.counts.values())[:MOST_VALUES],
             "Unit": value.unit,
@@ -110,7 +108,7 @@ class Teller:
         try:
             self._tell = self._tell or self._connect()
             self._tell(periods)
-        except (BotoCoreError, ClientError, ResponseParserError, OSError) as error:
+        except (BotoCoreError, ClientError, OSError) as error:
             self._outage.failed(error, self._backlog.dropped)
             return
         self._backlog.told(periods)

@@ -9,7 +9,7 @@ from typing import Any, NoReturn, Protocol
 from expressway_logs import service as logs
 from expressway_logs.shipper import Shipper
 from expressway_machine import config, metadata, systemd
-from expressway_machine.aws import Clients
+from expressway_machine.calls import CLOUDWATCH, Calls
 
 from . import host
 from .cloudwatch import NAMESPACE, Backlog, Period, Tell, Teller, data
@@ -40,14 +40,13 @@ def run(source: Source) -> None:
     """Do what the machine was told of measuring and logs, until stopped; then tell the last lines."""
     signal.signal(signal.SIGTERM, _stop)
     machine = config.load()
-    # One try: the next is seconds away, with all that was kept. One session for both, which is 8 MB less than two.
-    clients = Clients(machine["region"], attempts=1, read_timeout=5)
-    shipper = logs.shipper(machine, clients)
+    calls = Calls(machine["region"])
+    shipper = logs.shipper(machine, calls)
     if shipper:
         shipper.start()
     try:
         if machine["metrics"]:
-            measure(machine, source, shipper, clients)
+            measure(machine, source, shipper, calls)
         else:
             stay()
     finally:
@@ -63,10 +62,10 @@ def stay() -> NoReturn:
         systemd.notify("WATCHDOG=1")
 
 
-def measure(machine: config.Machine, source: Source, shipper: Shipper | None, clients: Clients) -> NoReturn:
+def measure(machine: config.Machine, source: Source, shipper: Shipper | None, calls: Calls) -> NoReturn:
     """Look each ten seconds."""
     backlog, latest = Backlog(), Latest()
-    teller = Teller(lambda: connect(clients), backlog)
+    teller = Teller(lambda: connect(calls), backlog)
     serve(latest, scraped=machine["metrics"]["scraped"])
     teller.start()
     systemd.notify("READY=1")
@@ -83,16 +82,15 @@ def measure(machine: config.Machine, source: Source, shipper: Shipper | None, cl
         systemd.notify("WATCHDOG=1")
 
 
-def connect(clients: Clients) -> Tell:
+def connect(calls: Calls) -> Tell:
     """Whom to tell, and by which group's name. OSError or botocore's errors when that can't be found out yet."""
     group = metadata.tag(GROUP_TAG)
     if group is None:
         raise OSError("this machine is in no Auto Scaling group")
-    client: Any = clients.get("cloudwatch")
 
     def tell(periods: list[Period]) -> None:
         if metrics := data(group, periods):
-            client.put_metric_data(Namespace=NAMESPACE, MetricData=metrics)
+            calls(CLOUDWATCH, "PutMetricData", {"Namespace": NAMESPACE, "MetricData": metrics})
 
     return tell
 
