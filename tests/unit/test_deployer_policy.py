@@ -1,17 +1,21 @@
 """The deployer's policy: all that the program needs, nothing that it does not, and small enough for IAM."""
 
+import ast
 import json
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from botocore import xform_name
 from recording import Recording, record
 from test_stack import STACKS, build, load
 from test_stack import built as built  # a fixture that applies here too
 
 import stack
+from lab.api.authorization.calls import S3_ACTIONS
 from operate import deployer
 from operate.deployer.policy import table
 
@@ -116,6 +120,46 @@ def test_the_reference_has_the_policies_as_they_are() -> None:
     for name, document in deployer.documents().items():
         written: Any = json.loads((ROOT / "docs" / "reference" / f"{name}.json").read_text())
         assert written == document, "run make docs"
+
+
+def test_every_call_of_the_day_2_commands_is_allowed() -> None:
+    """By the names of calls in operate/. Where two of its services have a call of that name, either will do."""
+    # The doctor has a policy of its own.
+    files = [each for each in (ROOT / "operate").rglob("*.py") if "doctor" not in each.parts]
+    words = {each: _words(each) for each in files}
+    actions: dict[str, set[str]] = {}
+    for service in {service for found in words.values() for service in found.services}:
+        for operation in _operations(service):
+            name = S3_ACTIONS.get(operation, operation) if service == "s3" else operation
+            actions.setdefault(xform_name(operation), set()).add(f"{service}:{name}")
+    allowed = {action for each in deployer.statements() for action in each.actions}
+    called = {(str(each.relative_to(ROOT)), name) for each, found in words.items() for name in found.all & set(actions)}
+    assert {"get_metric_data", "filter_log_events", "head_object"} <= {name for _, name in called}, (
+        "calls are not found"
+    )
+    refused = [f"{path}: {name}" for path, name in sorted(called) if not actions[name] & allowed]
+    assert not refused, "add them to operate/deployer/permissions.toml"
+
+
+@dataclass(frozen=True)
+class Words:
+    """What may name a call in a file: attributes, and texts, as paginators are got by one."""
+
+    all: set[str]
+    services: set[str]
+    """Whose client it asks for."""
+
+
+def _words(path: Path) -> Words:
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    texts = {each.value for each in nodes if isinstance(each, ast.Constant) and isinstance(each.value, str)}
+    services = {
+        each.args[0].value
+        for each in nodes
+        if isinstance(each, ast.Call) and ast.unparse(each.func).rpartition(".")[2] == "client"
+        if each.args and isinstance(each.args[0], ast.Constant) and isinstance(each.args[0].value, str)
+    }
+    return Words({each.attr for each in nodes if isinstance(each, ast.Attribute)} | texts, services)
 
 
 def _operations(service: str) -> set[str]:
