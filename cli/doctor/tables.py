@@ -47,6 +47,15 @@ def costs(report: Report) -> Table:
 def summary(report: Report) -> str:
     """The last lines: what the sums leave out, and how many findings stand how."""
     cost, lines = report.cost, [f"Not counted: {NOT_COUNTED}."]
+    if cost.logs:
+        requests = (
+            "only requests in trouble are told"
+            if cost.logs.million is None
+            else f"about {cost.logs.million:.2f} for a million requests"
+        )
+        lines.append(
+            f"Logs, of these: {cost.logs.told:.2f} USD a GB that is told, {requests}; {cost.logs.kept:.2f} a GB and month."
+        )
     if cost.region != report.wanted.region:
         lines.append(f"{report.wanted.region} has prices of its own, which are not known here.")
     if cost.unknown:
@@ -90,6 +99,7 @@ def as_json(report: Report) -> dict[str, Any]:
             "most_month": round(cost.most_month, 2),
             "unknown": list(cost.unknown),
             "not_counted": NOT_COUNTED,
+            "logs": None if cost.logs is None else asdict(cost.logs),
         },
     }
 

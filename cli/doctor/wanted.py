@@ -36,6 +36,8 @@ def wanted(settings: Settings, folder: Path) -> Wanted:
         nat_per_zone=settings.production,
         metrics=settings.monitoring.metrics,
         certificate=settings.edge.certificate is not None,
+        logs=settings.monitoring.logs,
+        every_request=settings.monitoring.access_logs == "all",
         quick_alarms=quick,
         alarms=len(settings.alarms) - quick,
         dashboard=settings.monitoring.dashboard,

@@ -1,6 +1,6 @@
 """Looks at an AWS account before a first deploy, and at any time after: will what the settings want be had there?"""
 
-from .cost import NOT_COUNTED, Estimate, Item
+from .cost import NOT_COUNTED, Estimate, Item, Logs
 from .examination import Report, examine
 from .finding import Finding, Status
 from .needs import policy
@@ -13,6 +13,7 @@ __all__ = [
     "Estimate",
     "Finding",
     "Item",
+    "Logs",
     "Machines",
     "Report",
     "Status",

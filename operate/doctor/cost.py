@@ -18,6 +18,9 @@ METRICS = 42
 CALLS_AN_HOUR = 360
 """Of PutMetricData, by each machine."""
 
+REQUEST_BYTES = 600
+"""What CloudWatch Logs counts of a request that the edge tells of (docs/logs.md)."""
+
 NOT_COUNTED = (
     "requests, traffic (also through NAT gateways and between zones), backups beyond the database's own size, "
     "CPU credits, detailed monitoring, logs, taxes, discounts"
@@ -47,6 +50,18 @@ class Item:
 
 
 @dataclass(frozen=True)
+class Logs:
+    """What telling of logs costs. How much there is to tell no setting says, so that no sum has it."""
+
+    told: float
+    """A GB that is told."""
+    kept: float
+    """A GB, compressed, that is kept for a month."""
+    million: float | None
+    """To tell of a million requests; None where those that go well are not told."""
+
+
+@dataclass(frozen=True)
 class Estimate:
     """A month."""
 
@@ -55,6 +70,8 @@ class Estimate:
     oldest: date
     """When the oldest of the prices was read."""
     items: tuple[Item, ...]
+    logs: Logs | None = None
+    """None when nothing is told of them, or nobody knows the price."""
 
     @property
     def month(self) -> float:
@@ -77,7 +94,7 @@ def estimate(wanted: Wanted) -> Estimate:
     region = wanted.region if wanted.region in table() else REFERENCE
     prices = table()[region]
     dates = [kind["read"] for kind in prices.values()]
-    return Estimate(region, min(dates), tuple(_items(wanted, prices)))
+    return Estimate(region, min(dates), tuple(_items(wanted, prices)), _logs(wanted, prices))
 
 
 @cache
@@ -138,6 +155,14 @@ def _items(wanted: Wanted, prices: Mapping[str, Any]) -> Iterator[Item]:
             yield Item(name, count, price("metrics", name), count)
     if wanted.dashboard:
         yield Item("dashboard", 1, price("metrics", "dashboard"), 1)
+
+
+def _logs(wanted: Wanted, prices: Mapping[str, Any]) -> Logs | None:
+    if not wanted.logs or "logs" not in prices:
+        return None
+    found = prices["logs"]["prices"]
+    million = found["told"] * REQUEST_BYTES * 1_000_000 / 1e9 if wanted.every_request else None
+    return Logs(found["told"], found["kept"], million)
 
 
 def _times(price: float | None, amount: int) -> float | None:

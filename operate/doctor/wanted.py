@@ -70,6 +70,10 @@ class Wanted:
     nat_per_zone: bool = False
     metrics: bool = False
     """Whether machines tell CloudWatch how they are."""
+    logs: bool = False
+    """Whether machines and database tell CloudWatch Logs what they log."""
+    every_request: bool = False
+    """Whether that is a line for each request; else for those in trouble alone, or none."""
     certificate: bool = False
     """Whether the edge has one, which expires."""
     quick_alarms: int = 0

@@ -351,6 +351,8 @@ def test_people_get_a_table_that_fits_their_terminal(site: Site, tmp_path: Path,
     assert "vCPUs of t3.small: 4 of 4 free, 6 needed expressway:app.instanceType" in said
     assert "all of it 135.45 - 172.67" in said
     assert "5 to mend, 0 to know, 0 that could not be checked." in tail
+    logs = "Logs, of these: 0.50 USD a GB that is told, about 0.30 for a million requests; 0.03 a GB and month."
+    assert logs in re.sub(r"\s+", " ", tail)
 
 
 def test_programs_get_json_and_the_exit_status_says_whether_all_is_well(site: Site, tmp_path: Path) -> None:
@@ -361,6 +363,7 @@ def test_programs_get_json_and_the_exit_status_says_whether_all_is_well(site: Si
     assert told["sound"] is True
     assert {each["status"] for each in told["findings"]} == {"ok"}
     assert told["cost"]["month"] == pytest.approx(135.45)
+    assert told["cost"]["logs"] == {"told": 0.5, "kept": 0.03, "million": pytest.approx(0.3)}
     with site.five_faults():
         ill = command(site, folder, "--json", "--stack", "dev")
     assert ill.returncode == 1

@@ -9,7 +9,7 @@ from doctor_examples import tier, wanted
 
 import settings
 from cli.doctor.wanted import wanted as wanted_of
-from operate.doctor import Cache, Database, Estimate
+from operate.doctor import Cache, Database, Estimate, Logs
 from operate.doctor.cost import METRICS, REFERENCE, estimate, hours, table
 from tests.paths import ROOT
 
@@ -62,6 +62,17 @@ def test_alarms_cost_by_how_often_they_look_and_a_dashboard_what_it_does() -> No
     assert (cost["alarm, each 10 s"], cost["alarm, each minute"]) == ((13, 3.9), (10, 1.0))
     assert cost["dashboard"] == (1, 3.0)
     assert not {"alarm, each 10 s", "alarm, each minute", "dashboard"} & set(lines(estimate(wanted_of(dev, ROOT))))
+
+
+def test_logs_have_their_price_beside_the_sum_which_no_setting_says() -> None:
+    cost = estimate(wanted(logs=True, every_request=True))
+    assert cost.logs == Logs(0.5, 0.03, pytest.approx(0.30))
+    assert cost.month == estimate(wanted()).month
+    assert estimate(wanted(logs=True)).logs == Logs(0.5, 0.03, None), "errors alone are told"
+    assert estimate(wanted()).logs is None
+    dev = settings.from_file(ROOT / "Pulumi.dev.yaml")
+    errors = dev.model_copy(update={"monitoring": dev.monitoring.model_copy(update={"access_logs": "errors"})})
+    assert [wanted_of(each, ROOT).every_request for each in (dev, errors)] == [True, False]
 
 
 def test_without_nat_each_app_server_pays_for_an_address() -> None:
