@@ -53,9 +53,8 @@ def summary(report: Report) -> str:
             if cost.logs.million is None
             else f"about {cost.logs.million:.2f} for a million requests"
         )
-        lines.append(
-            f"Logs, of these: {cost.logs.told:.2f} USD a GB that is told, {requests}; {cost.logs.kept:.2f} a GB and month."
-        )
+        told, kept = f"{cost.logs.told:.2f} USD a GB that is told", f"{cost.logs.kept:.2f} a GB and month"
+        lines.append(f"Logs, of these: {told}, {requests}; {kept}.")
     if cost.region != report.wanted.region:
         lines.append(f"{report.wanted.region} has prices of its own, which are not known here.")
     if cost.unknown:

@@ -66,7 +66,7 @@ def test_alarms_cost_by_how_often_they_look_and_a_dashboard_what_it_does() -> No
 
 def test_logs_have_their_price_beside_the_sum_which_no_setting_says() -> None:
     cost = estimate(wanted(logs=True, every_request=True))
-    assert cost.logs == Logs(0.5, 0.03, pytest.approx(0.30))
+    assert cost.logs == Logs(0.5, 0.03, 0.3)
     assert cost.month == estimate(wanted()).month
     assert estimate(wanted(logs=True)).logs == Logs(0.5, 0.03, None), "errors alone are told"
     assert estimate(wanted()).logs is None
