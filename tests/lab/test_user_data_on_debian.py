@@ -91,7 +91,7 @@ def test_cloud_inits_own_schema_takes_the_user_data(tier: str, host: MachineHost
 
 @pytest.mark.parametrize("module", ["expressway_app.install", "expressway_app.environment", "expressway_edge.install"])
 def test_debians_python_and_boto3_take_the_programs(module: str, host: MachineHost, debian: str) -> None:
-    python(host, f"import {module}, reconciler.__main__, certificate.__main__, health.__main__, app_metrics.__main__")
+    python(host, f"import {module}, reconciler.__main__, certificate.__main__, health.__main__")
     light = "import edge_metrics.__main__, sys; print(sys.modules['chardet'], 'botocore.session' in sys.modules)"
     assert python(host, light) == "None False", "what runs beside the app has no more in memory than it needs"
     clients = "from expressway_machine.aws import Clients; c = Clients('us-east-1')"
