@@ -1,7 +1,7 @@
 """A load while it runs, and what came of it: a table that grows on a terminal, a line for each step elsewhere."""
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 from rich import box
 from rich.console import Console, Group
@@ -9,6 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from cli import live
 from cli.console import err
 from operate.load.model import Run, Step
 from operate.load.planning import kept_up, saturated
@@ -39,14 +40,9 @@ class Watch:
         self._doing = doing
 
 
-@contextmanager
-def watching() -> Generator[Watch]:
+def watching() -> AbstractContextManager[Watch]:
     """Show a load while the body runs."""
-    if not err.is_terminal:
-        yield Watch(None)
-        return
-    with Live(console=err, transient=True, auto_refresh=False) as live:
-        yield Watch(live)
+    return live.watching(Watch)
 
 
 def table(steps: Sequence[Step], think_time: float | None = None) -> Table:

@@ -1,13 +1,14 @@
 """Machines while something happens to them: a table that changes on a terminal, a line for each change elsewhere."""
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 from rich import box
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from cli import live
 from cli.console import err
 from operate.status import Row
 from operate.traffic import Traffic
@@ -40,14 +41,9 @@ class Watch:
                 err.print(said, markup=False, soft_wrap=True)
 
 
-@contextmanager
-def watching() -> Generator[Watch]:
+def watching() -> AbstractContextManager[Watch]:
     """Show machines while the body runs."""
-    if not err.is_terminal:
-        yield Watch(None)
-        return
-    with Live(console=err, transient=True, auto_refresh=False) as live:
-        yield Watch(live)
+    return live.watching(Watch)
 
 
 def machines(rows: Sequence[Row], release: str, title: str | None = None) -> Table:

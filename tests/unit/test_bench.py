@@ -6,12 +6,16 @@ import json
 import sys
 import threading
 import time
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from botocore.exceptions import ClientError
 from rich.console import Console
 
+from lab.bench import __main__ as program
 from lab.bench import chart, edges, generators, measure, open_loop, page, parts
 from lab.bench.figures import Figure, Quantity
 from lab.bench.generators import GeneratorError, Said
@@ -252,6 +256,36 @@ def test_the_page_has_medians_spreads_targets_and_pictures(tmp_path: Path) -> No
     assert done["tables"][0]["rows"][0]["figures"][0]["median"] == 11
     assert [each["met"] for each in done["checks"]] == [False, True]
     assert failed == {"name": "two", "failed": "StandError: no | lab"}
+
+
+@pytest.mark.parametrize("leaving_fails", [False, True])
+def test_what_was_measured_is_kept_when_a_part_or_the_labs_end_fails(
+    leaving_fails: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    throttled = ClientError({"Error": {"Code": "Throttling", "Message": "slow down"}}, "DescribeInstances")
+
+    def fails(_bed: Any) -> Result:
+        raise throttled
+
+    @contextmanager
+    def opened(_stand: Any) -> Generator[None]:
+        yield
+        if leaving_fails:
+            raise throttled
+
+    known = {"ill": Part("ill", "Ill", "", fails), "well": Part("well", "Well", "", lambda _: RESULT)}
+    monkeypatch.setattr(program, "PARTS", known)
+    monkeypatch.setattr(program.stand, "lab", lambda *_, **__: nullcontext())
+    monkeypatch.setattr(program.stand, "find", lambda *_: type("Stand", (), {"alarms_suspended": nullcontext}))
+    monkeypatch.setattr(program.bed, "opened", opened)
+    monkeypatch.setattr(program.os, "geteuid", lambda: 0)
+    file = tmp_path / "bench.json"
+    monkeypatch.setattr(sys, "argv", ["bench", "--json", str(file), "--only", "ill,well"])
+    assert program.main() == 1
+    ill, well = json.loads(file.read_text())["parts"]
+    assert ill == {"name": "ill", "failed": f"ClientError: {throttled}"}
+    assert well["tables"][0]["rows"][0]["name"] == "A | a"
+    assert (f"bench: {throttled}" in capsys.readouterr().err) == leaving_fails
 
 
 def test_numbers_have_three_digits_or_so() -> None:
