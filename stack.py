@@ -117,6 +117,7 @@ def build(settings: Settings) -> None:
             "apply_immediately": settings.database.apply_immediately,
             "database_name": settings.database.name,
             "export_logs": settings.monitoring.logs,
+            "log_retention_days": settings.monitoring.log_retention_days,
             "slow_statement_ms": settings.database.slow_statement_ms,
         },
     )

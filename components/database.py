@@ -6,7 +6,7 @@ from typing import NotRequired, TypedDict, cast
 import pulumi
 import pulumi_aws as aws
 
-from . import _security, planning, state
+from . import _logs, _security, planning, state
 from ._checks import check_values, require, require_names
 from .access import DatabaseAccessArgs
 from .planning import postgres_major, postgres_version
@@ -19,6 +19,7 @@ _RULES = {
     "storage_gb": planning.STORAGE_GB,
     "backup_days": planning.BACKUP_DAYS,
     "database_name": planning.DATABASE_NAME,
+    "log_retention_days": planning.LOG_RETENTION_DAYS,
     "slow_statement_ms": planning.SLOW_STATEMENT_MS,
 }
 
@@ -52,6 +53,9 @@ class DatabaseArgs(TypedDict):
     """The database made in it. Default: app."""
     export_logs: NotRequired[bool]
     """Whether RDS sends PostgreSQL's log to CloudWatch Logs, at a price. Default: true."""
+    log_retention_days: NotRequired[int]
+    """Days that CloudWatch keeps it, one of the numbers that it has. A group that RDS made before keeps it for good.
+    Default: 30."""
     slow_statement_ms: NotRequired[int]
     """Milliseconds from which on that log has a statement, without its values; 0 is all, -1 none. Default: 1000."""
 
@@ -75,7 +79,7 @@ class Database(pulumi.ComponentResource):
     identifier: pulumi.Output[str]
     """Its identifier in RDS, by which its metrics are found."""
     log_group: pulumi.Output[str]
-    """The group of CloudWatch Logs that RDS keeps for it; empty without logs."""
+    """The group of CloudWatch Logs that RDS tells its log; empty without logs."""
     access: DatabaseAccessArgs
     """How to reach it, which AppServers takes as `database`."""
 
@@ -85,7 +89,8 @@ class Database(pulumi.ComponentResource):
         require("Database", name, check_values(args, _RULES))
         child = pulumi.ResourceOptions(parent=self)
         at_once = args.get("apply_immediately", False)
-        stands = state.read().outputs(state.DATABASE, f"{name}-instance")
+        there = state.read()
+        stands = there.outputs(state.DATABASE, f"{name}-instance")
         running = stands.get("engineVersionActual")
         version = postgres_version(args.get("engine_version", "17"), running)
         group = _security.group(f"{name}-group", args["vpc_id"], f"PostgreSQL {name}", child)
@@ -105,10 +110,19 @@ class Database(pulumi.ComponentResource):
                 # RDS tells of the old group until then, and takes the new one only along with its version.
                 ignored.append("parameterGroupName")
         exported = args.get("export_logs", True)
+        # Known before the instance is there, for its log group; and as random as a name that the engine draws.
+        identifier = stands.get("identifier") or subnets.name.apply(
+            lambda drawn: drawn.replace(f"{name}-subnets", f"{name}-instance")
+        )
+        # RDS makes the group itself where there is none. One that it has made can't be made again.
+        logs = None
+        if exported and (not stands or there.outputs(state.LOG_GROUP, f"{name}-logs")):
+            logs = self._create_log_group(name, identifier, args, child)
         final_snapshot = args.get("final_snapshot", True)
         protection = args.get("deletion_protection", True)
         instance = aws.rds.Instance(
             f"{name}-instance",
+            identifier=identifier,
             engine="postgres",
             engine_version=version,
             # A new major version is set by whoever wants it, and shows in the preview.
@@ -139,6 +153,7 @@ class Database(pulumi.ComponentResource):
                 # RDS would refuse to delete it only after Pulumi made its replacement; Pulumi refuses before.
                 protect=protection,
                 ignore_changes=ignored,
+                depends_on=[logs] if logs else [],
             ),
         )
 
@@ -148,11 +163,7 @@ class Database(pulumi.ComponentResource):
         self.secret_arn = instance.master_user_secrets.apply(lambda secrets: cast(str, secrets[0].secret_arn))
         self.security_group_id = group.id
         self.identifier = instance.identifier
-        self.log_group = (
-            pulumi.Output.concat("/aws/rds/instance/", instance.identifier, "/postgresql")
-            if exported
-            else pulumi.Output.from_input("")
-        )
+        self.log_group = _log_group(instance.identifier) if exported else pulumi.Output.from_input("")
         self.access = {
             "host": self.host,
             "port": self.port,
@@ -173,6 +184,16 @@ class Database(pulumi.ComponentResource):
             }
         )
 
+    def _create_log_group(
+        self, name: str, identifier: pulumi.Input[str], args: DatabaseArgs, child: pulumi.ResourceOptions
+    ) -> "aws.cloudwatch.LogGroup":
+        return aws.cloudwatch.LogGroup(
+            f"{name}-logs",
+            name=_log_group(identifier),
+            retention_in_days=args.get("log_retention_days", _logs.RETENTION_DAYS),
+            opts=child,
+        )
+
     def _create_parameters(
         self, name: str, major: str, slow_statement_ms: int, child: pulumi.ResourceOptions
     ) -> "aws.rds.ParameterGroup":
@@ -189,3 +210,11 @@ class Database(pulumi.ComponentResource):
             ],
             opts=child,
         )
+
+
+def _log_group(identifier: pulumi.Input[str]) -> pulumi.Output[str]:
+    """Where RDS tells the log of an instance.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_LogAccess.Concepts.PostgreSQL.html
+    """
+    return pulumi.Output.concat("/aws/rds/instance/", identifier, "/postgresql")

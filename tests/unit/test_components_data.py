@@ -11,6 +11,7 @@ from recording import Recording, record
 from components import Cache, CacheArgs, Database, DatabaseArgs, state
 
 INSTANCE = "aws:rds/instance:Instance"
+LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
 GROUP = "aws:elasticache/replicationGroup:ReplicationGroup"
 VERSION = "aws:secretsmanager/secretVersion:SecretVersion"
 
@@ -54,6 +55,30 @@ def test_the_databases_log_has_slow_statements_and_never_their_values() -> None:
     assert found["log_min_duration_statement"] == "250"
     assert found["log_parameter_max_length"] == "0", "values are people's data"
     assert made.one("aws:rds/instance:Instance").inputs["enabledCloudwatchLogsExports"] == ["postgresql"]
+
+
+def test_the_databases_log_is_deleted_in_time_and_goes_with_it() -> None:
+    made = make_database(log_retention_days=7)
+    group, instance = made.one(LOG_GROUP), made.one(INSTANCE)
+    assert group.inputs["name"] == f"/aws/rds/instance/{instance.inputs['identifier']}/postgresql"
+    assert group.inputs["retentionInDays"] == 7
+    assert group.name in instance.depends_on, "else RDS makes it first, keeps everything, and leaves it behind"
+    assert made.one(INSTANCE).inputs["identifier"] == "db-instance"
+    assert not make_database(export_logs=False).all(LOG_GROUP)
+
+
+@pytest.mark.parametrize("owned", [False, True])
+def test_a_log_group_that_rds_has_made_is_not_made_again_and_a_database_keeps_its_name(
+    owned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = [state.Standing(state.DATABASE, "db-instance", {"identifier": "db-instance-1234567"})]
+    if owned:
+        there.append(state.Standing(state.LOG_GROUP, "db-logs", {"name": "any"}))
+    monkeypatch.setattr(state, "read", lambda: state.State(tuple(there)))
+    made = make_database()
+    assert made.one(INSTANCE).inputs["identifier"] == "db-instance-1234567", "RDS would give it another address"
+    names = [each.inputs["name"] for each in made.all(LOG_GROUP)]
+    assert names == (["/aws/rds/instance/db-instance-1234567/postgresql"] if owned else [])
 
 
 def standing(monkeypatch: pytest.MonkeyPatch, **outputs: object) -> None:

@@ -71,6 +71,15 @@ def test_what_is_restricted_by_name_is_called_so(everything: list[Recording]) ->
         assert not unused, f"no {kind} is called so"
 
 
+def test_log_groups_are_restricted_to_the_names_that_machines_and_rds_have(everything: list[Recording]) -> None:
+    groups = [each for made in everything for each in made.all("aws:cloudwatch/logGroup:LogGroup")]
+    names = {each.inputs.get("name", f"{each.name}-0123456") for each in groups}
+    assert "/aws/rds/instance/dev-database-instance/postgresql" in names
+    for entry in (table()["aws:cloudwatch/logGroup:LogGroup"], table()["logs"]):
+        patterns = [end.format(account="*", region="*").rpartition(":")[2] for end in entry["on"]]
+        assert [name for name in names if not any(fnmatchcase(name, each) for each in patterns)] == []
+
+
 def test_what_belongs_to_a_named_thing_is_restricted_to_the_same_names() -> None:
     kinds = table()
     for kind, entry in kinds.items():

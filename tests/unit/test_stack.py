@@ -232,7 +232,9 @@ def test_every_setting_reaches_a_resource() -> None:
     assert made.one("aws:cloudwatch/dashboard:Dashboard")
     assert balancer["logs"] == {"group": "dev-edge-logs", "access": "none"}
     groups = made.all("aws:cloudwatch/logGroup:LogGroup")
-    assert {each.name: each.inputs["retentionInDays"] for each in groups} == {"dev-app-logs": 7, "dev-edge-logs": 7}
+    assert {each.name: each.inputs["retentionInDays"] for each in groups} == {
+        **{"dev-app-logs": 7, "dev-edge-logs": 7, "dev-database-logs": 7}
+    }
     parameters = made.one("aws:rds/parameterGroup:ParameterGroup").inputs["parameters"]
     assert {"name": "log_min_duration_statement", "value": "77"} in parameters
 
