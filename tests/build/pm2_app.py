@@ -18,7 +18,8 @@ from expressway_app import paths, pm2, reload
 from tests.paths import ROOT
 
 KIT = ROOT / "app/kit/index.js"
-UNIT = ROOT / "user_data/app/files/units/expressway-app.service"
+FILES = ROOT / "user_data/app/files"
+UNIT = FILES / "units/expressway-app.service"
 
 
 class App:
@@ -45,13 +46,15 @@ class App:
             **variables,
         }
         (started,) = re.findall(
-            r"^ExecStart=\S+/bin/node \S+/lib/(\S+) start \S+ (.+)$", UNIT.read_text(), re.MULTILINE
+            rf"^ExecStart=\S+/bin/node --require={paths.BUNDLE}/(\S+) \S+/lib/(\S+) start \S+ (.+)$",
+            UNIT.read_text(),
+            re.MULTILINE,
         )
-        program, options = runtime / "lib" / started[0], started[1].split()
+        loaded, program, options = FILES / started[0], runtime / "lib" / started[1], started[2].split()
         self.log = folder / "log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [str(runtime / "bin/node"), str(program), "start", str(ecosystem), *options],
+                [str(runtime / "bin/node"), f"--require={loaded}", str(program), "start", str(ecosystem), *options],
                 env=environment, cwd=folder, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         self.await_ready()
