@@ -31,7 +31,7 @@ class App:
         self.app = {"port": self.port, "readiness_path": "/readyz"}
         self.home = home = folder / "release/app"
         """Where the app runs."""
-        home.mkdir(parents=True)
+        home.mkdir(parents=True, exist_ok=True)
         (home / "server.mjs").write_text(server.replace("KIT", str(KIT)))
         (home / "package.json").write_text('{"name": "shop", "scripts": {"start": "node server.mjs"}}')
         start = {"mode": mode, "script": "server.mjs", "args": [], "npm_script": "start"}

@@ -93,9 +93,11 @@ function measure(identity) {
   setInterval(tell, INTERVAL_MS).unref();
 }
 
-try {
-  const identity = identify();
-  if (identity) measure(identity);
-} catch {
-  // An app that can't be measured still runs.
+for (const begin of [measure, (identity) => require("./profile.cjs").follow(identity)]) {
+  try {
+    const identity = identify();
+    if (identity) begin(identity);
+  } catch {
+    // An app that can't be measured, or profiled, still runs.
+  }
 }

@@ -10,7 +10,13 @@ BUNDLE = Path("/opt/expressway/bundle")
 RUNTIMES = Path("/opt/expressway/runtime")
 """One folder per Node runtime, named by the SHA-256 of its tarball; `current` points at the one in use."""
 
-RELEASES = Path("/srv/releases")
+REPROFILE = Path("/run/expressway/profile.sock")
+"""Where each of the app's processes waits to be asked for a profile. Root's and the app's alone."""
+
+PROFILED = Path("/var/lib/expressway/profile.json")
+"""Which request for a profile this machine has answered, or was about to."""
+
+LEASES = Path("/srv/releases")
 """One folder per release, named by its id; `current` points at the one in use."""
 
 STATE = Path("/var/lib/expressway/deploy.json")
@@ -52,7 +58,13 @@ REFRESH = Path("/run/expressway/refresh.sock")
 """Who connects has the secrets looked at now, and is hung up on when that is done. Root's and the app's alone."""
 
 MEASURE = BUNDLE / "measure.cjs"
-"""What each of the app's processes loads before the app, to tell how it is."""
+"""What each of the app's processes loads before the app, to tell how it is, and to be profiled."""
+
+PROFILE = Path("/run/expressway/profile.sock")
+"""Where each of the app's processes waits to be asked for a profile. Root's and the app's alone."""
+
+PROFILED = Path("/var/lib/expressway/profile.json")
+"""Which request for a profile this machine has answered, or was about to."""
 
 LEASES = Path("/run/expressway/leases")
 """One file per process of which the fleet has one, while this machine is to run it."""
