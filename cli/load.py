@@ -14,6 +14,7 @@ from cli.options import OutputsFile, StackName
 if TYPE_CHECKING:
     from cli.targets import Target
     from operate.load.mix import Mix
+    from operate.load.profiled import Profiling
 
 PERIOD_SECONDS = 10.0
 """Machines measure in periods of this, by the clock."""
@@ -43,6 +44,15 @@ def load(
     step: Annotated[int, typer.Option("--step", help="Seconds that each rate is held and counted.")] = 10,
     ramp: Annotated[int, typer.Option("--ramp", help="Seconds in which it rises to a step's rate.")] = 3,
     within: Annotated[int, typer.Option("--within", help="Begin no step that can't end in so many seconds.")] = 180,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Then hold the knee's rate again, and profile a worker of the app.")
+    ] = False,
+    profile_machine: Annotated[
+        str | None, typer.Option("--profile-machine", help="With --profile: of this app server.", metavar="i-...")
+    ] = None,
+    profile_seconds: Annotated[
+        int, typer.Option("--profile-seconds", help="With --profile: for so long: 1 to 60.")
+    ] = 10,
     stack: StackName = None,
     outputs: OutputsFile = None,
 ) -> None:
@@ -51,7 +61,7 @@ def load(
     Ctrl-C ends it with a report of what was measured so far.
     """
     from artifact import cache
-    from cli import loading
+    from cli import loading, profiling
     from operate.load import report, vegeta
     from operate.load.attack import AttackError
     from operate.load.readings import Sampler
@@ -64,9 +74,18 @@ def load(
     for option, file in (("--json", json), ("--report", page)):
         if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
             refuse(f"{option} {file}: there is no such folder to write a file into")
+    raw = None
+    if profile:
+        profiling.check_seconds("--profile-seconds", profile_seconds)
+        raw = profiling.check_file("--report", page)
+    elif profile_machine is not None:
+        refuse("--profile-machine goes with --profile")
     wanted = None if mix is None else _read(mix)
     log = None if access_log is None else _lines(access_log)
     target, site = _target(url, stack, outputs, mine=mine)
+    if profile and target is None:
+        refuse(f"--profile needs a stack, whose machines are asked for it: {site} is none that is known")
+    profiler = _profiler(target, profile_machine, profile_seconds) if profile and target else None
     # The lab's certificate is for the site's names, and it is asked by its address.
     insecure = target is not None and target.apps is not None
     _reach(site, insecure=insecure)
@@ -84,18 +103,25 @@ def load(
     statements = Statements(target.stack.client("logs"), group) if target and group else None
     try:
         with loading.watching() as watch:
-            done = Load(program, site, wanted, options, insecure, name, watch.show).run(sampler, statements)
+            done = Load(program, site, wanted, options, insecure, name, watch.show).run(sampler, statements, profiler)
     except (AttackError, LoginError) as error:
         fail(str(error))
     if json is not None:
         _write("--json", json, encoding.dumps(done.as_json(), indent=2) + "\n")
     _write("--report", page, report.page(done))
     loading.report(out, done, wanted.think_time)
+    if done.profile:
+        profiling.report(out, done.profile)
+    if raw and profiler and profiler.taken:
+        profiling.write("--report", raw, profiler.taken.text)
+        err.print(f"the profile, for Chrome's DevTools: {raw}", markup=False, soft_wrap=True)
     for missing in sampler.missing if sampler else ():
         err.print(f"not read: {missing}", markup=False, soft_wrap=True)
     err.print(f"the report: {page}", markup=False, soft_wrap=True)
     if done.interrupted:
         err.print("interrupted: this is what was measured until then", markup=False)
+    if profiler and not done.profile:
+        fail(f"there is no profile: {profiler.problem}")
 
 
 def _check(rates: dict[str, int | None], seconds: dict[str, tuple[int, int, int]]) -> None:
@@ -146,6 +172,18 @@ def _target(url: str | None, stack: str | None, outputs: Path | None, *, mine: b
     if not mine:
         refuse(f"--url {url} is neither the lab nor the stack: with --i-own-this-target you say that you may load it")
     return None, url
+
+
+def _profiler(target: "Target", machine: str | None, seconds: int) -> "Profiling":
+    from cli import targets
+    from operate.load.profiled import Profiling
+    from operate.profile import request
+
+    with targets.explained():
+        try:
+            return Profiling(target.stack, request.choose(target.stack, machine), seconds)
+        except request.ProfileError as error:
+            (refuse if machine else fail)(str(error))
 
 
 def _site(url: str) -> tuple[str, str | None, int | None, str]:

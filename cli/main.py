@@ -10,6 +10,7 @@ from cli.deploy import deploy, rollback
 from cli.doctor import doctor
 from cli.load import load
 from cli.logs import logs
+from cli.profile import profile
 from cli.prune import prune
 from cli.scale import scale
 from cli.status import releases, status
@@ -25,6 +26,7 @@ app.command()(status)
 app.command()(logs)
 app.command()(scale)
 app.command()(load)
+app.command()(profile)
 app.command()(prune)
 
 # The lab boots this repository's program and app, so only a clone has it.

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from operate.profile.model import Profile
+
 Tier = Literal["edge", "app", "cache", "database", "external", "generator", "none"]
 """Who limits. `external` is a service that the app waits for and the stack doesn't have; `none`: nothing did."""
 
@@ -112,6 +114,8 @@ class Run:
     bottleneck: Bottleneck
     timeline: tuple[Second, ...] = ()
     interrupted: bool = False
+    profile: Profile | None = None
+    """Of one worker, under the load of the knee; where it was asked for."""
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`, and for the report."""

@@ -8,6 +8,8 @@ from plotly.offline import get_plotlyjs
 
 from operate.load import charts
 from operate.load.model import Run
+from operate.profile import flame
+from operate.profile import page as profile_page
 
 
 def page(run: Run) -> str:
@@ -17,10 +19,11 @@ def page(run: Run) -> str:
         "How much of each resource was used": charts.saturation(run),
         "Latency": charts.distribution(run),
         "Second by second": charts.timeline(run),
+        "Where the app's CPU time went": flame.figure(run.profile) if run.profile else None,
     }
     steps = sorted(run.steps, key=lambda step: step.offered_rps)
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader([Path(__file__).parent, profile_page.HERE]),
         undefined=StrictUndefined,
         autoescape=True,
         trim_blocks=True,
@@ -33,5 +36,7 @@ def page(run: Run) -> str:
         statements=next((step.statements for step in reversed(steps) if step.statements), ()),
         # In a script element the text of a figure must not end the element.
         figures={title: str(figure.to_json()).replace("</", "<\\/") for title, figure in figures.items() if figure},
+        origins=flame.ORIGINS,
+        most=profile_page.MOST,
         plotly=get_plotlyjs(),
     )

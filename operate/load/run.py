@@ -15,6 +15,8 @@ from operate.load.measuring import Timed, Timeline
 from operate.load.mix import Mix
 from operate.load.model import Reading, Run, Statement, Step
 from operate.load.users import Users
+from operate.profile.model import Profile
+from operate.profile.request import Taken
 
 PROBE_WORKERS: Final = (4, 16, 64, 256)
 """So many ask one request after the other, to see about how much is answered at all."""
@@ -31,6 +33,8 @@ TAIL_SECONDS: Final = 0.5
 """And after it, so that what is answered last isn't answered by an idle stack."""
 SHORTEST: Final = 1.0
 """Of a step that is interrupted, fewer seconds are no measurement."""
+PROFILE_STRETCH: Final = 4.0
+"""While a profile is taken the rate is held for so many seconds again and again, as nobody knows when it ends."""
 SETTLE_LOOKS: Final = 8
 """After a step that was too much: so many seconds at most until answers are as quick as at first."""
 
@@ -77,6 +81,28 @@ class Now:
     """Seconds until the step is over."""
 
 
+class Profiler(Protocol):
+    """Whoever takes a profile of the app while a rate is held."""
+
+    @property
+    def taken(self) -> Taken | None:
+        """The profile, once there is one."""
+        ...
+
+    @property
+    def running(self) -> bool:
+        """Whether it is still awaited."""
+        ...
+
+    def start(self) -> None:
+        """Begin; not waited for."""
+        ...
+
+    def stop(self) -> None:
+        """Wait for it no longer."""
+        ...
+
+
 class StatementReader(Protocol):
     """Whoever knows which statements took the database's time."""
 
@@ -110,11 +136,18 @@ class Load:
         self._users = Users(self.mix, self.url, insecure=self.insecure)
         self._began = time.time()
 
-    def run(self, sampler: Sampler | None = None, statements: StatementReader | None = None) -> Run:
+    def run(
+        self,
+        sampler: Sampler | None = None,
+        statements: StatementReader | None = None,
+        profiler: Profiler | None = None,
+    ) -> Run:
         """To the end, or until Ctrl-C. Without a `sampler` nothing is known of the tiers. LoginError; AttackError."""
         self._began, interrupted = time.time(), False
+        profile: Profile | None = None
         try:
             self._steps()
+            profile = self._profile(profiler) if profiler else None
         except KeyboardInterrupt:
             interrupted = True
         self.listener(self.steps, Now("asking what each tier did"))
@@ -130,6 +163,7 @@ class Load:
             bottleneck=verdict.judge(whole, knee),
             timeline=self._timeline.seconds(),
             interrupted=interrupted,
+            profile=profile,
         )
 
     def _read(self, step: Step, sampler: Sampler | None, statements: StatementReader | None) -> Step:
@@ -240,6 +274,28 @@ class Load:
                 break
             best = rate
         return max(1, round(best * LIGHT))
+
+    def _profile(self, profiler: Profiler) -> Profile | None:
+        """Hold the knee's rate once more for a profile, or the lightest step's where none was kept up with.
+
+        After the steps, so that what it takes is in none of their figures; nor are these requests.
+        """
+        if not self.steps:
+            return None
+        rate = round(planning.knee(self.steps) or min(each.offered_rps for each in self.steps))
+        targets = list(self._users.ask(_most(rate, PROFILE_STRETCH), self._users.needed(rate)))
+        profiler.start()
+        try:
+            while profiler.running:
+                attack = self._attack(targets, rate, PROFILE_STRETCH)
+                try:
+                    attack.wait(lambda: self.listener(self.steps, Now("taking a profile", rate)))
+                except BaseException:
+                    attack.stop(0.5)
+                    raise
+        finally:
+            profiler.stop()
+        return replace(profiler.taken.profile, offered_rps=float(rate)) if profiler.taken else None
 
     def _settle(self) -> None:
         """Wait until the stack has got over a step that was too much."""

@@ -45,7 +45,11 @@ def figure(profile: Profile) -> go.Figure | None:
             pathbar={"visible": False},
         )
     )  # fmt: skip
-    drawn.update_layout(height=48 + ROW * max(depth.values()), uniformtext={"minsize": 9, "mode": "hide"})
+    drawn.update_layout(
+        height=8 + ROW * max(depth.values()),
+        margin={"l": 0, "r": 0, "t": 4, "b": 4},
+        uniformtext={"minsize": 9, "mode": "hide"},
+    )
     return drawn
 
 

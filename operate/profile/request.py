@@ -1,7 +1,7 @@
 """Asking a machine for a profile of the app's busiest worker there: a tag asks, an object in the bucket answers.
 
-As a deploy in place does: the machine looks at its own tags each second. So nothing listens on the network for it, and who
-may ask is who may tag the stack's machines. user_data/app/files/expressway_app/profiles.py is the other side.
+As for a deploy in place, the machine looks at its own tags each second. So nothing listens on the network for it, and
+who may ask is who may tag the stack's machines. user_data/app/files/expressway_app/profiles.py is the other side.
 """
 
 import json
@@ -70,7 +70,11 @@ def choose(stack: Stack, wanted: str | None) -> str:
 
 
 def take(
-    stack: Stack, machine: str, seconds: int, listener: Listener = lambda _: None, poll: float = POLL_SECONDS
+    stack: Stack,
+    machine: str,
+    seconds: int,
+    listener: Listener = lambda _: None,
+    pause: Callable[[float], object] = time.sleep,
 ) -> Taken:
     """Have a machine profile its busiest worker for so many seconds. ProfileError; botocore's errors.
 
@@ -81,7 +85,7 @@ def take(
     request = f"{int(time.time())}x{secrets.token_hex(6)}"
     ec2.create_tags(Resources=[machine], Tags=[{"Key": TAG, "Value": f"{request} {seconds}"}])
     try:
-        head, text = _await(stack, machine, request, seconds, listener, poll)
+        head, text = _await(stack, machine, request, seconds, listener, pause)
     finally:
         # By its value: where somebody else has asked meanwhile, theirs stays.
         ec2.delete_tags(Resources=[machine], Tags=[{"Key": TAG, "Value": f"{request} {seconds}"}])
@@ -114,7 +118,7 @@ def _alone(stack: Stack, machine: str) -> None:
 
 
 def _await(
-    stack: Stack, machine: str, request: str, seconds: int, listener: Listener, poll: float
+    stack: Stack, machine: str, request: str, seconds: int, listener: Listener, pause: Callable[[float], object]
 ) -> tuple[Mapping[str, Any], str]:
     heard = False
     deadline = time.monotonic() + HEARD_SECONDS
@@ -131,13 +135,13 @@ def _await(
                 heard = True
                 deadline = time.monotonic() + seconds + LATE_SECONDS
                 listener(f"profiling a worker of {machine} for {seconds} s")
-        time.sleep(poll)
+        pause(POLL_SECONDS)
     choose(stack, machine)  # which says so where it has left meanwhile
     if heard:
         raise ProfileError(f"{machine} began the profile, and has told nothing since")
     raise ProfileError(
-        f"{machine} did not hear of it in {HEARD_SECONDS:.0f} s: either it was made before machines could be profiled, and "
-        "expressway deploy replaces it; or its expressway-deploys.service isn't well"
+        f"{machine} did not hear of it in {HEARD_SECONDS:.0f} s: either it was made before machines could be "
+        "profiled, and expressway deploy replaces it; or its expressway-deploys.service isn't well"
     )
 
 

@@ -10,13 +10,7 @@ BUNDLE = Path("/opt/expressway/bundle")
 RUNTIMES = Path("/opt/expressway/runtime")
 """One folder per Node runtime, named by the SHA-256 of its tarball; `current` points at the one in use."""
 
-REPROFILE = Path("/run/expressway/profile.sock")
-"""Where each of the app's processes waits to be asked for a profile. Root's and the app's alone."""
-
-PROFILED = Path("/var/lib/expressway/profile.json")
-"""Which request for a profile this machine has answered, or was about to."""
-
-LEASES = Path("/srv/releases")
+RELEASES = Path("/srv/releases")
 """One folder per release, named by its id; `current` points at the one in use."""
 
 STATE = Path("/var/lib/expressway/deploy.json")

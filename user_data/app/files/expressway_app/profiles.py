@@ -5,6 +5,8 @@ the answer is `reports/app/<instance>/profile-<id>.gz`: a line of JSON that says
 One at a time, each once: a request that a restart of this program cut off is answered with that, and not begun again.
 """
 
+import contextlib
+import functools
 import gzip
 import json
 import re
@@ -53,7 +55,7 @@ class Answers:
             say(f"profile {request}: the answer can't be stored: {error}")
 
 
-def answer(request: str, workers: Workers, answers: Answers) -> None:
+def answer(workers: Workers, answers: Answers, request: str) -> None:
     """Take the profile that a request asks for, if it can be, and tell of it."""
     asked = _REQUEST.fullmatch(request)
     if not asked:
@@ -71,7 +73,7 @@ def answer(request: str, workers: Workers, answers: Answers) -> None:
         if seconds > LONGEST:
             raise ProfileError(f"{seconds} seconds are more than {LONGEST}")
         worker = workers.busiest(_name())
-        about = {"worker": _described(worker), "seconds": seconds, "app": _app()}
+        about: dict[str, Any] = {"worker": _described(worker), "seconds": seconds, "app": _app()}
         answers.write(identity, "profiling", **about)
         told = workers.take(worker, seconds)
         answers.write(identity, "done", masked(told, report.secrets()), **about)
@@ -115,11 +117,8 @@ def follow(machine: config.Machine, instance_id: str) -> None:
     answers = Answers(clients.get("s3"), machine["bucket"], instance_id)
     while True:
         try:
-            workers = Workers()
-            try:
-                run(lambda: metadata.tag(TAG), lambda asked: answer(asked, workers, answers), workers.wait)
-            finally:
-                workers.close()
+            with contextlib.closing(Workers()) as workers:
+                run(lambda: metadata.tag(TAG), functools.partial(answer, workers, answers), workers.wait)
         except Exception as error:
             # Profiles are no reason for this program, which follows deploys, to be in trouble.
             say(f"profiles can't be taken: {type(error).__name__}: {error}")
