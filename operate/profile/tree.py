@@ -16,8 +16,8 @@ LEAST_SHARE: Final = 0.001
 """Of the busy time. What is in less of it isn't a box that anybody could see."""
 ROOT, IDLE = "(root)", "(idle)"
 MODULES: Final = "node_modules/"
-META: Final = ("(program)", "(garbage collector)")
-"""V8's names of what is no function: native code outside of JavaScript; and collecting garbage."""
+PROFILING: Final = "node:inspector:"
+"""Where the profile itself is begun and ended, which nothing takes time for otherwise."""
 
 
 class ProfileFormatError(Exception):
@@ -47,6 +47,9 @@ def read(text: str, app: str, machine: str, process: str) -> Profile:
         order = _order(nodes, int(told["nodes"][0]["id"]))
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise ProfileFormatError(f"what the worker told is no CPU profile ({type(error).__name__}: {error})") from error
+    for each in order:
+        if nodes[each].where.startswith(PROFILING):
+            nodes[each].self_ms = 0.0
     idle = sum(nodes[each].self_ms for each in order if nodes[each].name == IDLE)
     ms = sum(nodes[each].self_ms for each in order)
     for each in order:
