@@ -33,7 +33,10 @@ def figure(profile: Profile) -> go.Figure | None:
             branchvalues="total",
             customdata=[[_text(each.where), each.self_ms, 100 * each.total_ms / whole, ORIGINS[each.origin]]
                         for each in (frames[number] for number in shown)],
-            marker={"colors": [COLOURS[frames[number].origin] for number in shown], "line": {"width": 1}},
+            marker={
+                "colors": [COLOURS[frames[number].origin] for number in shown],
+                "line": {"width": 0.5, "color": LETTERS},
+            },
             hovertemplate=(
                 "%{label}<br>%{customdata[0]}<br>%{value:.0f} ms, %{customdata[2]:.1f} %<br>"
                 "itself %{customdata[1]:.0f} ms<br>%{customdata[3]}<extra></extra>"
@@ -41,6 +44,7 @@ def figure(profile: Profile) -> go.Figure | None:
             textposition="middle left",
             textfont={"color": LETTERS},
             tiling={"orientation": "v", "pad": 0},
+            leaf={"opacity": 1},
             sort=False,
             pathbar={"visible": False},
         )

@@ -54,6 +54,13 @@ def closed() -> str:
         (["--access-log", "/nowhere/log"], "--access-log /nowhere/log: No such file or directory"),
         (["--url", "shop.example.com"], "--url shop.example.com: it must be a site's address"),
         (["--url", "ftp://shop.example.com"], "--url ftp://shop.example.com: it must be a site's address"),
+        (["--profile", "--profile-seconds", "0"], "--profile-seconds 0: it must be 1 to 60 seconds"),
+        (["--profile", "--profile-seconds", "10000"], "--profile-seconds 10000: it must be 1 to 60 seconds"),
+        (["--profile-machine", "i-1"], "--profile-machine goes with --profile"),
+        (
+            ["--profile", "--url", "https://shop.example.com", "--i-own-this-target"],
+            "--profile needs a stack, whose machines are asked for it: https://shop.example.com is none that is known",
+        ),
         (["--url", LAB], f"--url {LAB} is neither the lab nor the stack: with --i-own-this-target"),
         ([], "there is no lab here: start one with make up, or name a stack"),
     ],

@@ -7,11 +7,13 @@ from typing import Any
 
 import plotly.graph_objects as go
 import pytest
+from cpu_profiles import APP, raw
 from load_runs import run
 
 from operate.load import charts
 from operate.load.model import Run, Statement
 from operate.load.report import page
+from operate.profile import tree
 
 FIGURES = re.compile(r"const figures = \[(.*)\];\nconst dark", re.DOTALL)
 
@@ -58,6 +60,19 @@ def test_its_figures_are_json() -> None:
     found = FIGURES.search(page(run()))
     assert found
     assert len(json.loads(f"[{found[1]}]")) == 4
+
+
+def test_a_profile_is_a_flame_graph_and_a_table_of_functions() -> None:
+    """Where one was taken, and nowhere else."""
+    taken = replace(tree.read(raw(), APP, "i-1", "shop 0, process 7"), offered_rps=240.0)
+    text = shown(replace(run(), profile=taken))
+    found = FIGURES.search(text)
+    assert found
+    assert [each["data"][0]["type"] for each in json.loads(f"[{found[1]}]")][-1] == "icicle"
+    assert "1.0 s at 240 requests a second, 50 % of them idle" in text
+    assert text.index("src/price.js:5") < text.index("node_modules/express/lib/router.js:10")
+    assert json.dumps(replace(run(), profile=taken).as_json())
+    assert "Functions by CPU time" not in shown(run())
 
 
 def test_a_run_that_was_interrupted_at_once_has_a_page_too() -> None:

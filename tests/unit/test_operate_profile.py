@@ -45,41 +45,69 @@ class Workers:
         return self.answer
 
 
-class Account:
-    """A stack of two app servers and an edge, and what the first app server does each second."""
+class EC2:
+    """Tags of instances, one value a key."""
 
     def __init__(self) -> None:
-        self.ec2, self.s3 = boto3.client("ec2"), boto3.client("s3")
+        self.tags: dict[tuple[str, str], str] = {}
+
+    def create_tags(self, Resources: list[str], Tags: list[dict[str, str]]) -> None:  # noqa: N803
+        self.tags |= {(resource, tag["Key"]): tag["Value"] for resource in Resources for tag in Tags}
+
+    def delete_tags(self, Resources: list[str], Tags: list[dict[str, str]]) -> None:  # noqa: N803
+        for resource in Resources:
+            for tag in Tags:
+                # As AWS does: a tag with another value stays.
+                if self.tags.get((resource, tag["Key"])) == tag["Value"]:
+                    del self.tags[resource, tag["Key"]]
+
+    def describe_tags(self, Filters: list[dict[str, Any]]) -> Any:  # noqa: N803
+        wanted = {each["Name"]: each["Values"] for each in Filters}
+        found = [
+            {"ResourceId": resource, "Key": key, "Value": value}
+            for (resource, key), value in self.tags.items()
+            if resource in wanted["resource-id"] and key in wanted["key"]
+        ]
+        return {"Tags": found}
+
+
+class Scaling:
+    """Two groups and their machines."""
+
+    def __init__(self) -> None:
+        self.groups = {
+            "shop-app": {"i-a": "InService", "i-b": "InService", "i-c": "Pending"},
+            "shop-edge": {"i-e": "InService"},
+        }
+
+    def describe_auto_scaling_groups(self, AutoScalingGroupNames: list[str]) -> Any:  # noqa: N803
+        return {
+            "AutoScalingGroups": [
+                {
+                    "AutoScalingGroupName": name,
+                    "Instances": [
+                        {"InstanceId": each, "LifecycleState": state} for each, state in self.groups[name].items()
+                    ],
+                }
+                for name in AutoScalingGroupNames
+            ]
+        }
+
+
+class Account:
+    """A stack of app servers and an edge, and what the app server `i-a` does each second."""
+
+    def __init__(self) -> None:
+        self.ec2, self.scaling, self.s3 = EC2(), Scaling(), boto3.client("s3", region_name="us-east-1")
         self.s3.create_bucket(Bucket=BUCKET)
-        autoscaling = boto3.client("autoscaling")
-        image = self.ec2.describe_images()["Images"][0]["ImageId"]
-        autoscaling.create_launch_configuration(LaunchConfigurationName="t", ImageId=image, InstanceType="t3.micro")
-        for name, size in (("shop-app", 2), ("shop-edge", 1)):
-            autoscaling.create_auto_scaling_group(
-                AutoScalingGroupName=name, LaunchConfigurationName="t", MinSize=size, MaxSize=size,
-                AvailabilityZones=["us-east-1a"],
-            )  # fmt: skip
-        found = autoscaling.describe_auto_scaling_groups()["AutoScalingGroups"]
-        self.members = {
-            each["AutoScalingGroupName"]: sorted(one["InstanceId"] for one in each["Instances"]) for each in found
-        }
-        self.machine = self.members["shop-app"][0]
-        outputs = {
-            "artifactBucket": BUCKET,
-            "releaseParameter": "p",
-            "appGroupName": "shop-app",
-            "edgeGroupName": "shop-edge",
-            "region": "us-east-1",
-        }
-        self.stack = Stack.of(outputs, boto3.Session())
+        self.machine = "i-a"
+        clients: dict[str, Any] = {"ec2": self.ec2, "autoscaling": self.scaling, "s3": self.s3}
+        self.stack = Stack(BUCKET, "p", "shop-app", "shop-edge", "us-east-1", None, 24, "x64", clients.__getitem__)
         self.workers = Workers('{"profile":' + raw().replace(": ", ":").replace(", ", ",") + "}")
-        self.passed = 0.0
 
     def tag(self) -> str | None:
         """What the first app server sees of its tags."""
-        named = [{"Name": "resource-id", "Values": [self.machine]}, {"Name": "key", "Values": [request.TAG]}]
-        found = self.ec2.describe_tags(Filters=named)["Tags"]
-        return found[0]["Value"] if found else None
+        return self.ec2.tags.get((self.machine, request.TAG))
 
     def second(self, _seconds: float) -> None:
         """The machine looks at its tag."""
@@ -91,7 +119,6 @@ class Account:
 def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Account]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     for name in ("PROFILED", "SECRETS", "RELEASES"):
         monkeypatch.setattr(paths, name, tmp_path / name.lower())
     (tmp_path / "releases/abc123").mkdir(parents=True)
@@ -146,7 +173,7 @@ def test_a_program_that_was_restarted_meanwhile_says_so(account: Account) -> Non
 
 def test_a_worker_that_dies_meanwhile_is_told(account: Account) -> None:
     account.workers.answer = WorkerError("worker 1 (process 712) ended while it was profiled")
-    with pytest.raises(ProfileError, match=r"^i-\w+: worker 1 \(process 712\) ended while it was profiled$"):
+    with pytest.raises(ProfileError, match=r"^i-a: worker 1 \(process 712\) ended while it was profiled$"):
         take(account.stack, account.machine, 7, pause=account.second)
     assert account.tag() is None
 
@@ -207,14 +234,10 @@ def test_a_machine_that_leaves_meanwhile_is_told(account: Account, monkeypatch: 
     pause = passing(monkeypatch)
 
     def leaving(seconds: float) -> None:
-        if account.machine in account.members["shop-app"]:
-            account.members["shop-app"].remove(account.machine)
-            boto3.client("autoscaling").terminate_instance_in_auto_scaling_group(
-                InstanceId=account.machine, ShouldDecrementDesiredCapacity=False
-            )
+        account.scaling.groups["shop-app"]["i-a"] = "Terminating:Wait"
         pause(seconds)
 
-    with pytest.raises(ProfileError, match=f"there is no app server {account.machine}|is Terminat"):
+    with pytest.raises(ProfileError, match="i-a is Terminating:Wait: only a machine in service is profiled"):
         take(account.stack, account.machine, 7, pause=leaving)
 
 
@@ -234,9 +257,11 @@ def test_two_do_not_profile_a_machine_at_a_time(account: Account) -> None:
 
 
 def test_the_machine_to_ask_is_one_in_service(account: Account) -> None:
-    first, second = account.members["shop-app"]
-    assert choose(account.stack, None) == first
-    assert choose(account.stack, second) == second
+    assert choose(account.stack, None) == "i-a"
+    assert choose(account.stack, "i-b") == "i-b"
+    account.scaling.groups["shop-app"] = {"i-c": "Pending"}
+    with pytest.raises(ProfileError, match="no app server is in service"):
+        choose(account.stack, None)
 
 
 @pytest.fixture
@@ -250,17 +275,17 @@ def target(account: Account, monkeypatch: pytest.MonkeyPatch) -> Account:
     [
         (["--seconds", "0"], "--seconds 0: it must be 1 to 60 seconds"),
         (["--seconds", "10000"], "--seconds 10000: it must be 1 to 60 seconds"),
-        (["--machine", "i-1"], "there is no app server i-1; there are: i-"),
-        (["--machine", "EDGE"], "EDGE is an edge: only an app server has workers to profile"),
+        (["--machine", "i-1"], "there is no app server i-1; there are: i-a, i-b"),
+        (["--machine", "i-c"], "i-c is Pending: only a machine in service is profiled"),
+        (["--machine", "i-e"], "i-e is an edge: only an app server has workers to profile"),
         (["--out", "/nowhere/x.html"], "--out /nowhere/x.html: there is no such folder"),
         (["--out", "/tmp/x.cpuprofile"], "--out /tmp/x.cpuprofile: it must have another ending"),
     ],
 )
 def test_what_can_not_be_profiled_is_refused_with_one_line(target: Account, words: list[str], told: str) -> None:
-    (edge,) = target.members["shop-edge"]
-    done = CliRunner().invoke(app, ["profile", *(edge if each == "EDGE" else each for each in words)])
+    done = CliRunner().invoke(app, ["profile", *words])
     assert done.exit_code == 2, done.stderr
-    assert done.stderr.startswith(f"error: {told.replace('EDGE', edge)}")
+    assert done.stderr.startswith(f"error: {told}")
     assert done.stderr.count("\n") == 1
     assert target.tag() is None
 
@@ -268,8 +293,10 @@ def test_what_can_not_be_profiled_is_refused_with_one_line(target: Account, word
 def test_the_command_writes_a_page_and_what_chrome_reads(
     target: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(request.time, "sleep", target.second)
-    monkeypatch.setattr(request.take, "__defaults__", (request.take.__defaults__[0], target.second))
+    def take_now(stack: Stack, machine: str, seconds: int, listener: Any) -> Any:
+        return take(stack, machine, seconds, listener, target.second)
+
+    monkeypatch.setattr(request, "take", take_now)
     done = CliRunner().invoke(app, ["profile", "--out", str(tmp_path / "p.html"), "--machine", target.machine])
     assert done.exit_code == 0, done.stderr
     assert "price" in done.stdout
