@@ -73,6 +73,9 @@ bench-balancer: setup-lab ## Nginx's CPU per request, the balancer's against lea
 bench-metrics: setup-lab ## what it costs an app server to measure itself: CPU, memory; JSON=<file>
 	@$(PY) -m lab.bench.metrics --json $(or $(JSON),bench-metrics.json)
 
+bench-profile: setup-lab ## what a profile costs the worker that it is taken of; JSON=<file>
+	@PYTHONPATH=.:user_data/common/files:user_data/app/files $(PY) -m lab.bench.profile --json $(or $(JSON),bench-profile.json)
+
 docs: setup ## write docs/reference anew
 	@$(PY) scripts/reference.py
 
@@ -89,4 +92,4 @@ lock: setup ## renew the locks from pyproject.toml: all that a clone needs, and 
 	@$(LOCK) --extra cli --group lab --group dev -o requirements.txt
 	@$(LOCK) --constraints requirements.txt -o components/requirements.txt
 
-.PHONY: help setup setup-lab up down status pulumi build check unit test test-engine golden-state bench bench-up bench-engine bench-reconciler bench-rotation bench-balancer bench-metrics prove docs golden lock
+.PHONY: help setup setup-lab up down status pulumi build check unit test test-engine golden-state bench bench-up bench-engine bench-reconciler bench-rotation bench-balancer bench-metrics bench-profile prove docs golden lock

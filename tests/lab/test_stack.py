@@ -3,6 +3,7 @@
 import base64
 import json
 import shutil
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -424,6 +425,40 @@ def test_a_request_is_found_in_the_logs_of_all_tiers_by_one_command(stack: Stack
         return {json.loads(line)["tier"] for line in done.stdout.splitlines()}
 
     assert eventually(lambda: tiers() == {"edge", "app", "database"}, 60), tiers()
+
+
+def test_a_worker_that_serves_is_profiled_by_one_command_and_serves_on(stack: Stack, tmp_path: Path) -> None:
+    machine = stack.machines("app")[0]["id"]
+    page = tmp_path / "profile.html"
+
+    def processes() -> list[str]:
+        return stack.shell(machine, "ps", "-u", "expressway-app", "-o", "pid=").stdout.split()
+
+    before, done = processes(), threading.Event()
+
+    def ask() -> None:
+        while not done.is_set():
+            stack.request("GET", "/items")
+
+    client = threading.Thread(target=ask)
+    client.start()
+    try:
+        run = expressway("profile", "--machine", machine, "--seconds", "4", "--out", str(page), "--json")
+    finally:
+        done.set()
+        client.join()
+    assert run.returncode == 0, run.stderr
+    told = json.loads(run.stdout)
+    assert told["machine"] == machine
+    own = {each["where"].split(":")[0] for each in told["functions"] if each["origin"] == "app"}
+    assert {"src/routes.js", "src/cache.js"} <= own, "the app's own, by its own folder"
+    assert any(each["where"].startswith("node_modules/express/") for each in told["functions"])
+    assert json.loads(page.with_suffix(".cpuprofile").read_text())["nodes"]
+    assert len(before) >= 3, "PM2 and its workers"
+    assert processes() == before, "nothing was started anew"
+    refused = expressway("profile", "--machine", "i-0123456789abcdef0")
+    assert refused.returncode == 2
+    assert "there is no app server i-0123456789abcdef0" in refused.stderr
 
 
 def test_the_app_follows_a_cache_that_fails_over(stack: Stack) -> None:
