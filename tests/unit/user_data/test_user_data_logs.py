@@ -403,6 +403,24 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shipper, "FIRST_PAUSE", 0.01)
 
 
+def test_a_stream_that_somebody_else_has_made_meanwhile_will_do(tmp_path: Path) -> None:
+    said = {
+        "PutLogEvents": iter([client_error("ResourceNotFoundException"), None]),
+        "CreateLogStream": iter([client_error("ResourceAlreadyExistsException")]),
+    }
+    called: list[str] = []
+
+    def call(operation: str, _given: dict[str, Any]) -> dict[str, Any]:
+        called.append(operation)
+        if error := next(said[operation]):
+            raise error
+        return {}
+
+    ships = made(tmp_path, Lines(Line("app", 1, "kept")), call)
+    ships.turn(0)
+    assert (called, ships.sent) == (["PutLogEvents", "CreateLogStream", "PutLogEvents"], 1)
+
+
 @pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize(
     "error",
