@@ -19,6 +19,8 @@ from operate.load import mix, users, vegeta
 from operate.load.attack import Attack, AttackError, Sent
 from operate.load.measuring import step, timed
 from operate.load.run import Load, Options
+from operate.profile.model import Profile
+from operate.profile.request import Taken
 from tests.fresh_environment import ROOT
 from tests.load_server import LoadServer
 
@@ -100,6 +102,51 @@ def test_steps_lie_within_the_clocks_periods(program: Path) -> None:
     assert only.began % 4 == 0
     assert (only.offered_rps, only.seconds, only.requests) == (20, 2, pytest.approx(40, abs=1))
     assert done.knee_rps == 20
+
+
+class Profiler:
+    """A profile that takes so many seconds, or that never is there."""
+
+    def __init__(self, server: LoadServer, seconds: float, *, good: bool = True) -> None:
+        self.began = self.asked = 0.0
+        self.stopped = False
+        self._server, self._seconds, self._good = server, seconds, good
+
+    def start(self) -> None:
+        self.began, self.asked = time.time(), sum(self._server.asked.values())
+
+    @property
+    def running(self) -> bool:
+        return time.time() < self.began + self._seconds
+
+    @property
+    def taken(self) -> Taken | None:
+        return Taken(Profile("i-1", "shop 0", 2000, 0, 2000, (), ()), "{}") if self._good else None
+
+    def stop(self) -> None:
+        self.stopped = True
+        self.asked = sum(self._server.asked.values()) - self.asked
+
+
+def test_a_profile_is_taken_after_the_steps_while_the_knees_rate_is_held(program: Path) -> None:
+    options = Options(step=2, ramp=1, start=20, highest=30)
+    with LoadServer(slots=50, service=0.01) as server:
+        profiler = Profiler(server, 6)
+        done = Load(program, server.url, HOME, options).run(profiler=profiler)
+    assert [each.offered_rps for each in done.steps] == [20, 30]
+    assert done.profile is not None
+    assert done.profile.offered_rps == done.knee_rps == 30
+    assert profiler.began > done.steps[-1].began + 2, "when the steps are over"
+    assert profiler.asked == pytest.approx(30 * 8, abs=30), "it is held until the profile is there, in stretches of 4 s"
+    assert profiler.stopped
+    assert max(each.at for each in done.timeline) < profiler.began, "and counts for nothing"
+
+
+def test_a_load_without_the_profile_that_was_wanted_has_all_the_rest(program: Path) -> None:
+    options = Options(step=2, ramp=1, only=20)
+    with LoadServer(slots=50, service=0.01) as server:
+        done = Load(program, server.url, HOME, options).run(profiler=Profiler(server, 0.5, good=False))
+    assert (done.profile, done.knee_rps, done.interrupted) == (None, 20, False)
 
 
 def test_failures_are_counted_by_what_they_are_and_end_the_steps(program: Path) -> None:
