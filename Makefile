@@ -11,7 +11,7 @@ JSON ?=
 UP_ARGS ?=
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## the locked Python environment
 	@scripts/setup
@@ -63,6 +63,9 @@ bench-rotation: setup-lab ## what requests see of a secret that changes, on the 
 prove: setup-lab ## what clients see while the stack is lived with: docs/proof.md, and JSON=<file>; ONLY=<scenario>, with PAGE=1 its row there anew
 	@$(PY) -m lab.prove --json $(or $(JSON),proof.json) $(if $(ONLY),--only $(ONLY)) $(if $(PAGE),--page)
 
+prove-bottlenecks: setup-lab ## whether load names what limits a stack: docs/bottlenecks.md, and JSON=<file>; ONLY=<plant>, with PAGE=1 its row there anew
+	@$(PY) -m lab.bottlenecks --json $(or $(JSON),bottlenecks.json) $(if $(ONLY),--only $(ONLY)) $(if $(PAGE),--page)
+
 bench-reconciler: setup-lab ## the reconciler before 1,000 machines: CPU, calls of the API; JSON=<file>
 	@$(PY) -m lab.bench.reconciler --json $(or $(JSON),bench-reconciler.json)
 
@@ -92,4 +95,4 @@ lock: setup ## renew the locks from pyproject.toml: all that a clone needs, and 
 	@$(LOCK) --extra cli --group lab --group dev -o requirements.txt
 	@$(LOCK) --constraints requirements.txt -o components/requirements.txt
 
-.PHONY: help setup setup-lab up down status pulumi build check unit test test-engine golden-state bench bench-up bench-engine bench-reconciler bench-rotation bench-balancer bench-metrics bench-profile prove docs golden lock
+.PHONY: help setup setup-lab up down status pulumi build check unit test test-engine golden-state bench bench-up bench-engine bench-reconciler bench-rotation bench-balancer bench-metrics bench-profile prove prove-bottlenecks docs golden lock

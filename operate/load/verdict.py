@@ -7,21 +7,31 @@ with the light step: what was so from the beginning, and did no harm then, limit
 
 from collections.abc import Callable, Iterator, Sequence
 
-from operate.load.comparison import Comparison, figure, fullest, together
+from operate.load.comparison import Comparison, figure, fullest
+from operate.load.evidence import (
+    IDLE_ENOUGH,
+    TIERS,
+    busiest_cpu,
+    idle_database,
+    told_idle_database,
+    told_shares,
+    told_statements,
+    uncounted,
+    useless,
+)
 from operate.load.model import Bottleneck, Step, Tier
+from operate.load.shared_cpus import FULL, SHARED_STEAL, busy_cpu, cpu_shares, own_cpu, share_cpus, used_up_by_them
 
-FULL = 85.0
-"""Percent of a CPU's time, from which on a queue before it grows quickly."""
 FULL_GENERATOR = 0.85
 """Of the CPUs of the load generator's machine. Beyond, its times are no longer those of what it asks."""
-IDLE_ENOUGH = 70.0
-"""Percent; up to that nothing is short."""
-SHARED_STEAL = 20.0
-"""Percent of an edge's and of an app server's CPUs, both full, that others had: their machines share CPUs."""
-MOSTLY_THEIRS = 50.0
-"""Percent of shared CPUs that the stack and its load have together; with less, something else uses them up."""
 NO_CONNECTIONS = 90.0
 """Percent of those that there can be."""
+FEW_CONNECTIONS = 70.0
+"""Percent, from which on one of Nginx's workers can be out of them, where the edge answers with errors of its own."""
+FAILED = 0.01
+"""Of the requests, so many errors are too many."""
+LATE = 100.0
+"""Milliseconds by which an event loop is late, at which whoever asks the app notices."""
 POOL_IN_USE = 0.8
 """Of the app's connections, on average over ten seconds, from which on requests wait for one."""
 LOW_HIT_RATE, FALLEN_HIT_RATE = 70.0, 10.0
@@ -32,9 +42,6 @@ GROWN = 3.0
 """Times the light step's value."""
 SENT = 0.95
 """Of what is due, at least so much is sent."""
-
-
-TIERS: tuple[Tier, ...] = ("app", "edge", "database", "cache")
 
 
 def judge(steps: Sequence[Step], knee_rps: float | None) -> Bottleneck:
@@ -90,7 +97,9 @@ GENERATOR_STEPS = (
 def _edge_connections(seen: Comparison) -> Bottleneck | None:
     dropped, used = seen.least("edge", "dropped connections"), seen.least("edge", "connections")
     own = seen.least("edge", "errors of its own")
-    if not dropped and used < NO_CONNECTIONS:
+    # Each of Nginx's workers has as many of its own, and the reading is a moment's of all together.
+    some_full = used >= FEW_CONNECTIONS and own >= FAILED * seen.over.offered_rps
+    if not dropped and used < NO_CONNECTIONS and not some_full:
         return None
     evidence: list[str] = []
     if dropped:
@@ -101,7 +110,7 @@ def _edge_connections(seen: Comparison) -> Bottleneck | None:
     steps = (
         "Raise Nginx's worker_connections, or take a larger edge (edge.instanceType): each CPU has as many again.",
         "Let clients keep fewer idle connections.",
-        *_useless(seen, "edge"),
+        *useless(seen, "edge"),
     )
     return Bottleneck("edge", "connections", tuple(evidence), steps)
 
@@ -128,64 +137,45 @@ def _full_cache(seen: Comparison) -> Bottleneck | None:
     steps = (
         "Take a larger cache (cache.nodeType), or keep less in it: shorter lives, smaller values.",
         "See whether keys are asked for again at all: a cache of what is read once has no hits at any size.",
-        *_useless(seen, "cache"),
+        *useless(seen, "cache"),
     )
     return Bottleneck("cache", "memory", tuple(evidence), steps)
 
 
 def _cpu(seen: Comparison) -> Bottleneck | None:
     """The CPU that is used up. Where machines share theirs, that of whoever uses most of it."""
-    own_app = _own(seen, "app")
+    own_app = own_cpu(seen, "app")
     candidates: list[tuple[float, Tier, str]] = []
     worker = seen.least("app", "worker cpu")
     if worker >= FULL and own_app <= IDLE_ENOUGH:
         candidates.append((worker, "app", "worker cpu"))
-    elif _shared(seen):
-        most = max(share for share in _of_shared(seen) if share[1] != "generator")
-        return _verdict_of_cpu(seen, most[1], "cpu")
+    elif used_up_by_them(seen) or _app_lacks_cpu(seen):
+        return _verdict_of_cpu(seen, _most(seen)[1], "cpu")
     for tier in TIERS:
-        if (cpu := _busy(seen, tier)) >= FULL:
+        if (cpu := busy_cpu(seen, tier)) >= FULL:
             candidates.append((cpu, tier, "cpu"))
     return _verdict_of_cpu(seen, *max(candidates)[1:]) if candidates else None
 
 
-def _share_cpus(seen: Comparison) -> bool:
-    both: tuple[Tier, ...] = ("edge", "app")
-    return all(seen.least(tier, "cpu") >= FULL and seen.least(tier, "cpu steal") >= SHARED_STEAL for tier in both)
+def _most(seen: Comparison) -> tuple[float, Tier]:
+    """Who of the stack has most of the CPUs that its machines share, and how much."""
+    return max(share for share in cpu_shares(seen) if share[1] != "generator")
 
 
-def _shared(seen: Comparison) -> bool:
-    """Whether the machines share their CPUs, and it is they who use them up."""
-    return _share_cpus(seen) and sum(share for share, _ in _of_shared(seen)) >= MOSTLY_THEIRS
-
-
-def _of_shared(seen: Comparison) -> Iterator[tuple[float, Tier]]:
-    """Percent of the CPUs that they share, by tier: all its machines together."""
-    yield _own(seen, "app") * max(1.0, seen.least("app", "machines")), "app"
-    yield _own(seen, "edge"), "edge"
-    step = seen.over if together(seen.over, "database", "cpu") is not None else seen.knee or seen.over
-    yield together(step, "database", "cpu") or 0.0, "database"
-    yield together(step, "cache", "machine cpu") or together(step, "cache", "cpu") or 0.0, "cache"
-    # Machines that share their CPUs are a lab's, and so they share them with what loads them.
-    yield 100 * seen.saturation("generator", "cpu"), "generator"
-
-
-def _own(seen: Comparison, tier: Tier) -> float:
-    """Percent of its CPUs that a tier's own processes had."""
-    return max(0.0, seen.least(tier, "cpu") - seen.least(tier, "cpu steal"))
-
-
-def _busy(seen: Comparison, tier: Tier) -> float:
-    """Percent of a tier's CPUs that it can't have any more; of CPUs that machines share, what it has itself."""
-    return _own(seen, tier) if _share_cpus(seen) else seen.least(tier, "cpu")
+def _app_lacks_cpu(seen: Comparison) -> bool:
+    """Whether the app would take more of CPUs that something else has: what gets less than it asks for is late."""
+    share, tier = _most(seen)
+    lag, growth = seen.least("app", "event loop lag"), seen.growth("app", "event loop lag")
+    late = lag >= LATE and growth is not None and growth >= GROWN
+    return share_cpus(seen) and tier == "app" and share >= SHARED_STEAL and late
 
 
 def _verdict_of_cpu(seen: Comparison, tier: Tier, resource: str) -> Bottleneck:
     evidence: list[str] = []
-    if _shared(seen) and resource == "cpu":
-        shares = sorted(_of_shared(seen), reverse=True)
-        told = ", ".join(f"the {name} {figure(share)} %" for share, name in shares if share >= 0.5)
-        evidence.append(f"The machines share their CPUs, which are all in use; of them have {told}.")
+    if share_cpus(seen) and resource == "cpu":
+        evidence.append(f"The machines share their CPUs, which are all in use; of them have {told_shares(seen)}.")
+        if not used_up_by_them(seen):
+            evidence.append(seen.told("app", "event loop lag", "What the slowest worker is late by", " ms"))
     elif resource == "worker cpu":
         evidence.append(seen.told("app", "worker cpu", "The busiest worker, of one CPU,"))
         evidence.append(seen.told("app", "cpu", "The CPU of its machine, of all its CPUs,"))
@@ -197,10 +187,10 @@ def _verdict_of_cpu(seen: Comparison, tier: Tier, resource: str) -> Bottleneck:
         if (steal := seen.least(tier, "cpu steal")) >= SHARED_STEAL:
             evidence.append(f"Others had {figure(steal)} % of it: a T instance without credits, or a busy host.")
     if tier == "database":
-        evidence += _statements(seen)
+        evidence += told_statements(seen)
     if tier == "app" and (collecting := seen.least("app", "garbage collection")) >= SHARED_STEAL:
         evidence.append(f"Garbage collection takes {figure(collecting)} % of a worker's time.")
-    steps = (*_uncounted(seen, tier), *CPU_STEPS[tier, resource], *_useless(seen, tier))
+    steps = (*uncounted(seen, tier), *CPU_STEPS[tier, resource], *useless(seen, tier))
     return Bottleneck(tier, resource, tuple(evidence), steps)
 
 
@@ -235,12 +225,12 @@ def _locks(seen: Comparison) -> Bottleneck | None:
         return None
     evidence = (
         seen.told("database", "waiting for locks", "The number of sessions that wait for a lock", ""),
-        *_database_is_idle(seen),
-        *_statements(seen),
+        *told_idle_database(seen),
+        *told_statements(seen),
     )
     steps = (
         "See who waits for whom (pg_blocking_pids): shorten the transaction that holds the lock, or lock fewer rows.",
-        *_useless(seen, "database"),
+        *useless(seen, "database"),
     )
     return Bottleneck("database", "locks", evidence, steps)
 
@@ -268,7 +258,7 @@ def _slow_cache(seen: Comparison) -> Bottleneck | None:
     steps = (
         "See which commands block the others (INFO commandstats, SLOWLOG GET): KEYS, large ranges, Lua, big values.",
         "See whether the node swaps or its network is at its limit; a larger one (cache.nodeType) has more of both.",
-        *_useless(seen, "cache"),
+        *useless(seen, "cache"),
     )
     return Bottleneck("cache", "round trip", evidence, steps)
 
@@ -278,13 +268,13 @@ def _slow_database(seen: Comparison) -> Bottleneck | None:
         return None
     evidence = (
         seen.told("database", "round trip", "The round trip of SELECT 1", " ms"),
-        *_database_is_idle(seen),
+        *told_idle_database(seen),
         f"The cache answers its own within {figure(seen.least('cache', 'round trip'))} ms.",
-        *_statements(seen),
+        *told_statements(seen),
     )
     steps = (
         "See what the database waits for (pg_stat_activity's wait_event): the disk, its network, memory that is short.",
-        *_useless(seen, "database"),
+        *useless(seen, "database"),
     )
     return Bottleneck("database", "round trip", evidence, steps)
 
@@ -301,34 +291,35 @@ def _pool(seen: Comparison) -> Bottleneck | None:
     growth = seen.growth("app", "requests in flight")
     if not pool or used < POOL_IN_USE * pool or waiting < 1.5 * pool or (growth is not None and growth < 2):
         return None
+    slow = [each for each in seen.statements if each.calls and each.milliseconds / each.calls >= SLOW_DATABASE]
     evidence = (
         f"{figure(used)} of the app's {figure(pool)} connections to the database are in use on average, "
         f"at {figure(seen.over.offered_rps)} requests/s.",
         seen.told("app", "requests in flight", "The number of requests in flight, most of which wait for one,", ""),
-        *_database_is_idle(seen),
-        *_statements(seen),
+        *told_idle_database(seen),
+        # Fast ones don't hold it: the app does, between them.
+        *(told_statements(seen) if slow else ()),
     )
-    slow = [each for each in seen.statements if each.calls and each.milliseconds / each.calls >= SLOW_DATABASE]
     faster = ("Make the slowest statement faster: it holds its connection all the time.",) if slow else ()
     steps = (
         *faster,
         "Let each worker's pool have more connections (the pool's `max`), as long as the database has some left.",
         "Hold a connection for the statements alone: no call of another service within a transaction.",
         *([] if faster else ["A faster statement frees its connection sooner."]),
-        *([f"A larger database would add nothing: {_idle(seen)}."] if _idle(seen) else []),
+        *([f"A larger database would add nothing: {idle_database(seen)}."] if idle_database(seen) else []),
     )
     return Bottleneck("database", "pool", evidence, steps)
 
 
 def _external(seen: Comparison) -> Bottleneck | None:
     waiting, growth = seen.least("app", "requests in flight"), seen.growth("app", "requests in flight")
-    if waiting < 5 or (growth is not None and growth < GROWN) or _busiest(seen) >= IDLE_ENOUGH:
+    if waiting < 5 or (growth is not None and growth < GROWN) or busiest_cpu(seen) >= IDLE_ENOUGH:
         return None
     seconds = waiting / seen.over.answered_rps if seen.over.answered_rps else None
     each = f", each for about {figure(1000 * seconds)} ms" if seconds else ""
     evidence = (
         seen.told("app", "requests in flight", f"The number of requests in flight{each},", ""),
-        f"Nothing that was measured is busy: no CPU of the stack is above {figure(_busiest(seen))} %.",
+        f"Nothing that was measured is busy: no CPU of the stack is above {figure(busiest_cpu(seen))} %.",
         *(
             f"The {tier} answers within {figure(trip)} ms."
             for tier in ("database", "cache")
@@ -338,7 +329,7 @@ def _external(seen: Comparison) -> Bottleneck | None:
     steps = (
         "See what the app waits for that is not in the stack: calls of other services, a queue, a lock of its own.",
         "Give such calls a time-out, more connections at once (an agent's maxSockets), and cache their answers.",
-        *_useless(seen, "external"),
+        *useless(seen, "external"),
     )
     return Bottleneck("external", "waiting", evidence, steps)
 
@@ -371,6 +362,8 @@ def _unread(seen: Comparison) -> Bottleneck:
 
 def _unexplained(seen: Comparison) -> Bottleneck:
     rate = figure(seen.over.offered_rps)
+    if share_cpus(seen):
+        return _of_others(seen)
     evidence = [f"The stack did not keep up with {rate} requests/s, and nothing that was measured is used up."]
     evidence += [
         f"The {one.tier}'s {one.resource}: {figure(100 * (one.saturation or 0))} % of its limit."
@@ -383,46 +376,14 @@ def _unexplained(seen: Comparison) -> Bottleneck:
     return Bottleneck("none", "", tuple(evidence), steps)
 
 
-def _statements(seen: Comparison) -> Iterator[str]:
-    if slowest := list(seen.statements[:3]):
-        share = 100 * sum(each.share for each in slowest)
-        many = f"{len(slowest)} statements take" if len(slowest) > 1 else "One statement takes"
-        first = slowest[0]
-        mean = first.milliseconds / max(1, first.calls)
-        yield (
-            f"{many} {figure(share)} % of the time of all; the first: {first.text} "
-            f"({figure(first.calls)} calls, {figure(mean)} ms each)."
-        )
-
-
-def _uncounted(seen: Comparison, tier: Tier) -> Iterator[str]:
-    if tier == "database" and not seen.statements:
-        yield "CREATE EXTENSION pg_stat_statements in the database, to be told which statements take its time."
-
-
-def _database_is_idle(seen: Comparison) -> Iterator[str]:
-    if seen.value("database", "cpu") is not None:
-        yield seen.told("database", "cpu", "The database's CPU")
-
-
-def _idle(seen: Comparison) -> str:
-    """Words on a database whose CPU is not what is short; empty when it may be, or isn't known."""
-    cpu = seen.value("database", "cpu")
-    return f"its CPU is at {figure(cpu)} %" if cpu is not None and cpu < IDLE_ENOUGH else ""
-
-
-def _busiest(seen: Comparison) -> float:
-    return max(seen.least("app", "worker cpu"), *(_busy(seen, tier) for tier in TIERS))
-
-
-def _useless(seen: Comparison, limiting: Tier) -> Iterator[str]:
-    """What would add nothing, as it isn't what is short."""
-    named: tuple[tuple[Tier, str, str], ...] = (
-        ("app", "An app server more", "the app's"),
-        ("database", "A larger database", "the database's"),
-        ("edge", "A larger edge", "the edge's"),
+def _of_others(seen: Comparison) -> Bottleneck:
+    """CPUs that the stack's machines share, and of which neither they nor the load had most."""
+    evidence = (
+        f"The stack did not keep up with {figure(seen.over.offered_rps)} requests/s, and something else had its CPUs.",
+        f"The machines share them, and they are all in use: of them have {told_shares(seen)}.",
     )
-    for tier, what, whose in named:
-        own = _own(seen, tier)
-        if tier != limiting and seen.value(tier, "cpu") is not None and own < IDLE_ENOUGH:
-            yield f"{what} would add nothing: {whose} CPU is at {figure(own)} %."
+    steps = (
+        "Run it again while nothing else uses these CPUs: what was measured says little of the stack's own limit.",
+        "Of the stack, what has most of them is what would use up CPUs of its own first.",
+    )
+    return Bottleneck("none", "", evidence, steps)

@@ -428,6 +428,27 @@ def test_a_request_that_another_server_has_failed_counts_where_it_went(edge: Edg
     assert after[NOBODY.id].retries == before[NOBODY.id].retries
 
 
+def test_what_nginx_has_no_connection_to_ask_with_counts_for_no_server(edge: Edge) -> None:
+    configuration = edge.root / "etc/nginx/nginx.conf"
+    text = configuration.read_text()
+    eventually(lambda: in_flight(edge) == 0, "all of before are counted")
+    try:
+        configuration.write_text(text.replace("worker_connections 8192", "worker_connections 40"))
+        reload(edge)
+        before = edge.reading(1), edge.reading(2)
+        with ThreadPoolExecutor(60) as pool:
+            answers = [each.result() for each in [pool.submit(edge.request, "/late/0.5") for _ in range(60)]]
+        failed = sum(answer is not None and answer[0] == 500 for answer in answers)
+        assert failed > 0, f"there were connections enough: {Counter(answer and answer[0] for answer in answers)}"
+        eventually(lambda: in_flight(edge) == 0, "all are counted")
+        for then, now in zip(before, (edge.reading(1), edge.reading(2)), strict=True):
+            assert now.statuses["5xx"] == then.statuses["5xx"], "the servers gave none of these answers"
+            assert now.connect_failures == then.connect_failures, "and refused nothing"
+    finally:
+        configuration.write_text(text)
+        reload(edge)
+
+
 def test_a_worker_that_is_killed_leaves_nothing_in_flight(edge: Edge) -> None:
     before = edge.reading(1).requests + edge.reading(2).requests
     with ThreadPoolExecutor(20) as pool:
@@ -441,11 +462,16 @@ def test_a_worker_that_is_killed_leaves_nothing_in_flight(edge: Edge) -> None:
     assert edge.reading(1).requests + edge.reading(2).requests >= before + 20, "totals stay"
 
 
-def test_the_list_survives_a_restart_and_a_reload_of_nginx(edge: Edge) -> None:
+def reload(edge: Edge) -> None:
+    """Have Nginx read its configuration; back once its old workers are gone."""
     assert edge.master
-    os.kill(edge.master.pid, signal.SIGHUP)
     workers = edge.workers()
+    os.kill(edge.master.pid, signal.SIGHUP)
     eventually(lambda: not set(workers) & set(edge.workers()), "the old workers are gone")
+
+
+def test_the_list_survives_a_restart_and_a_reload_of_nginx(edge: Edge) -> None:
+    reload(edge)
     assert edge.request("/") in {(200, "127.0.1.1 GET"), (200, "127.0.1.2 GET")}
     assert edge.reading(1).requests + edge.reading(2).requests > 0, "a reload keeps the counts"
     for how in (signal.SIGKILL, signal.SIGTERM):

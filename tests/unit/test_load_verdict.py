@@ -112,6 +112,10 @@ PLANTED: dict[str, tuple[tuple[str, str], Figures]] = {
         ("edge", "connections"),
         {"edge connections": 97, "edge dropped connections": 14, "edge errors of its own": 9, "app cpu": 25},
     ),
+    "an edge one of whose workers has no connection left": (
+        ("edge", "connections"),
+        {"edge connections": 86, "edge errors of its own": 59, "app cpu": 25, "app requests in flight": 56},
+    ),
     "the edge's CPU": (("edge", "cpu"), {"edge cpu": 98, "app cpu": 40}),
     "a slow call of another service": (
         ("external", "waiting"),
@@ -125,6 +129,10 @@ PLANTED: dict[str, tuple[tuple[str, str], Figures]] = {
 OF_A_SHARED_HOST: dict[str, tuple[tuple[str, str], Figures]] = {
     # Two cores for all: the edge and the app servers see them full, and others have the rest of them.
     "the app's CPU": (("app", "cpu"), {"app cpu steal": 72, "edge cpu steal": 88, "database cpu": 15, "cache cpu": 3}),
+    "the CPU of the one app server, which has nearly all of it": (
+        ("app", "cpu"),
+        {"app machines": 1, "app cpu steal": 9, "edge cpu steal": 97, "app worker cpu": 88, "database cpu": 1},
+    ),
     "a slow query": (("database", "cpu"), {"app cpu steal": 90, "edge cpu steal": 95, "database cpu": 65}),
     "the edge": (("edge", "cpu"), {"app cpu steal": 92, "edge cpu steal": 40, "database cpu": 8}),
     "one worker of one machine": (
@@ -159,6 +167,14 @@ def test_machines_that_share_cpus_are_told_apart_by_what_each_has_of_them(plante
     assert named(judge(run(full | figures), 200.0)) == wanted
 
 
+@pytest.mark.parametrize("of_its_own", [{}, {"edge cpu steal": 60, "app cpu": 90, "edge cpu": 97}])
+def test_machines_with_cpus_of_their_own_are_told_by_how_full_these_are(of_its_own: Figures) -> None:
+    """Also where one of them lacks credits, so that others have a share of its CPUs."""
+    found = judge(run({"edge cpu": 98, "app cpu": 96, "app machines": 1, "database cpu": 70} | of_its_own), 200.0)
+    assert named(found) == ("edge", "cpu")
+    assert not [each for each in found.evidence if "share" in each]
+
+
 @pytest.mark.parametrize("planted", PLANTED)
 def test_without_a_light_step_it_is_named_all_the_same(planted: str) -> None:
     wanted, figures = PLANTED[planted]
@@ -178,6 +194,38 @@ def test_a_verdict_has_figures_the_statements_and_what_would_add_nothing() -> No
     assert not [each for each in found.next if "A larger database would add nothing" in each]
 
 
+def test_a_pool_that_the_app_holds_between_fast_statements_names_none_of_them() -> None:
+    fast = (Statement("COMMIT", 733, 0.78, 0.24), Statement("BEGIN", 733, 0.6, 0.18))
+    found = judge(run(PLANTED["too small a pool"][1], statements=fast), 200.0)
+    assert named(found) == ("database", "pool")
+    assert not [each for each in found.evidence if "COMMIT" in each]
+
+
+def test_cpus_that_something_else_has_are_told_and_the_app_is_blamed_where_it_is_late_for_want_of_them() -> None:
+    """As the lab had it beside other people's programs: 30 ms of CPU a request, and a third of it to be had."""
+    noisy: Figures = {"app machines": 1, "app cpu": 100, "app cpu steal": 75.6, "edge cpu": 100, "edge cpu steal": 99.1,
+             "app worker cpu": 33.7, "app requests in flight": 0, "database cpu": 0.156, "cache cpu": 0.249,
+             "cache machine cpu": 0.125, "generator cpu": 1}  # fmt: skip
+    found = judge(run(noisy), 200.0)
+    assert named(found) == ("none", "")
+    assert found.evidence == (
+        "The stack did not keep up with 240 requests/s, and something else had its CPUs.",
+        "The machines share them, and they are all in use: of them have the app 24 %, the generator 1 %, the edge "
+        "0.9 %, and others 73 %.",
+    )
+    assert "nothing else uses these CPUs" in found.next[0]
+
+    late = judge(run(noisy | {"app event loop lag": 346}), 200.0)
+    assert named(late) == ("app", "cpu"), "it would have taken more of them"
+    assert late.evidence == (
+        "The machines share their CPUs, which are all in use; of them have the app 24 %, the generator 1 %, the edge "
+        "0.9 %, and others 73 %.",
+        "What the slowest worker is late by is at 346 ms at 240 requests/s, and was at 12 ms at 40.",
+    )
+    waiting = judge(run(noisy | {"app cpu steal": 88, "app event loop lag": 346, "app requests in flight": 300}), 200.0)
+    assert named(waiting) == ("external", "waiting"), "it had little of them, and so it waits for something else"
+
+
 def test_a_pool_that_slow_statements_hold_is_told_so_first() -> None:
     found = judge(run(PLANTED["too small a pool"][1], statements=SLOW), 200.0)
     assert found.next[0] == "Make the slowest statement faster: it holds its connection all the time."
@@ -185,6 +233,14 @@ def test_a_pool_that_slow_statements_hold_is_told_so_first() -> None:
         "3.9 of the app's 4 connections to the database are in use on average, at 240 requests/s."
     )
     assert found.next[-1] == "A larger database would add nothing: its CPU is at 12 %."
+
+
+def test_an_edge_with_connections_left_and_an_app_that_is_away_is_no_edge_with_few() -> None:
+    few: Figures = {"edge connections": 86, "app requests in flight": 56}
+    assert named(judge(run(few | {"edge errors of its own": 1}), 200.0)) != ("edge", "connections")
+    assert named(judge(run(few | {"edge errors of its own": 59, "edge connections": 20}), 200.0)) != (
+        "edge", "connections",
+    )  # fmt: skip
 
 
 def test_what_was_so_in_the_light_step_limits_nothing() -> None:
@@ -253,7 +309,12 @@ def test_neither_the_order_nor_the_size_of_the_rates_changes_a_verdict(
     wanted, figures = PLANTED[planted]
 
     def mixed(each: Step) -> Step:
-        shuffled = chance.sample(each.readings, len(each.readings))
+        # What is counted in a second is so many times more, too.
+        counted = [
+            replace(one, value=one.value * scale) if one.resource == "errors of its own" else one
+            for one in each.readings
+        ]
+        shuffled = chance.sample(counted, len(counted))
         rates = {"offered_rps": each.offered_rps * scale, "answered_rps": each.answered_rps * scale}
         sent = round(each.requests * scale)
         return replace(each, readings=tuple(shuffled), requests=sent, **rates)  # pyright: ignore[reportArgumentType]

@@ -196,8 +196,13 @@ function _M.done(status, at)
         tried[request] = nil
         return
     end
-    local slot = release(request, status, at - since[request])
+    -- Nginx' own, for want of a connection to ask with: it says nothing of the server, and counts for none.
+    local unasked = status == 500 and not was_sent()
+    local slot = release(request, unasked and 0 or status, at - since[request])
     since[request], tried[request] = nil, nil
+    if unasked then
+        return
+    end
     if (status == 502 or status == 504) and not was_sent() then
         failed_to_connect(slot, at)
     else
