@@ -79,6 +79,9 @@ bench-metrics: setup-lab ## what it costs an app server to measure itself: CPU, 
 bench-profile: setup-lab ## what a profile costs the worker that it is taken of; JSON=<file>
 	@PYTHONPATH=.:user_data/common/files:user_data/app/files $(PY) -m lab.bench.profile --json $(or $(JSON),bench-profile.json)
 
+bench-capacity: setup-lab ## is the capacity of 1, 2 and 3 app servers as predicted: docs/capacity.md, and JSON=<file>
+	@$(PY) -m lab.bench.capacity --json $(or $(JSON),bench-capacity.json)
+
 docs: setup ## write docs/reference anew
 	@$(PY) scripts/reference.py
 
@@ -95,4 +98,4 @@ lock: setup ## renew the locks from pyproject.toml: all that a clone needs, and 
 	@$(LOCK) --extra cli --group lab --group dev -o requirements.txt
 	@$(LOCK) --constraints requirements.txt -o components/requirements.txt
 
-.PHONY: help setup setup-lab up down status pulumi build check unit test test-engine golden-state bench bench-up bench-engine bench-reconciler bench-rotation bench-balancer bench-metrics bench-profile prove prove-bottlenecks docs golden lock
+.PHONY: help setup setup-lab up down status pulumi build check unit test test-engine golden-state bench bench-up bench-engine bench-reconciler bench-rotation bench-balancer bench-metrics bench-profile bench-capacity prove prove-bottlenecks docs golden lock

@@ -6,9 +6,12 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from cli.console import err, fail, out, print_json
+from cli.console import err, fail, out, print_json, refuse
 from cli.options import Json
 from lab.engine import Engine
+
+LEAST_CORE = 0.05
+"""Less is less than a machine takes to measure itself."""
 
 app = typer.Typer(no_args_is_help=True, help="The whole stack on this machine, without an AWS account.")
 
@@ -28,14 +31,21 @@ def up(
     engine: Annotated[
         Engine, typer.Option(help="What applies the program: pulumi, the SDK's mocks, or pulumi where it is found.")
     ] = Engine.AUTO,
+    core_per_vcpu: Annotated[
+        float | None,
+        typer.Option(help="Slower CPUs: each vCPU of a machine's type is this part of a core. Default: all share all."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Bring the stack up and wait until it answers; change it, where it is up and the Pulumi engine made it."""
     from lab.lock import BusyError
     from lab.up import Options, UpError, up
 
+    if core_per_vcpu is not None and not LEAST_CORE <= core_per_vcpu <= 1:
+        refuse(f"--core-per-vcpu {core_per_vcpu:g}: it must be {LEAST_CORE} to 1: so much of a core is a vCPU")
     try:
-        done = up(Options(app_dir, tuple(config or ()), plain, api_port, engine, tuple(secret or ())), err)
+        wanted = Options(app_dir, tuple(config or ()), plain, api_port, engine, tuple(secret or ()), core_per_vcpu)
+        done = up(wanted, err)
     except (UpError, BusyError) as error:
         fail(str(error))
     except KeyboardInterrupt:

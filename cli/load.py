@@ -12,8 +12,11 @@ from cli.console import err, fail, out, refuse
 from cli.options import OutputsFile, StackName
 
 if TYPE_CHECKING:
+    from cli.capacity import Asked
     from cli.targets import Target
+    from operate.load.check import Checked
     from operate.load.mix import Mix
+    from operate.load.model import Run
     from operate.load.profiled import Profiling
 
 PERIOD_SECONDS = 10.0
@@ -53,6 +56,20 @@ def load(
     profile_seconds: Annotated[
         int, typer.Option("--profile-seconds", help="With --profile: for so long: 1 to 60.")
     ] = 10,
+    plan: Annotated[
+        str | None, typer.Option("--plan", help="Say what this rate takes, such as 2000rps: docs/capacity.md.")
+    ] = None,
+    p95: Annotated[str | None, typer.Option("--p95", help="Within which time: the plan's p95, such as 100ms.")] = None,
+    pool: Annotated[
+        int | None, typer.Option("--pool", help="Connections that each worker may have. Default: as many as were open.")
+    ] = None,
+    saved: Annotated[
+        Path | None, typer.Option("--from", help="Plan from this run, of --json, without another.", metavar="FILE")
+    ] = None,
+    check: Annotated[
+        str | None,
+        typer.Option("--check", help="Load so many app servers, such as 1,2,3, and compare with what was predicted."),
+    ] = None,
     stack: StackName = None,
     outputs: OutputsFile = None,
 ) -> None:
@@ -61,8 +78,8 @@ def load(
     Ctrl-C ends it with a report of what was measured so far.
     """
     from artifact import cache
-    from cli import loading, profiling
-    from operate.load import report, vegeta
+    from cli import capacity, loading, profiling
+    from operate.load import deployed, vegeta
     from operate.load.attack import AttackError
     from operate.load.readings import Sampler
     from operate.load.run import Load, Options
@@ -74,12 +91,18 @@ def load(
     for option, file in (("--json", json), ("--report", page)):
         if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
             refuse(f"{option} {file}: there is no such folder to write a file into")
+    planned = capacity.asked(plan, p95, saved, pool, check)
     raw = None
     if profile:
         profiling.check_seconds("--profile-seconds", profile_seconds)
         raw = profiling.check_file("--report", page)
     elif profile_machine is not None:
         refuse("--profile-machine goes with --profile")
+    if profile and (planned.counts or planned.run):
+        refuse("--profile is of one load: not with --check, which makes several, nor with --from, which makes none")
+    if planned.run is not None and not planned.counts:
+        _report(planned.run, planned, [], json, page, None)
+        return
     wanted = None if mix is None else _read(mix)
     log = None if access_log is None else _lines(access_log)
     target, site = _target(url, stack, outputs, mine=mine)
@@ -88,6 +111,7 @@ def load(
     profiler = _profiler(target, profile_machine, profile_seconds) if profile and target else None
     # The lab's certificate is for the site's names, and it is asked by its address.
     insecure = target is not None and target.apps is not None
+    checkable = capacity.may_check(target, planned.counts) if planned.counts else None
     _reach(site, insecure=insecure)
     try:
         program = vegeta.ensure(cache.root(), lambda line: err.print(line, markup=False))
@@ -95,33 +119,72 @@ def load(
         fail(str(error))
     if wanted is None:
         wanted = _chosen(target, site, log, insecure=insecure)
+    if planned.run is not None and planned.run.mix != wanted.described():
+        refuse(
+            f"--from {saved}: that run asked for something else: name the same --mix, or measure again without --from"
+        )
     period = PERIOD_SECONDS if target is not None and step % PERIOD_SECONDS == 0 else 0.0
     options = Options(float(step), float(ramp), float(within), start, highest, rate, period)
     name = target.name if target else None
     sampler = None if target is None else Sampler.of(target.stack.client, target.stack.outputs)
     group = target.stack.log_groups.get("app") if target else None
     statements = Statements(target.stack.client("logs"), group) if target and group else None
-    try:
+
+    def run(of: Options) -> "Run":
         with loading.watching() as watch:
-            done = Load(program, site, wanted, options, insecure, name, watch.show).run(sampler, statements, profiler)
+            load = Load(program, site, wanted, of, insecure, name, watch.show)
+            return load.run(sampler, statements, profiler, lambda: deployed.read(target.stack) if target else None)
+
+    try:
+        done, compared = (
+            capacity.checked(checkable, planned, options, run) if checkable else (planned.run or run(options), [])
+        )
     except (AttackError, LoginError) as error:
         fail(str(error))
+    for missing in sampler.missing if sampler else ():
+        err.print(f"not read: {missing}", markup=False, soft_wrap=True)
+    _report(done, planned, compared, json, page, wanted.think_time, profiler, raw)
+
+
+def _report(
+    done: "Run",
+    planned: "Asked",
+    compared: "Sequence[Checked]",
+    json: Path | None,
+    page: Path,
+    think_time: float | None,
+    profiler: "Profiling | None" = None,
+    raw: Path | None = None,
+) -> None:
+    """Everything that came of it: on the terminal, as JSON, as a page."""
+    from cli import capacity, loading, profiling
+    from operate.load import report
+
+    found, why_not = capacity.plan(planned, done)
     if json is not None:
-        _write("--json", json, encoding.dumps(done.as_json(), indent=2) + "\n")
-    _write("--report", page, report.page(done))
-    loading.report(out, done, wanted.think_time)
+        told = done.as_json() | capacity.as_json(found, compared)
+        _write("--json", json, encoding.dumps(told, indent=2) + "\n")
+    proposal, bill = found or (None, None)
+    _write("--report", page, report.page(done, proposal, bill, compared=compared))
+    loading.report(out, done, think_time)
     if done.profile:
         profiling.report(out, done.profile)
     if raw and profiler and profiler.taken:
         profiling.write("--report", raw, profiler.taken.text)
         err.print(f"the profile, for Chrome's DevTools: {raw}", markup=False, soft_wrap=True)
-    for missing in sampler.missing if sampler else ():
-        err.print(f"not read: {missing}", markup=False, soft_wrap=True)
+    if found:
+        capacity.show(out, *found)
+    if compared:
+        capacity.show_check(out, compared)
     err.print(f"the report: {page}", markup=False, soft_wrap=True)
     if done.interrupted:
         err.print("interrupted: this is what was measured until then", markup=False)
     if profiler and not done.profile:
         fail(f"there is no profile: {profiler.problem}")
+    if why_not:
+        fail(why_not)
+    if planned.counts and len(compared) < len(planned.counts):
+        fail(f"--check: {len(compared)} of {len(planned.counts)} numbers of app servers were compared")
 
 
 def _check(rates: dict[str, int | None], seconds: dict[str, tuple[int, int, int]]) -> None:

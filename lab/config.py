@@ -15,6 +15,8 @@ class LabConfig:
     region: str
     images: dict[str, list[str]]
     services: dict[str, list[str]]
+    core_per_vcpu: float | None = None
+    """How much of one of the host's cores each vCPU of a machine's type is; None: machines share all of them."""
 
     @property
     def endpoint(self) -> str:

@@ -61,6 +61,8 @@ class Options:
     engine: Engine = Engine.AUTO
     secrets: Sequence[str] = ()
     """What Secrets Manager is to hold, as `NAME=FILE`."""
+    core_per_vcpu: float | None = None
+    """How much of a core each vCPU of a machine's type is; None: machines share all of the host's cores."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ def up(options: Options, console: Console) -> Up:
         steps = Steps(console)
         with steps.live():
             if running:
+                _check_cores(options)
                 record, app = _change(running, settled, overrides, secrets, engine, steps)
                 return Up(record, steps.table(), app)
             # What is left over holds the very addresses and ports that are checked next.
@@ -125,6 +128,14 @@ def _change(
         else "it was made without the Pulumi engine, which alone could change more than the app"
     )
     raise UpError(f"a lab is already up at {running.url}; {why}. Take it down first: make down")
+
+
+def _check_cores(options: Options) -> None:
+    """UpError when the lab that is up has other cores: its controller began with them."""
+    lab = config.read()
+    if options.core_per_vcpu is not None and lab is not None and lab.core_per_vcpu != options.core_per_vcpu:
+        has = "all of the host's cores" if lab.core_per_vcpu is None else f"{lab.core_per_vcpu:g} of a core for each"
+        raise UpError(f"--core-per-vcpu: the lab that is up has {has}. Take it down first: make down")
 
 
 def _engine(wanted: Engine) -> pulumi_cli.Cli | None:
@@ -287,6 +298,7 @@ def _start(options: Options, settled: settings.Settings, made: dict[str, Image],
         region=settled.region,
         images={one.ami().id: [str(layer) for layer in one.layers] for one in offered},
         services={name: [str(layer) for layer in made[name].layers] for name in ("postgresql", "redis", "haproxy")},
+        core_per_vcpu=options.core_per_vcpu,
     )
     config.write(lab)
     with steps.step("AWS API"):

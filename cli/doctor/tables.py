@@ -7,7 +7,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from operate.doctor import NOT_COUNTED, Finding, Report, Status
+from operate.doctor import NOT_COUNTED, Estimate, Finding, Report, Status
 
 STYLES = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "bold red", Status.UNCHECKED: "magenta"}
 
@@ -29,7 +29,11 @@ def findings(report: Report) -> Table:
 
 def costs(report: Report) -> Table:
     """Each item of a month's bill."""
-    cost = report.cost
+    return bill(report.cost)
+
+
+def bill(cost: Estimate) -> Table:
+    """The same, of an estimate that is no doctor's."""
     title = f"Cost of a month in USD: on demand, {cost.region}'s prices of {cost.oldest} or later"
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
     table.add_column("item", overflow="fold")
@@ -71,7 +75,7 @@ def summary(report: Report) -> str:
 
 def as_json(report: Report) -> dict[str, Any]:
     """Everything, for programs."""
-    cost, caller = report.cost, report.caller
+    caller = report.caller
     return {
         "stack": report.wanted.stack,
         "region": report.wanted.region,
@@ -79,27 +83,32 @@ def as_json(report: Report) -> dict[str, Any]:
         "caller": caller.arn if caller else None,
         "sound": report.sound,
         "findings": [asdict(each) for each in report.findings],
-        "cost": {
-            "currency": "USD",
-            "per": "month",
-            "region": cost.region,
-            "oldest_price": str(cost.oldest),
-            "items": [
-                {
-                    "name": item.name,
-                    "count": item.count,
-                    "most": item.most,
-                    "price": None if item.price is None else round(item.price, 2),
-                    "month": None if item.price is None else round(item.month, 2),
-                }
-                for item in cost.items
-            ],
-            "month": round(cost.month, 2),
-            "most_month": round(cost.most_month, 2),
-            "unknown": list(cost.unknown),
-            "not_counted": NOT_COUNTED,
-            "logs": None if cost.logs is None else asdict(cost.logs),
-        },
+        "cost": bill_as_json(report.cost),
+    }
+
+
+def bill_as_json(cost: Estimate) -> dict[str, Any]:
+    """A month's bill, for programs."""
+    return {
+        "currency": "USD",
+        "per": "month",
+        "region": cost.region,
+        "oldest_price": str(cost.oldest),
+        "items": [
+            {
+                "name": item.name,
+                "count": item.count,
+                "most": item.most,
+                "price": None if item.price is None else round(item.price, 2),
+                "month": None if item.price is None else round(item.month, 2),
+            }
+            for item in cost.items
+        ],
+        "month": round(cost.month, 2),
+        "most_month": round(cost.most_month, 2),
+        "unknown": list(cost.unknown),
+        "not_counted": NOT_COUNTED,
+        "logs": None if cost.logs is None else asdict(cost.logs),
     }
 
 

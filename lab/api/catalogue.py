@@ -5,7 +5,10 @@ https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Concepts.DBInstanceClass.
 https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/CacheNodes.SupportedTypes.html (read 2026-11).
 """
 
+import re
 from collections.abc import Mapping
+
+from lab.api import cpu_credits
 
 POSTGRESQL: Mapping[str, tuple[str, int]] = {
     "13": ("13.22", 23),
@@ -50,6 +53,7 @@ _NODE_GIB: Mapping[str, float] = {
     **{f"cache.{family}.large": 13.07 for family in ("r5", "r6g", "r7g")},
 }  # fmt: skip
 """Of the smaller ones. https://aws.amazon.com/elasticache/pricing/"""
+_XLARGE = re.compile(r"(\d*)xlarge")
 _FOR_DATA = 0.75
 """Of a node's memory; reserved-memory-percent is 25 unless a parameter group says otherwise.
 https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/redis-memory-management.html"""
@@ -59,6 +63,15 @@ def node_memory(node_type: str) -> int | None:
     """Bytes that a cache node of this type has for data: Redis's maxmemory. None where the lab does not know it."""
     gib = _NODE_GIB.get(node_type)
     return int(gib * 2**30 * _FOR_DATA) if gib else None
+
+
+def vcpus(kind: str) -> int:
+    """Of an instance type, a database class or a cache node's type; 2 of one that the lab does not know."""
+    if of := cpu_credits.rate(kind):
+        return of.vcpus
+    size = kind.rpartition(".")[2]
+    match = _XLARGE.fullmatch(size)
+    return 4 * int(match[1] or 1) if match else {"medium": 1}.get(size, 2)
 
 
 def postgresql_version(asked: str) -> str | None:

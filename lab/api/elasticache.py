@@ -9,7 +9,7 @@ from moto.ec2.models import ec2_backends
 from moto.elasticache import models, responses
 
 from lab.api import elasticache_rules as rules
-from lab.api.catalogue import REDIS, node_memory
+from lab.api.catalogue import REDIS, node_memory, vcpus
 from lab.api.ec2 import private_interface
 from lab.api.patching import add, around
 
@@ -67,6 +67,8 @@ class CacheMachine:
     tokens_version: int = 1
     tokens_known: int = 1
     """The version of the tokens that the nodes take; smaller while they have to be told."""
+    vcpus: int = 2
+    """Of each node's type."""
 
 
 def install() -> None:
@@ -190,6 +192,7 @@ def _machine(backend: Any, group: Any) -> CacheMachine:
         next_primary=group.next_primary,
         tokens_version=group.tokens_version,
         tokens_known=group.tokens_known,
+        vcpus=vcpus(group.cache_node_type),
     )
 
 

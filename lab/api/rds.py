@@ -11,6 +11,7 @@ from moto.ec2.models import ec2_backends
 from moto.rds import models
 from moto.rds.exceptions import InvalidParameterCombination
 
+from lab.api.catalogue import vcpus
 from lab.api.ec2 import private_interface
 from lab.api.patching import around, instead
 from lab.api.rds_rules import check_class, check_family, check_names, full_version
@@ -41,6 +42,8 @@ class DatabaseMachine:
     """Which of its logs go to CloudWatch."""
     pending_version: str | None = None
     """The version that holds the next password, while it is being changed."""
+    vcpus: int = 2
+    """Of its class."""
 
 
 def install() -> None:
@@ -152,4 +155,5 @@ def _machine(database: Any) -> DatabaseMachine:
         log_exports=tuple(getattr(database, "enabled_cloudwatch_logs_exports", ())),
         secret_version=secret_version(secret, "AWSCURRENT") if secret else None,
         pending_version=secret_version(secret, "AWSPENDING") if secret else None,
+        vcpus=vcpus(database.db_instance_class),
     )

@@ -23,6 +23,7 @@ from .changes import carry_out
 from .database_logs import DatabaseLogs
 from .health import HealthRelay
 from .identity import Identities
+from .limits import Limits
 from .load import LoadMeter
 from .plan import (
     Action,
@@ -73,7 +74,8 @@ class Controller:
         self._identities = Identities(self._api, state / "tls", config.region)
         self._health = HealthRelay(self._api, state / "machines")
         self._load = LoadMeter()
-        self._services = ServiceMeter(state / "machines")
+        self._services = ServiceMeter(state / "machines", core_per_vcpu=config.core_per_vcpu)
+        self._limits = Limits()
         # Of its own: a machine that does not answer must keep no other from starting.
         self._measuring = ThreadPoolExecutor(1, thread_name_prefix="measuring")
         self._measured: Future[None] | None = None
@@ -116,9 +118,11 @@ class Controller:
             busy = set(self._busy)
         for action in plan(current, found, busy):
             self._begin(action)
+        self._limits.hold(current.machines, found)
         self._health.relay(service for service in current.services if service.kind == "load-balancer")
         self._logs.relay(self._databases, time.monotonic())
-        if measured := self._load.measure([spec.id for spec in current.machines], time.time()):
+        limits = {spec.id: spec.cpus for spec in current.machines if spec.cpus is not None}
+        if measured := self._load.measure([spec.id for spec in current.machines], time.time(), limits):
             self._api.report_cpu(*measured)
             self._measure(current.services, *measured)
         self._round += 1

@@ -31,11 +31,18 @@ Ask = Callable[[str, list[str], str], str]
 class ServiceMeter:
     """Remembers what each node's counters said. `machines` is the directory of the machines."""
 
-    def __init__(self, machines: Path, ask: Ask | None = None, memory: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self,
+        machines: Path,
+        ask: Ask | None = None,
+        memory: Callable[[], float] | None = None,
+        core_per_vcpu: float | None = None,
+    ) -> None:
         self._ask = ask or (lambda machine, command, given: _run(machine, command, given, machines))
         self._memory = memory or _available
         # Redis runs its commands in one thread: of one CPU, not of all.
-        self._engine = LoadMeter(lambda machine: control_groups.cpu_seconds(machine, redis.UNIT), cpus=1)
+        one = core_per_vcpu or 1
+        self._engine = LoadMeter(lambda machine: control_groups.cpu_seconds(machine, redis.UNIT), one)
         self._before: dict[str, Mapping[str, float]] = {}
 
     def measure(self, services: Collection[Service], cpu: Mapping[str, float], now: float) -> Found:

@@ -7,6 +7,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
+from lab.api.catalogue import vcpus
 from lab.config import LabConfig
 from lab.machines.machine import MachineSpec
 from lab.network import dns, model
@@ -123,6 +124,7 @@ def _instance(instance: Mapping[str, Any], reboots: int, config: LabConfig, auth
         layers=tuple(map(Path, config.images[instance["ImageId"]])),
         authority=authority,
         reboots=reboots,
+        cpus=_cpus(vcpus(instance["InstanceType"]), config),
     )
 
 
@@ -136,7 +138,13 @@ def _service_machine(
         hostname=f"ip-{item['address'].replace('.', '-')}",
         layers=tuple(map(Path, config.services[image])),
         authority=authority,
+        # A load balancer of AWS's own grows by itself.
+        cpus=_cpus(item["vcpus"], config) if "vcpus" in item else None,
     )
+
+
+def _cpus(vcpus: int, config: LabConfig) -> float | None:
+    return None if config.core_per_vcpu is None else vcpus * config.core_per_vcpu
 
 
 def _rotation(database: Mapping[str, Any]) -> Rotation | None:
@@ -147,7 +155,7 @@ def _rotation(database: Mapping[str, Any]) -> Rotation | None:
 def _nodes(cache: Mapping[str, Any]) -> list[dict[str, Any]]:
     """A cache's nodes, each as a service of its own."""
     groups = [*cache["security_groups"], _group(cache)]
-    return [{**node, "security_groups": groups} for node in cache["nodes"]]
+    return [{**node, "security_groups": groups, "vcpus": cache["vcpus"]} for node in cache["nodes"]]
 
 
 def _machines(cache: Mapping[str, Any]) -> tuple[str, ...]:

@@ -2,7 +2,9 @@
 
 Without one, two machines started from the same shell would share that shell's group, each take it for the root of its
 own tree, and kill each other's processes. The groups lie at the top of each hierarchy in which systemd-nspawn may
-write: the unified one, and in the hybrid layout also systemd's named one.
+write: the unified one, and in the hybrid layout also systemd's named one. There, a machine that is to be held to a part
+of the host's CPUs has a third, in the hierarchy of the controller `cpu`. Others have none: all machines together would
+get as much of a busy host as one process of their neighbours'.
 """
 
 import contextlib
@@ -16,6 +18,8 @@ PARENT: Final = "expressway-lab"
 """The group that holds all machines' groups."""
 
 _REMOVAL_SECONDS: Final = 5.0
+_PERIOD: Final = 20_000
+"""Microseconds in which a limit is used up. Of the kernel's own 100 ms, a machine would stand still for most."""
 
 
 def hierarchies(mounts: str) -> list[Path]:
@@ -29,9 +33,22 @@ def hierarchies(mounts: str) -> list[Path]:
     return found
 
 
-def create(machine: str) -> list[Path]:
-    """Make the machine's groups; a process joins one by writing 0 to its `cgroup.procs`."""
-    groups = _groups(machine)
+def cpu_hierarchy(mounts: str) -> Path | None:
+    """Where the controller `cpu` has a hierarchy of its own; None where it is in the unified one."""
+    for line in mounts.splitlines():
+        _, target, kind, options, *_ = line.split(" ")
+        if kind == "cgroup" and "cpu" in options.split(",") and target.startswith("/sys/fs/cgroup"):
+            return Path(target)
+    return None
+
+
+def create(machine: str, *, limited: bool = False) -> list[Path]:
+    """Make the machine's groups; a process joins one by writing 0 to its `cgroup.procs`.
+
+    `limited`: whether `limit` is to be called later.
+    """
+    own = _cpu_group(machine)
+    groups = [group for group in _groups(machine) if limited or group != own]
     for group in groups:
         group.mkdir(parents=True, exist_ok=True)
     return groups
@@ -62,6 +79,30 @@ def cpu_seconds(machine: str, unit: str | None = None) -> float | None:
     return None
 
 
+def limit(machine: str, cpus: float) -> None:
+    """Let the machine's processes have `cpus` of the host's CPUs at most, from now on. OSError where the kernel can't.
+
+    Its share is used up within 20 ms, and given anew. Up to that it goes before other programs of the host. Doing it
+    again changes nothing.
+    """
+    quota = max(1000, round(cpus * _PERIOD))  # the kernel's least
+    own = _cpu_group(machine)
+    if own is not None and own.exists():
+        (own.parent / "cpu.shares").write_text("262144")  # the kernel's most
+        (own / "cpu.cfs_period_us").write_text(str(_PERIOD))
+        (own / "cpu.cfs_quota_us").write_text(str(quota))
+        return
+    for group in _groups(machine):
+        # One hierarchy for all: the machine sees what its own root says, and that is `payload`.
+        if (group / "cgroup.controllers").exists():
+            for parent in (group.parent.parent, group.parent, group):
+                (parent / "cgroup.subtree_control").write_text("+cpu")
+            (group.parent / "cpu.weight").write_text("10000")  # the kernel's most
+            (group / "payload/cpu.max").write_text(f"{quota} {_PERIOD}")
+            return
+    raise FileNotFoundError(f"there is no control group of {machine} whose CPUs can be limited")
+
+
 def remove(machine: str) -> None:
     """Kill what still runs in the machine's groups, then remove them. Raises TimeoutError when they do not empty."""
     deadline = time.monotonic() + _REMOVAL_SECONDS
@@ -80,7 +121,14 @@ def remove(machine: str) -> None:
 
 
 def _groups(machine: str) -> list[Path]:
-    return [mount / PARENT / machine for mount in hierarchies(Path("/proc/mounts").read_text())]
+    own = _cpu_group(machine)
+    common = [mount / PARENT / machine for mount in hierarchies(Path("/proc/mounts").read_text())]
+    return [*common, *([own] if own else [])]
+
+
+def _cpu_group(machine: str) -> Path | None:
+    mount = cpu_hierarchy(Path("/proc/mounts").read_text())
+    return mount / PARENT / machine if mount else None
 
 
 def _unit(group: Path, unit: str | None) -> Path:

@@ -96,7 +96,8 @@ exit $status
 class MachineSpec:
     """What to start. `layers` are the image's directories, topmost first; `authority` is a PEM file to trust.
 
-    `reboots` is how often the machine has been rebooted from outside.
+    `reboots` is how often the machine has been rebooted from outside. `cpus` is how many of the host's CPUs it may have
+    once it is ready; it boots with all of them. None: always all.
     """
 
     id: str
@@ -106,6 +107,7 @@ class MachineSpec:
     layers: tuple[Path, ...]
     authority: Path | None = None
     reboots: int = 0
+    cpus: float | None = None
 
 
 def start(spec: MachineSpec, machines: Path = paths.MACHINES) -> None:
@@ -188,7 +190,7 @@ def _record(spec: MachineSpec, home: Path) -> None:
 
 def _launch(spec: MachineSpec, new: Path, home: Path) -> None:
     """Start the keeper of the machine whose directory is `new`, and becomes `home`."""
-    groups = map(str, control_groups.create(spec.id))
+    groups = map(str, control_groups.create(spec.id, limited=spec.cpus is not None))
     places = [str(new), str(home), overlay_option(spec.layers), str(_RUNTIME)]
     keeper = ["sh", "-c", _KEEPER, "machine", *places, *groups, "--"]
     with (new / "console.log").open("ab") as console:

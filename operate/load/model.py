@@ -97,6 +97,26 @@ class Bottleneck:
 
 
 @dataclass(frozen=True)
+class Sizes:
+    """What the stack ran on."""
+
+    region: str
+    app_type: str
+    """The app servers' EC2 instance type."""
+    edge_type: str
+    target_cpu: float | None = None
+    """Percent at which target tracking holds the app servers' CPU; None without such a policy."""
+    database_class: str | None = None
+    """RDS's instance class."""
+    multi_az: bool = False
+    """Whether the database has a standby."""
+    storage_gb: int = 20
+    cache_type: str | None = None
+    """ElastiCache's node type."""
+    cache_nodes: int = 1
+
+
+@dataclass(frozen=True)
 class Run:
     """A whole run, or what was measured until it was interrupted."""
 
@@ -116,6 +136,8 @@ class Run:
     interrupted: bool = False
     profile: Profile | None = None
     """Of one worker, under the load of the knee; where it was asked for."""
+    sizes: Sizes | None = None
+    """None where only the URL is known, or whoever loads may not ask."""
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`, and for the report."""

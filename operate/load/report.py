@@ -1,19 +1,28 @@
 """A run as one HTML page that needs nothing else, neither a network nor a server."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
+from operate.doctor import Estimate
 from operate.load import charts
+from operate.load.check import Checked
 from operate.load.model import Run
+from operate.load.proposal import Proposal
 from operate.profile import flame
 from operate.profile import page as profile_page
 
 
-def page(run: Run) -> str:
-    """The page, of about 5 MB: Plotly's program is in it. It follows the reader's light or dark."""
+def page(
+    run: Run, plan: Proposal | None = None, bill: Estimate | None = None, *, compared: Sequence[Checked] = ()
+) -> str:
+    """The page, of about 5 MB: Plotly's program is in it. It follows the reader's light or dark.
+
+    `plan`, its `bill` and what was `compared` with its prediction have sections of their own.
+    """
     figures = {
         "Against the load": charts.against_load(run),
         "How much of each resource was used": charts.saturation(run),
@@ -31,6 +40,9 @@ def page(run: Run) -> str:
     )
     return environment.get_template("report.html.j2").render(
         run=run,
+        plan=plan,
+        bill=bill,
+        compared=compared,
         steps=steps,
         began=datetime.fromtimestamp(min(step.began for step in steps), UTC) if steps else None,
         statements=next((step.statements for step in reversed(steps) if step.statements), ()),

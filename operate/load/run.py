@@ -13,7 +13,7 @@ from operate.load import measuring, planning, vegeta, verdict
 from operate.load.attack import MAX_WORKERS, TIMEOUT_SECONDS, Attack
 from operate.load.measuring import Timed, Timeline
 from operate.load.mix import Mix
-from operate.load.model import Reading, Run, Statement, Step
+from operate.load.model import Reading, Run, Sizes, Statement, Step
 from operate.load.users import Users
 from operate.profile.model import Profile
 from operate.profile.request import Taken
@@ -65,6 +65,8 @@ class Options:
     """This rate, and no other."""
     period: float = 0.0
     """Steps begin at a multiple of it by the clock, as the machines' metrics do; 0: whenever."""
+    factor: float = 1.6
+    """Each next step's rate is so much higher, until one is too much."""
 
 
 @dataclass(frozen=True)
@@ -141,8 +143,12 @@ class Load:
         sampler: Sampler | None = None,
         statements: StatementReader | None = None,
         profiler: Profiler | None = None,
+        sizes: Callable[[], Sizes | None] = lambda: None,
     ) -> Run:
-        """To the end, or until Ctrl-C. Without a `sampler` nothing is known of the tiers. LoginError; AttackError."""
+        """To the end, or until Ctrl-C. Without a `sampler` nothing is known of the tiers. LoginError; AttackError.
+
+        `sizes` says what the stack runs on.
+        """
         self._began, interrupted = time.time(), False
         profile: Profile | None = None
         try:
@@ -164,6 +170,7 @@ class Load:
             timeline=self._timeline.seconds(),
             interrupted=interrupted,
             profile=profile,
+            sizes=sizes(),
         )
 
     def _read(self, step: Step, sampler: Sampler | None, statements: StatementReader | None) -> Step:
@@ -176,7 +183,11 @@ class Load:
 
     def _steps(self) -> None:
         options = self.options
-        plan = planning.Plan(options.only or options.start or self._probe(), highest=options.only or options.highest)
+        plan = planning.Plan(
+            options.only or options.start or self._probe(),
+            factor=options.factor,
+            highest=options.only or options.highest,
+        )
         while (rate := planning.next_rate(self.steps, plan)) is not None and self._in_time():
             self._users.log_in(self._users.needed(rate))
             self._step(rate)

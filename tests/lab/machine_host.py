@@ -1,6 +1,7 @@
 """A host for machine tests: a network namespace with the metadata service in it, so that a lab may be up meanwhile."""
 
 import contextlib
+import dataclasses
 import socketserver
 import threading
 import time
@@ -53,7 +54,9 @@ class MachineHost:
             authority=self.directory / "tls" / tls.CERTIFICATE,
         )
 
-    def start(self, name: str, address: str, image: str = "base", user_data: bytes = TRIVIAL) -> None:
+    def start(
+        self, name: str, address: str, image: str = "base", user_data: bytes = TRIVIAL, cpus: float | None = None
+    ) -> None:
         """Start a machine and connect it."""
         self.known[address] = InstanceMetadata(
             instance_id=name,
@@ -65,7 +68,7 @@ class MachineHost:
             zone="us-east-1a",
             user_data=user_data,
         )
-        machine.start(self.spec(name, address, image), self.machines)
+        machine.start(dataclasses.replace(self.spec(name, address, image), cpus=cpus), self.machines)
         assert links.ensure(addresses.interface(name), IPv4Address(address)), f"the link of {name} is not there"
 
     def status(self, name: str) -> machine.MachineStatus:

@@ -96,6 +96,21 @@ def test_each_machine_has_its_own_control_group(pair: tuple[str, str]) -> None:
     assert machine.resident_bytes(pair[0]) > 2**20, "systemd alone takes more"
 
 
+def test_a_machine_has_no_more_of_the_hosts_cpus_than_it_may(host: MachineHost) -> None:
+    """Also with several processes at once; and it can read itself how much that is."""
+    host.start("i-slow", "10.99.0.14", cpus=0.2)
+    assert host.booted("i-slow").state is machine.State.READY, machine.boot_failure("i-slow", host.machines)
+    control_groups.limit("i-slow", 0.2)
+    spin = "import time\nend = time.monotonic() + 3\nwhile time.monotonic() < end: pass\nprint(time.process_time())"
+    both = f"for _ in 1 2; do python3 -c '{spin}' & done; wait"
+    told = host.output("i-slow", "systemd-run", "--quiet", "--pipe", "--wait", "bash", "-c", both).split()
+    assert len(told) == 2
+    assert sum(map(float, told)) < 3 * 0.2 * 1.2, f"{told} seconds of CPU in 3 s"
+    limits = "cat /sys/fs/cgroup/cpu.max 2> /dev/null || cat /sys/fs/cgroup/cpu/cpu.cfs_{quota,period}_us"
+    assert host.output("i-slow", "bash", "-c", limits).split() == ["4000", "20000"]
+    host.stop("i-slow")
+
+
 def test_the_labs_authority_is_trusted_beside_the_systems(host: MachineHost, pair: tuple[str, str]) -> None:
     bundle = "import ssl; c = ssl.create_default_context(cafile='/etc/ssl/certs/ca-certificates.crt').get_ca_certs();"
     assert int(host.output(pair[0], "python3", "-c", f"{bundle} print(len(c))")) > 100, "the system's own stay"

@@ -1,6 +1,7 @@
 """From what the API says of a cache to machines, names, ways between them and what each is told at its boot."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,12 @@ class Cache:
 @pytest.fixture(scope="module")
 def cache(own_api: ApiServer) -> Cache:
     return Cache(own_api)
+
+
+def test_a_node_has_the_cpus_of_its_type_where_the_lab_has_slow_ones(cache: Cache) -> None:
+    assert {machine.cpus for machine in cache.wanted().machines} == {None}, "all of the host's"
+    slow = wanted(cache.api.read(), replace(cache.config, core_per_vcpu=0.1), Path("/authority"))
+    assert {machine.cpus for machine in slow.machines} == {0.2}, "two for each"
 
 
 def test_each_node_is_a_machine_and_they_reach_each_other(cache: Cache) -> None:

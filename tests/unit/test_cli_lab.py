@@ -29,3 +29,10 @@ def test_a_release_that_was_made_elsewhere_is_written_down_also_where_no_app_is_
     kept = status.read(tmp_path)
     assert kept is not None
     assert kept.app == {}, "a release by itself doesn't say what runs"
+
+
+@pytest.mark.parametrize("given", ["0", "0.01", "1.5", "-1"])
+def test_a_vcpu_that_is_no_part_of_a_core_is_refused_with_one_line(given: str) -> None:
+    done = CliRunner().invoke(app, ["lab", "up", "--core-per-vcpu", given])
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith(f"error: --core-per-vcpu {float(given):g}: it must be 0.05 to 1")

@@ -1,16 +1,20 @@
 """`expressway load`, asked for what it can't or mustn't do: one clear line, and nothing is sent."""
 
+import json
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from load_runs import computing
 from typer.testing import CliRunner
 
 from cli import load, targets
 from cli.main import app
 from cli.targets import Target
-from operate.load import vegeta
+from operate.fleet import Group
+from operate.load import reach, vegeta
 from operate.stack import Stack
 
 LAB = "http://198.51.100.3"
@@ -62,6 +66,24 @@ def closed() -> str:
             "--profile needs a stack, whose machines are asked for it: https://shop.example.com is none that is known",
         ),
         (["--url", LAB], f"--url {LAB} is neither the lab nor the stack: with --i-own-this-target"),
+        (["--plan", "fast", "--p95", "100ms"], "--plan fast: it must be requests a second"),
+        (["--plan", "0rps", "--p95", "100ms"], "--plan 0rps: it must be requests a second"),
+        (["--plan", "-5", "--p95", "100ms"], "--plan -5: it must be requests a second"),
+        (["--plan", "2000rpm", "--p95", "100ms"], "--plan 2000rpm: it must be requests a second"),
+        (["--plan", "2000rps"], "--plan 2000rps: say within which time, such as --p95 100ms"),
+        (["--plan", "2000rps", "--p95", "100"], "--p95 100: it must be a time with its unit"),
+        (["--plan", "2000rps", "--p95", "0s"], "--p95 0s: it must be a time with its unit"),
+        (["--plan", "2000rps", "--p95", "2m"], "--p95 2m: it must be a time with its unit"),
+        (["--p95", "100ms"], "--p95 100ms is a plan's: say for which rate"),
+        (["--pool", "5"], "--pool 5 is a plan's"),
+        (["--plan", "2000rps", "--p95", "100ms", "--pool", "0"], "--pool 0: it must be 1 to 1000"),
+        (["--from", "/nowhere/out.json"], "--from /nowhere/out.json is to plan from"),
+        (["--from", "/nowhere/out.json", "--plan", "9", "--p95", "1s"], "--from /nowhere/out.json: No such file"),
+        (["--from", __file__, "--plan", "9", "--p95", "1s"], f"--from {__file__}: this is no run"),
+        (["--check", "1,two"], "--check 1,two: it must be numbers of app servers"),
+        (["--check", "0"], "--check 0: it must be numbers of app servers"),
+        (["--check", "1,1"], "--check 1,1: it must be numbers of app servers, each once"),
+        (["--check", ""], "--check : it must be numbers of app servers"),
         ([], "there is no lab here: start one with make up, or name a stack"),
     ],
 )
@@ -70,6 +92,64 @@ def test_what_makes_no_load_is_refused_with_one_line(words: list[str], told: str
     assert done.exit_code == 2, done.stderr
     assert done.stderr.startswith(f"error: {told}")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("rate", ["2000rps", "2000/s", "2000"])
+@pytest.mark.parametrize("time", ["100ms", "0.1s"])
+def test_a_plan_from_a_run_needs_no_stack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rate: str, time: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("run.json").write_text(json.dumps(computing().as_json()))
+    asked = ["--from", "run.json", "--plan", rate, "--p95", time, "--json", "out.json"]
+    done = CliRunner().invoke(app, ["load", *asked])
+    assert done.exit_code == 0, done.stderr
+    told = json.loads(Path("out.json").read_text())
+    assert (told["plan"]["rate"], told["plan"]["p95"]) == (2000, 100)
+    assert told["plan"]["cost"]["month"] > 0
+    assert told["knee_rps"] == 320, "the run itself, too"
+    assert "plan for 2,000 requests/s with a p95 of 100 ms" in done.stdout
+    assert "A plan for 2000 requests/s" in Path("load.html").read_text()
+
+
+def test_a_run_that_can_not_tell_is_told_in_one_line_and_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("run.json").write_text(json.dumps(computing().as_json()))
+    done = CliRunner().invoke(app, ["load", "--from", "run.json", "--plan", "2000rps", "--p95", "1ms"])
+    assert done.exit_code == 1
+    assert done.stderr.splitlines()[-1].startswith("error: --plan: no number of servers has a p95 of 1 ms")
+
+
+def test_numbers_of_servers_that_the_group_does_not_take_are_refused_before_the_load(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(targets, "find", lambda *_: stack_at(LAB))
+    fleet = SimpleNamespace(app=Group("app", 2, 2, 4, None, ()))
+    monkeypatch.setattr("operate.fleet.Observer", lambda _: SimpleNamespace(look=lambda: fleet))
+    done = CliRunner().invoke(app, ["load", "--check", "2,5"])
+    assert done.exit_code == 2
+    assert done.stderr.startswith("error: --check 2,5: app takes 2 to 4 machines, not 5: raise expressway:app.maxSize")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_run_of_another_mix_is_nothing_to_compare_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet = SimpleNamespace(app=Group("app", 2, 1, 4, None, ()))
+    monkeypatch.setattr(targets, "find", lambda *_: stack_at(LAB))
+    monkeypatch.setattr("operate.fleet.Observer", lambda _: SimpleNamespace(look=lambda: fleet))
+    monkeypatch.setattr(reach, "ask", lambda *_, **__: 200)
+    monkeypatch.setattr(vegeta, "ensure", lambda *_: Path("/bin/false"))
+    run, mix = tmp_path / "run.json", tmp_path / "mix.yaml"
+    run.write_text(json.dumps(computing().as_json()))
+    mix.write_text("routes:\n  - {path: /other}\n")
+    done = CliRunner().invoke(app, ["load", "--check", "1", "--from", str(run), "--mix", str(mix)])
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert done.stderr.startswith(f"error: --from {run}: that run asked for something else")
+
+
+def test_another_site_has_no_servers_to_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = CliRunner().invoke(app, ["load", "--url", LAB, "--i-own-this-target", "--check", "1"])
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("error: --check changes the number of app servers: name the stack")
 
 
 def test_who_is_not_there_can_not_be_loaded() -> None:

@@ -5,9 +5,11 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab.controller.limits import Limits
 from lab.controller.plan import (
     Action,
     CarryOut,
@@ -226,3 +228,29 @@ def test_the_api_hears_that_a_stopped_machine_is_off_and_its_disk_stays() -> Non
     stopping = _stopping("i-1", kept=True)
     assert plan(stopping, [status("i-1")]) == [Halt("i-1")]
     assert plan(stopping, [status("i-1", State.OFF)]) == [ReportInstance("i-1", "off")]
+
+
+def test_a_machine_is_held_to_its_cpus_once_it_is_ready_and_again_after_a_reboot() -> None:
+    held: list[tuple[str, float]] = []
+    limits = Limits(lambda machine, cpus: held.append((machine, cpus)))
+    slow = dataclasses.replace(spec("i-1"), cpus=0.3)
+    for state in (State.BOOTING, State.READY, State.READY, State.DEAD):
+        limits.hold([slow, spec("i-2")], [status("i-1", state), status("i-2")])
+    assert held == [("i-1", 0.3)], "once, and nobody who may have all"
+    limits.hold([slow], [dataclasses.replace(status("i-1"), started_at=9.0)])
+    assert held == [("i-1", 0.3)] * 2
+
+
+def test_a_machine_that_could_not_be_held_is_tried_again() -> None:
+    tries: list[str] = []
+
+    def limit(machine: str, _: float) -> None:
+        tries.append(machine)
+        if len(tries) == 1:
+            raise OSError("not yet")
+
+    limits, slow = Limits(limit), dataclasses.replace(spec("i-1"), cpus=0.3)
+    with pytest.raises(OSError, match="not yet"):
+        limits.hold([slow], [status("i-1")])
+    limits.hold([slow], [status("i-1")])
+    assert tries == ["i-1", "i-1"]

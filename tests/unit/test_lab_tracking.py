@@ -64,3 +64,12 @@ def test_a_machines_load_is_its_share_of_all_cpus_over_whole_periods() -> None:
     assert meter.measure(["i-1", "i-2"], 1019.9) is None
     used |= {"i-1": 3.0, "i-2": 21.4, "i-3": 4.0}
     assert meter.measure(["i-1", "i-2", "i-3"], 1020) == ({"i-2": 100.0}, 1010), "i-1 has started again, i-3 is new"
+
+
+def test_a_machine_that_may_use_less_is_measured_by_that() -> None:
+    used = {"i-1": 0.0, "i-2": 0.0}
+    meter = LoadMeter(used.get, cpus=2)
+    limits = {"i-1": 0.5}
+    assert meter.measure(["i-1", "i-2"], 1000, limits) is None
+    used |= {"i-1": 2.5, "i-2": 2.5}
+    assert meter.measure(["i-1", "i-2"], 1010, limits) == ({"i-1": 50.0, "i-2": 12.5}, 1000)

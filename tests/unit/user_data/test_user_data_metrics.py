@@ -57,6 +57,34 @@ def test_what_the_machine_ran_for_is_the_kernels_count(tmp_path: Path) -> None:
     assert host.own_cpu(places[:2]) is None
 
 
+def test_a_container_may_have_a_part_of_its_hosts_cpus_and_says_how_much_of_that_it_used(tmp_path: Path) -> None:
+    before = replace(HOST, own_cpu=100.0, cpus=2, at=50.0, limit=0.5)
+    now = replace(HOST, cpu_percent=90.0, own_cpu=103.0, cpus=2, at=60.0, limit=0.5)
+    assert host.used(now, before) == pytest.approx(60.0), "3 of the 5 s that it may have, whatever the host does"
+    assert host.used(replace(now, own_cpu=106.0), before) == 100.0, "its share of a period more"
+    assert host.used(replace(now, limit=None), before) == 90.0, "a machine of its own"
+    assert host.used(replace(now, own_cpu=None), before) == 90.0
+    told = {each.name: dict(each.counts) for each in host.reading(now, before).values}
+    assert list(told["CPU"]) == [pytest.approx(60.0)]
+    assert "CPUSteal" not in told, "what others have is none of its own"
+
+
+def test_a_limit_is_what_the_kernel_says_of_the_machines_group(tmp_path: Path) -> None:
+    one, two, free = (tmp_path / name for name in ("one", "two", "free"))
+    for place in (one, two, free):
+        place.mkdir()
+    (one / "cpu.max").write_text("30000 20000\n")
+    (two / "cpu.cfs_quota_us").write_text("4000\n")
+    (two / "cpu.cfs_period_us").write_text("20000\n")
+    (free / "cpu.max").write_text("max 100000\n")
+    assert host.limit([tmp_path / "absent", one]) == 1.5
+    assert host.limit([tmp_path / "absent", two]) == 0.2
+    assert host.limit([free]) is None
+    (two / "cpu.cfs_quota_us").write_text("-1\n")
+    assert host.limit([two]) is None
+    assert host.limit([tmp_path / "absent"]) is None, "a machine of its own"
+
+
 def test_this_machine_can_be_read() -> None:
     found = host.read()
     assert 0 < found.memory_available < found.memory_total

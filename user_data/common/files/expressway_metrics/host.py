@@ -12,6 +12,8 @@ from .model import Reading, Value, counter, gauge, since
 
 CPU_STAT = (Path("/sys/fs/cgroup/cpu.stat"), Path("/sys/fs/cgroup/unified/cpu.stat"))
 """Where the kernel counts what this machine's own processes ran for, with one hierarchy of control groups or both."""
+GROUPS = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/cpu"))
+"""Where a container finds that it may use only a part of its host's CPUs; on a machine of its own, nothing is there."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Host:
     cpus: int = 1
     at: float = 0.0
     """When that was, in seconds of a clock that never goes back."""
+    limit: float | None = None
+    """How many of the CPUs its processes may use, where that is fewer than all."""
 
 
 def read() -> Host:
@@ -46,6 +50,7 @@ def read() -> Host:
     return Host(
         cpu_percent=psutil.cpu_percent(),
         own_cpu=own_cpu(),
+        limit=limit(),
         cpus=psutil.cpu_count() or 1,
         at=time.monotonic(),
         load=psutil.getloadavg()[0],
@@ -68,11 +73,34 @@ def own_cpu(places: Sequence[Path] = CPU_STAT) -> float | None:
     return None
 
 
+def limit(places: Sequence[Path] = GROUPS) -> float | None:
+    """How many CPUs this machine may use; None when they are all that it sees."""
+    for place in places:
+        with suppress(OSError, ValueError):
+            quota, period = (place / "cpu.max").read_text().split()
+            return None if quota == "max" else int(quota) / int(period)
+        with suppress(OSError, ValueError):
+            quota, period = (int((place / f"cpu.cfs_{name}_us").read_text()) for name in ("quota", "period"))
+            return quota / period if quota > 0 else None
+    return None
+
+
+def used(now: Host, before: Host) -> float:
+    """Percent of the CPUs that the machine may use. What it may not have, others' use is no measure of."""
+    seconds = (now.limit or 0.0) * (now.at - before.at)
+    if now.own_cpu is None or before.own_cpu is None or now.own_cpu < before.own_cpu or seconds <= 0:
+        return now.cpu_percent
+    return min(100.0, 100 * (now.own_cpu - before.own_cpu) / seconds)
+
+
 def stolen(now: Host, before: Host) -> float | None:
     """Percent of all CPUs that were busy, and not with this machine's own processes.
 
-    Others had them: guests on the same host, or a burstable instance has no credits left.
+    Others had them: guests on the same host, or a burstable instance has no credits left. None of a machine that may
+    not have all of them anyway.
     """
+    if now.limit is not None:
+        return None
     seconds = now.cpus * (now.at - before.at)
     if now.own_cpu is None or before.own_cpu is None or now.own_cpu < before.own_cpu or seconds <= 0:
         return None
@@ -81,23 +109,24 @@ def stolen(now: Host, before: Host) -> float | None:
 
 def reading(now: Host, before: Host) -> Reading:
     """What is told of it. Pure."""
-    used = now.memory_total - now.memory_available
+    memory = now.memory_total - now.memory_available
+    cpu = used(now, before)
     lost = stolen(now, before)
     network = since(before.received, now.received) + since(before.sent, now.sent)
     families = [
-        gauge("expressway_cpu_ratio", "CPU in use, of all CPUs.", [({}, now.cpu_percent / 100)]),
+        gauge("expressway_cpu_ratio", "CPU in use, of all CPUs.", [({}, cpu / 100)]),
         gauge("expressway_cpu_steal_ratio", "Of it, what others had.", [] if lost is None else [({}, lost / 100)]),
         gauge("expressway_load", "Load average of the last minute.", [({}, now.load)]),
-        gauge("expressway_memory_used_bytes", "Memory that programs can't have any more.", [({}, used)]),
+        gauge("expressway_memory_used_bytes", "Memory that programs can't have any more.", [({}, memory)]),
         gauge("expressway_memory_available_bytes", "Memory that programs can have.", [({}, now.memory_available)]),
         gauge("expressway_disk_used_ratio", "Of the root file system.", [({}, now.disk_percent / 100)]),
         counter("expressway_network_received_bytes", "Bytes from other machines.", [({}, now.received)]),
         counter("expressway_network_sent_bytes", "Bytes to other machines.", [({}, now.sent)]),
     ]
     values = [
-        Value.of("CPU", "Percent", now.cpu_percent),
+        Value.of("CPU", "Percent", cpu),
         *([] if lost is None else [Value.of("CPUSteal", "Percent", lost)]),
-        Value.of("Memory", "Percent", 100 * used / now.memory_total),
+        Value.of("Memory", "Percent", 100 * memory / now.memory_total),
         Value.of("Disk", "Percent", now.disk_percent),
         Value.of("Network", "Bytes", network),
     ]

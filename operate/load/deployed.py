@@ -1,0 +1,58 @@
+"""Which machines a stack runs on, as AWS says it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from operate.load.metrics import database_identifier, replication_group
+from operate.load.model import Sizes
+from operate.stack import Stack
+
+
+def read(stack: Stack) -> Sizes | None:
+    """Its types and sizes; None where AWS doesn't say, or whoever asks may not: a run goes on without."""
+    try:
+        return _read(stack.client, stack)
+    except (ClientError, BotoCoreError, LookupError):
+        return None
+
+
+def _read(client: Callable[[str], Any], stack: Stack) -> Sizes:
+    scaling = client("autoscaling")
+    groups = scaling.describe_auto_scaling_groups(AutoScalingGroupNames=[stack.app_group, stack.edge_group])
+    types = {each["AutoScalingGroupName"]: each["Instances"][0]["InstanceType"] for each in groups["AutoScalingGroups"]}
+    policies = scaling.describe_policies(AutoScalingGroupName=stack.app_group)["ScalingPolicies"]
+    endpoint, cache = (str(stack.outputs.get(name) or "") for name in ("databaseEndpoint", "cacheEndpoint"))
+    return Sizes(
+        region=stack.region,
+        app_type=types[stack.app_group],
+        edge_type=types[stack.edge_group],
+        target_cpu=next((target for each in policies if (target := _target(each)) is not None), None),
+        **_database(client, database_identifier(endpoint)),
+        **_cache(client, replication_group(cache)),
+    )
+
+
+def _target(policy: Mapping[str, Any]) -> float | None:
+    told = policy.get("TargetTrackingConfiguration") or {}
+    metric = (told.get("PredefinedMetricSpecification") or {}).get("PredefinedMetricType")
+    return float(told["TargetValue"]) if metric == "ASGAverageCPUUtilization" else None
+
+
+def _database(client: Callable[[str], Any], identifier: str | None) -> dict[str, Any]:
+    if identifier is None:
+        return {}
+    found = client("rds").describe_db_instances(DBInstanceIdentifier=identifier)["DBInstances"][0]
+    return {
+        "database_class": found["DBInstanceClass"],
+        "multi_az": bool(found.get("MultiAZ")),
+        "storage_gb": int(found["AllocatedStorage"]),
+    }
+
+
+def _cache(client: Callable[[str], Any], group: str | None) -> dict[str, Any]:
+    if group is None:
+        return {}
+    found = client("elasticache").describe_replication_groups(ReplicationGroupId=group)["ReplicationGroups"][0]
+    return {"cache_type": found["CacheNodeType"], "cache_nodes": len(found["MemberClusters"])}

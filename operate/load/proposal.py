@@ -1,0 +1,341 @@
+"""The servers, the edge, the database and the cache that a rate takes, and what they cost. Pure; docs/capacity.md."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
+
+from operate import sizes
+from operate.doctor import Cache, Database, Machines, Wanted, cost
+from operate.load.capacity import FAR, FEWEST, TARGET, CapacityError, Line, Measured, measured, within
+from operate.load.comparison import figure
+from operate.load.model import Run, Sizes, Tier
+from operate.load.verdict import NO_CONNECTIONS
+from operate.sizes import Size
+
+MOST: Final = 200
+"""App servers; RDS has not the connections for more, and no edge the CPU."""
+OFFERED: Final = 4
+"""Types of app servers that are told, the cheapest first."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """So many machines of a type."""
+
+    tier: Tier
+    type: str
+    count: int
+    percent: float
+    """Of their CPUs, at the rate asked for."""
+    limit: float
+    """Of their CPUs, that the plan lets it have."""
+    month: float | None
+    """US dollars; None without a price."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Connections to the database."""
+
+    servers: int
+    workers: int
+    """Of each server."""
+    pool: int
+    """Of each worker."""
+    most: int | None
+    """max_connections of the class; None where it isn't known."""
+
+    @property
+    def usual(self) -> int:
+        """With every pool full."""
+        return self.servers * self.workers * self.pool
+
+    @property
+    def rolling(self) -> int:
+        """While every server has its successor beside it."""
+        return 2 * self.usual
+
+    @property
+    def fits(self) -> bool:
+        """Whether max_connections takes them all, with a tenth to spare."""
+        return self.most is None or self.rolling <= self.most * NO_CONNECTIONS / 100
+
+    @property
+    def largest_pool(self) -> int:
+        """With which it would."""
+        return int((self.most or 0) * NO_CONNECTIONS / 100 / (2 * self.servers * self.workers))
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What a rate takes."""
+
+    rate: float
+    p95: float
+    """Milliseconds."""
+    server: float
+    """Requests a second that one app server of the measured type is planned to do."""
+    why: str
+    """What bounds that."""
+    servers: tuple[Choice, ...]
+    """App servers: the type to take, then others, the cheapest first."""
+    edge: Choice
+    database: Choice | None
+    cache: Choice | None
+    connections: Budget | None
+    notes: tuple[str, ...]
+
+    @property
+    def machines(self) -> tuple[Choice, ...]:
+        """What to take."""
+        return tuple(each for each in (self.edge, self.servers[0], self.database, self.cache) if each)
+
+    def wanted(self, of: Sizes, settings: Wanted | None = None) -> Wanted:
+        """What the stack would want of AWS, for a bill; without its `settings`, as one of the simplest would."""
+        base = settings or _simplest(of)
+        app = self.servers[0]
+        database, cache = base.database, base.cache
+        if self.database:
+            copies = replace(database, instance_class=self.database.type, storage_gb=of.storage_gb)
+            database = replace(copies, multi_az=of.multi_az)
+        if self.cache:
+            cache = replace(cache, node_type=self.cache.type, nodes=self.cache.count)
+        return replace(
+            base,
+            app=replace(base.app, instance_type=app.type, fewest=app.count, most=app.count),
+            edge=replace(base.edge, instance_type=self.edge.type),
+            database=database,
+            cache=cache,
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        told = asdict(self)
+        if budget := self.connections:
+            told["connections"] |= {"usual": budget.usual, "rolling": budget.rolling, "fits": budget.fits}
+        return told
+
+
+def propose(run: Run, rate: float, p95: float, pool: int | None = None) -> Proposal:
+    """What `rate` requests a second take within `p95` milliseconds. CapacityError where the run can't tell."""
+    quick = within(run, p95)
+    seen = measured(run)
+    verdict = run.bottleneck
+    ends = seen.stops if seen.limits == "none" and verdict.tier not in ("none", "generator") else None
+    if ends and rate > seen.highest:
+        raise CapacityError(
+            f"the stack stopped at {figure(seen.highest)} requests/s for {verdict.tier}, {verdict.resource}, which no "
+            f"number or size of machines mends: see to that first, or ask for {figure(seen.highest)}rps at most"
+        )
+    target = seen.sizes.target_cpu or TARGET
+    prices = cost.table()[seen.sizes.region if seen.sizes.region in cost.table() else cost.REFERENCE]
+    now = sizes.size(seen.sizes.app_type)
+    if now is None:
+        raise CapacityError(f"how many CPUs a {seen.sizes.app_type} has is not known here")
+    limit = min(target, now.baseline)
+    holds = "where target tracking holds it" if limit == target else f"which a {seen.sizes.app_type} has for ever"
+    bounds = [
+        (seen.app.rate(limit), f"{figure(limit)} % of its CPU, {holds}"),
+        (quick / seen.servers, f"a p95 of {figure(p95)} ms"),
+        *([(seen.stops / seen.servers, "it no longer keeps up")] if seen.stops else []),
+    ]
+    each, why = min(bounds)
+    if each <= 0:
+        raise CapacityError(f"the app servers use {figure(limit)} % of their CPU without any request")
+    ceiling = min(bound for bound, _ in bounds[1:])
+    offered = sorted(_servers(seen, rate, target, ceiling, now, _hourly(prices, "instance", "")), key=_cheapest)
+    if not offered:
+        raise CapacityError(f"{figure(rate)} requests/s take more than {MOST} app servers of any type that is known")
+    edge = _single("edge", seen.edge, seen.sizes.edge_type, rate, target, _hourly(prices, "instance", ""))
+    database, budget = _database(seen, rate, target, offered[0], pool, _hourly(prices, "database", "db."))
+    cache = _cache(seen, rate, target, _hourly(prices, "cache", "cache."))
+    chosen = Proposal(rate, p95, each, why, tuple(offered[:OFFERED]), edge, database, cache, budget, ())
+    return replace(chosen, notes=tuple(_notes(run, seen, chosen, pool)))
+
+
+def _simplest(of: Sizes) -> Wanted:
+    """Two zones, a NAT gateway, metrics, no alarms."""
+
+    def machines(kind: str, most: int) -> Machines:
+        return Machines("", "", kind, "", "", (), ("", ""), 1, most)
+
+    return Wanted(
+        stack="",
+        project="",
+        region=of.region,
+        network="",
+        app=machines(of.app_type, 1),
+        edge=machines(of.edge_type, 2),
+        database=Database("", of.database_class or "none", of.storage_gb, of.multi_az),
+        cache=Cache("", of.cache_type or "none", of.cache_nodes),
+        zones=2,
+        metrics=True,
+    )
+
+
+def _servers(
+    seen: Measured, rate: float, target: float, ceiling: float, now: Size, prices: Mapping[str, float]
+) -> Iterator[Choice]:
+    """One for each type of the same architecture with as much memory for each vCPU."""
+    for kind, hourly in prices.items():
+        has = sizes.size(kind)
+        if has is None or has.arm != now.arm or has.memory / has.vcpus < now.memory / now.vcpus:
+            continue
+        more = _used(seen, has) / _used(seen, now)
+        line = _scaled(seen.app, now, has)
+        # What it may use for ever: of a T type, its baseline.
+        limit = min(target, has.baseline)
+        most = min(line.rate(limit), ceiling * more)
+        if most <= 0 or (count := max(FEWEST, math.ceil(rate / most))) > MOST:
+            continue
+        yield Choice("app", kind, count, line.percent(rate / count), limit, count * hourly * cost.hours())
+
+
+def _used(seen: Measured, has: Size) -> float:
+    """vCPUs that its workers can use: one each."""
+    return has.vcpus if seen.workers > 1 else 1
+
+
+def _scaled(line: Line, now: Size, then: Size) -> Line:
+    """The same work on another number of vCPUs."""
+    less = now.vcpus / then.vcpus
+    return Line(line.idle * less, line.each * less, line.highest)
+
+
+def _single(
+    tier: Tier,
+    line: Line | None,
+    current: str,
+    rate: float,
+    target: float,
+    prices: Mapping[str, float],
+    needed: int = 0,
+) -> Choice:
+    """The cheapest that does it alone, with no less memory than the one that was measured.
+
+    `needed`: connections that it takes. The largest where none does it: what it then has of its CPU says so.
+    """
+    now, hours = sizes.size(current), cost.hours()
+    if now is None or line is None:
+        price = prices.get(current)
+        return Choice(tier, current, 1, 0.0, target, None if price is None else price * hours)
+    fitting: list[Choice] = []
+    others: list[tuple[int, Choice]] = []
+    for kind, hourly in sorted(prices.items(), key=lambda each: each[1]):
+        has = sizes.size(kind)
+        if has is None or has.memory < now.memory or (tier == "edge" and has.arm != now.arm):
+            continue
+        limit = min(target, has.baseline)
+        choice = Choice(tier, kind, 1, _scaled(line, now, has).percent(rate), limit, hourly * hours)
+        others.append((has.vcpus, choice))
+        if choice.percent <= limit and (sizes.connections(kind) or 0) * NO_CONNECTIONS / 100 >= needed:
+            fitting.append(choice)
+    if fitting:
+        return fitting[0]
+    price = prices.get(current)
+    unknown = Choice(tier, current, 1, line.percent(rate), target, None if price is None else price * hours)
+    return max(others, key=lambda each: (each[0], -(each[1].month or 0.0)))[1] if others else unknown
+
+
+def _database(
+    seen: Measured, rate: float, target: float, servers: Choice, pool: int | None, prices: Mapping[str, float]
+) -> tuple[Choice | None, Budget | None]:
+    current = seen.sizes.database_class
+    if current is None:
+        return None, None
+    each = pool or (math.ceil(seen.pool) if seen.pool else None)
+    budget: Budget | None = None
+    if each:
+        has = sizes.size(servers.type)
+        workers = max(2, has.vcpus) if has and seen.workers > 1 else 1
+        budget = Budget(servers.count, workers, each, None)
+    chosen = _single("database", seen.database, current, rate, target, prices, budget.rolling if budget else 0)
+    if budget:
+        budget = replace(budget, most=sizes.connections(chosen.type))
+    copies = 2 if seen.sizes.multi_az else 1
+    month = None if chosen.month is None else chosen.month * copies
+    return replace(chosen, count=copies, month=month), budget
+
+
+def _cache(seen: Measured, rate: float, target: float, prices: Mapping[str, float]) -> Choice | None:
+    """Redis uses one CPU, however many its node has: more of it takes more nodes, for the reads."""
+    current = seen.sizes.cache_type
+    if current is None:
+        return None
+    now, line, hours = sizes.size(current), seen.cache, cost.hours()
+    count = seen.sizes.cache_nodes
+    if now is None or line is None:
+        price = prices.get(current)
+        return Choice("cache", current, count, 0.0, target, None if price is None else count * price * hours)
+    for kind, hourly in sorted(prices.items(), key=lambda each: each[1]):
+        has = sizes.size(kind)
+        # Of a T node, one CPU may for ever have the baseline of all of them.
+        limit = min(target, has.baseline * has.vcpus) if has else target
+        if has is None or has.memory < now.memory or line.idle >= limit:
+            continue
+        nodes = max(count, math.ceil(rate / line.rate(limit))) if line.each > 0 else count
+        if nodes == count or has.baseline == 100:
+            percent = line.percent(rate / nodes if nodes > count else rate)
+            return Choice("cache", kind, nodes, percent, limit, nodes * hourly * hours)
+    return Choice("cache", current, count, line.percent(rate), target, None)
+
+
+def _hourly(prices: Mapping[str, Any], kind: str, prefix: str) -> Mapping[str, float]:
+    return {name: price for name, price in prices[kind]["prices"].items() if name.startswith(prefix)}
+
+
+def _cheapest(choice: Choice) -> tuple[float, int]:
+    return choice.month or 0.0, choice.count
+
+
+def _notes(run: Run, seen: Measured, chosen: Proposal, pool: int | None) -> Iterator[str]:
+    if chosen.rate > seen.highest:
+        far = " That is far beyond what was measured." if chosen.rate > FAR * seen.highest else ""
+        yield (
+            f"Measured up to {figure(seen.highest)} requests/s on {_servers_told(seen)}; the plan is for "
+            f"{figure(chosen.rate / seen.highest)} times as much.{far}"
+        )
+    if run.bottleneck.tier == "generator":
+        yield "The load generator was the limit: where the stack stops keeping up was not seen."
+    elif seen.limits == "none" and run.bottleneck.tier != "none":
+        what = f"{run.bottleneck.tier}, {run.bottleneck.resource}"
+        yield f"Beyond {figure(seen.highest)} requests/s, {what} is the limit, which no machine mends."
+    if seen.shared:
+        yield "The machines share CPUs: what a tier's own processes had is counted as CPU of a machine of its own."
+    lines: tuple[tuple[Line | None, Choice | None], ...] = (
+        (seen.edge, chosen.edge),
+        (seen.database, chosen.database),
+        (seen.cache, chosen.cache),
+    )
+    for line, choice in lines:
+        if choice is None:
+            continue
+        if line is None:
+            yield f"Nothing was read of the {choice.tier}'s CPU: it stays a {choice.type}."
+        elif not line.loaded:
+            yield (
+                f"The {choice.tier} was not loaded ({figure(line.highest)} % of its CPU at most): that all of it came "
+                "from requests is the most it can be."
+            )
+        if choice.percent > choice.limit:
+            yield (
+                f"No known {choice.tier} does {figure(chosen.rate)} requests/s: a {choice.type} would have "
+                f"{figure(choice.percent)} % of its CPU, of {figure(choice.limit)} %."
+            )
+        if choice.tier == "cache" and choice.count > seen.sizes.cache_nodes:
+            yield f"{choice.count} cache nodes help as far as the app reads from replicas; writes go to one."
+    if seen.limits == "app" and run.bottleneck.resource == "worker cpu":
+        yield "CPUs of the app servers are idle that no worker uses: run a worker for each, and measure again."
+    budget = chosen.connections
+    if budget and not pool:
+        yield f"Each worker had {budget.pool} connections open; its pool's `max` may be more: --pool N says it."
+    if budget and not budget.fits:
+        yield (
+            f"{budget.rolling} connections while rolling are too many for max_connections {budget.most}: with pools of "
+            f"{budget.largest_pool} they fit, or put a pooler before the database."
+        )
+
+
+def _servers_told(seen: Measured) -> str:
+    return "one app server" if seen.servers == 1 else f"{figure(seen.servers)} app servers"

@@ -1,0 +1,76 @@
+"""Which machines a stack runs on, out of what AWS says."""
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from operate.load import deployed
+from operate.load.model import Sizes
+from operate.stack import Stack
+
+OUTPUTS = {
+    "databaseEndpoint": "shop.abc.us-east-1.rds.amazonaws.com:5432",
+    "cacheEndpoint": "master.shop-redis.abc.use1.cache.amazonaws.com:6379",
+}
+
+
+class Api:
+    """Answers of three services, in AWS's shape."""
+
+    def __init__(self) -> None:
+        self.denied = ""
+        self.policies: list[dict[str, Any]] = [
+            {"PolicyType": "SimpleScaling"},
+            {
+                "TargetTrackingConfiguration": {
+                    "PredefinedMetricSpecification": {"PredefinedMetricType": "ASGAverageCPUUtilization"},
+                    "TargetValue": 55.0,
+                }
+            },
+        ]
+
+    def describe_auto_scaling_groups(self, AutoScalingGroupNames: list[str]) -> dict[str, Any]:  # noqa: N803, AWS's own
+        kinds = {"app": "m7i.large", "edge": "t3.small"}
+        groups = [
+            {"AutoScalingGroupName": name, "Instances": [{"InstanceType": kinds[name]}]}
+            for name in AutoScalingGroupNames[::-1]
+        ]
+        return {"AutoScalingGroups": groups}
+
+    def describe_policies(self, **_: Any) -> dict[str, Any]:
+        if self.denied:
+            raise ClientError({"Error": {"Code": self.denied, "Message": ""}}, "DescribePolicies")
+        return {"ScalingPolicies": self.policies}
+
+    def describe_db_instances(self, DBInstanceIdentifier: str) -> dict[str, Any]:  # noqa: N803
+        assert DBInstanceIdentifier == "shop"
+        return {"DBInstances": [{"DBInstanceClass": "db.m7g.large", "MultiAZ": True, "AllocatedStorage": 100}]}
+
+    def describe_replication_groups(self, ReplicationGroupId: str) -> dict[str, Any]:  # noqa: N803
+        assert ReplicationGroupId == "shop-redis"
+        return {"ReplicationGroups": [{"CacheNodeType": "cache.t4g.small", "MemberClusters": ["a", "b"]}]}
+
+
+@pytest.fixture
+def api() -> Api:
+    return Api()
+
+
+def stack(api: Api, outputs: dict[str, str]) -> Stack:
+    return Stack("b", "p", "app", "edge", "eu-west-1", "http://x", 24, "x64", lambda _: api, outputs)
+
+
+def test_types_sizes_and_the_policys_target_are_read(api: Api) -> None:
+    found = deployed.read(stack(api, OUTPUTS))
+    assert found == Sizes("eu-west-1", "m7i.large", "t3.small", 55.0, "db.m7g.large", True, 100, "cache.t4g.small", 2)
+
+
+def test_a_stack_without_a_policy_a_database_and_a_cache_has_none(api: Api) -> None:
+    api.policies = api.policies[:1]
+    assert deployed.read(stack(api, {})) == Sizes("eu-west-1", "m7i.large", "t3.small")
+
+
+def test_who_may_not_ask_has_a_run_all_the_same(api: Api) -> None:
+    api.denied = "AccessDenied"
+    assert deployed.read(stack(api, OUTPUTS)) is None
