@@ -200,6 +200,20 @@ def test_a_journalctl_that_ends_is_begun_again_where_it_was(journals: Callable[.
     assert found == [1, 2, 3], "nothing is told twice"
 
 
+@pytest.mark.parametrize(("count", "size"), [(3000, 1000), (8, 400_000)], ids=["many lines", "long ones"])
+def test_a_journalctl_that_has_much_of_the_journal_mapped_makes_room_for_another(
+    count: int, size: int, journals: Callable[..., Journal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "MOST_FOLLOWED", 256 * 1024)
+    begun: list[Any] = []
+    popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda *given, **more: begun.append(given) or popen(*given, **more))
+    source = journals(until=count + 1, size=size)
+    assert taken(source, count, most=100_000) == list(range(1, count + 1)), "none is lost, and none told twice"
+    assert len(begun) > 3
+    assert source.dropped == 0
+
+
 def test_a_place_that_journalctl_never_finds_is_forgotten(
     journals: Callable[..., Journal], monkeypatch: pytest.MonkeyPatch
 ) -> None:

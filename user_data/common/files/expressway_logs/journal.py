@@ -23,6 +23,8 @@ DEBUG = "7"
 PAUSE = 1.0
 """Seconds before it is begun again."""
 MOST_SILENT = 10
+MOST_FOLLOWED = 4 * 1024 * 1024
+"""Bytes that one journalctl tells: it keeps mapped what it has read of the journal, as long as it runs."""
 _CHUNK = 256 * 1024
 _LONGEST_ENTRY = 8 * 1024 * 1024
 
@@ -59,6 +61,8 @@ class Journal:
         """Lines that journald has let go of before they were read."""
         self._child: subprocess.Popen[bytes] | None = None
         self._rest = b""
+        self._followed = 0
+        """Bytes that this child has told."""
         self._told = False
         """Whether this child has said anything."""
         self._silent = 0
@@ -77,6 +81,7 @@ class Journal:
                 if not read:
                     self._ended(child)
                     break
+                self._followed += len(read)
                 *entries, self._rest = (self._rest + read).split(b"\n")
                 if len(self._rest) > _LONGEST_ENTRY:
                     self._rest = b""
@@ -85,6 +90,8 @@ class Journal:
                     if line:
                         found.append(line)
                         size += line.size
+        if self._told and self._followed > MOST_FOLLOWED:
+            self.close()  # the next goes on where this one was
         return found
 
     def close(self) -> None:
@@ -96,7 +103,7 @@ class Journal:
     def _start(self) -> subprocess.Popen[bytes]:
         cursor = self.position.get("cursor")
         since = [f"--after-cursor={cursor}"] if cursor else ["--boot"]
-        self._rest, self._told = b"", False
+        self._rest, self._told, self._followed = b"", False, 0
         self._child = subprocess.Popen([*self._command, *since], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         return self._child
 
