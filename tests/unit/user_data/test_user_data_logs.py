@@ -180,11 +180,11 @@ def numbers(lines: list[Line]) -> list[int]:
     return [int(line.text.split()[0]) for line in lines]
 
 
-def taken(source: Journal | File, count: int, most: int = 1 << 20) -> list[int]:
+def taken(source: Journal | File, count: int, most: int = 1 << 20, wait: float = 0.2) -> list[int]:
     found: list[int] = []
     deadline = time.monotonic() + 20
     while len(found) < count and time.monotonic() < deadline:
-        found += numbers(source.take(most, time.monotonic() + 0.2))
+        found += numbers(source.take(most, time.monotonic() + wait))
     return found
 
 
@@ -200,18 +200,28 @@ def test_a_journalctl_that_ends_is_begun_again_where_it_was(journals: Callable[.
     assert found == [1, 2, 3], "nothing is told twice"
 
 
-@pytest.mark.parametrize(("count", "size"), [(3000, 1000), (8, 400_000)], ids=["many lines", "long ones"])
 def test_a_journalctl_that_has_much_of_the_journal_mapped_makes_room_for_another(
-    count: int, size: int, journals: Callable[..., Journal], monkeypatch: pytest.MonkeyPatch
+    journals: Callable[..., Journal], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journal, "MOST_FOLLOWED", 256 * 1024)
     begun: list[Any] = []
     popen = subprocess.Popen
     monkeypatch.setattr(subprocess, "Popen", lambda *given, **more: begun.append(given) or popen(*given, **more))
-    source = journals(until=count + 1, size=size)
-    assert taken(source, count, most=100_000) == list(range(1, count + 1)), "none is lost, and none told twice"
+    source = journals(until=3001, size=1000)
+    assert taken(source, 3000, most=100_000) == list(range(1, 3001)), "none is lost, and none told twice"
     assert len(begun) > 3
     assert source.dropped == 0
+
+
+def test_a_line_that_is_longer_than_a_journalctl_tells_is_told_all_the_same(
+    journals: Callable[..., Journal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "MOST_FOLLOWED", 64 * 1024)
+    halves = "sys.stdout.write = lambda text, write=sys.stdout.write: "
+    halves += "write(text[:150_000]) and (sys.stdout.flush() or time.sleep(0.5)) or write(text[150_000:])"
+    source = journals(until=2, size=300_000)
+    source._command = [*source._command[:2], f"import sys, time; {halves}\n{source._command[2]}"]  # pyright: ignore[reportPrivateUsage]
+    assert taken(source, 1, wait=0.1) == [1], "one that is begun anew in its middle begins with it again"
 
 
 def test_a_place_that_journalctl_never_finds_is_forgotten(
