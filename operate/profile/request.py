@@ -140,8 +140,9 @@ def _await(
     if heard:
         raise ProfileError(f"{machine} began the profile, and has told nothing since")
     raise ProfileError(
-        f"{machine} did not hear of it in {HEARD_SECONDS:.0f} s: either it was made before machines could be "
-        "profiled, and expressway deploy replaces it; or its expressway-deploys.service isn't well"
+        f"{machine} did not hear of it in {HEARD_SECONDS:.0f} s: it was made before machines could be profiled, and "
+        "expressway deploy replaces it; or it is at a profile that somebody gave up, for a minute at most; or its "
+        "expressway-deploys.service isn't well"
     )
 
 
