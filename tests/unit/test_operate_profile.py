@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from cli import targets
 from cli.main import app
 from cli.targets import Target
+from operate.load.profiled import Profiling
 from operate.profile import request
 from operate.profile.request import ProfileError, choose, take
 from operate.stack import Stack
@@ -254,6 +255,36 @@ def test_two_do_not_profile_a_machine_at_a_time(account: Account) -> None:
     assert take(account.stack, account.machine, 7, pause=account.second).profile, "theirs is over"
     ask(f"{int(time.time()) - 200}x0123456789ab 30")
     assert take(account.stack, account.machine, 7, pause=account.second).profile, "theirs was never taken off"
+
+
+def test_beside_a_load_a_profile_is_taken_in_a_thread_of_its_own(account: Account) -> None:
+    profiling = Profiling(account.stack, account.machine, 7)
+    profiling.start()
+    while profiling.running:
+        account.second(1)
+        time.sleep(0.05)
+    assert profiling.taken, profiling.problem
+    assert profiling.taken.profile.functions[0].name == "price"
+
+
+def test_a_load_that_is_interrupted_takes_its_tag_off_the_machine(account: Account) -> None:
+    profiling = Profiling(account.stack, account.machine, 7)
+    profiling.start()
+    while account.tag() is None:
+        time.sleep(0.05)
+    profiling.stop()
+    assert (profiling.running, profiling.taken, profiling.problem) == (False, None, "interrupted")
+    assert account.tag() is None
+
+
+def test_beside_a_load_what_goes_wrong_is_said_and_ends_nothing(account: Account) -> None:
+    account.workers.answer = WorkerError("worker 1 (process 712) ended while it was profiled")
+    profiling = Profiling(account.stack, account.machine, 7)
+    profiling.start()
+    while profiling.running:
+        account.second(1)
+        time.sleep(0.05)
+    assert (profiling.taken, profiling.problem) == (None, "i-a: worker 1 (process 712) ended while it was profiled")
 
 
 def test_the_machine_to_ask_is_one_in_service(account: Account) -> None:
