@@ -36,7 +36,7 @@ SHORTEST: Final = 1.0
 PROFILE_STRETCH: Final = 4.0
 """While a profile is taken the rate is held for so many seconds again and again, as nobody knows when it ends."""
 SETTLE_LOOKS: Final = 8
-"""After a step that was too much: so many seconds at most until answers are as quick as at first."""
+"""After a step that was too much: so many at most, of a second of requests each, until answers are quick again."""
 
 
 class Sampler(Protocol):
@@ -313,6 +313,9 @@ class Load:
         first = min(self.steps, key=lambda each: each.offered_rps)
         enough = max(100.0, 3 * first.p95)
         for _ in range(SETTLE_LOOKS):
+            # Where answers take long, a look does, too: there may be no time left for another step.
+            if not self._in_time():
+                return
             known = self._brief(list(self._users.ask(_most(5, 1), self._users.needed(1))), 5, "letting it settle")
             times = sorted(1000 * (each.ended - each.due) for each in known)
             well = bool(first.failures) or not any(each.failure for each in known)

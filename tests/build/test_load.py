@@ -94,6 +94,16 @@ def test_the_knee_is_what_the_server_can_do(program: Path) -> None:
     json.dumps(done.as_json(), allow_nan=False)
 
 
+def test_nothing_is_waited_for_once_no_further_step_can_end_in_time(program: Path) -> None:
+    seen: list[str] = []
+    with LoadServer(slots=1, service=0.025) as server:
+        options = Options(step=2, ramp=1, within=4, start=80)
+        done = Load(program, server.url, HOME, options, listener=lambda _, now: seen.append(now.doing)).run()
+    assert [each.offered_rps for each in done.steps] == [80]
+    assert done.knee_rps is None, "it was too much"
+    assert "letting it settle" not in seen
+
+
 def test_steps_lie_within_the_clocks_periods(program: Path) -> None:
     options = Options(step=2, ramp=1, only=20, period=4)
     with LoadServer(slots=10, service=0.01) as server:
