@@ -239,7 +239,8 @@ def checked(
 
 def _said(each: "Checked") -> str:
     measured = "no knee" if each.measured is None else f"{each.measured:.1f}/s"
-    return f"{each.servers} app servers: predicted {each.predicted:.1f}/s, measured {measured}"
+    servers = "1 app server" if each.servers == 1 else f"{each.servers} app servers"
+    return f"{servers}: predicted {each.predicted:.1f}/s, measured {measured}"
 
 
 def show_check(console: Console, done: "Sequence[Checked]") -> None:
