@@ -7,6 +7,7 @@ import pulumi
 import artifact
 from artifact import cache as artifact_cache
 from components import (
+    ApmArgs,
     AppServers,
     AppServersArgs,
     Cache,
@@ -54,6 +55,8 @@ class Outputs(MonitoringOutputs):
     """Node's major version on the app servers, which a release is built with."""
     architecture: str
     """The app servers' architecture, x64 or arm64, which a release is built for."""
+    apm: str
+    """Whose APM agent a release is built with; empty without one."""
     artifactBucket: pulumi.Output[str]
     """The bucket of releases, which a deployment uploads to."""
     releaseParameter: pulumi.Output[str]
@@ -143,6 +146,7 @@ def build(settings: Settings) -> None:
         "region": settings.region,
         "nodeVersion": settings.app.node_version,
         "architecture": settings.app.arch,
+        "apm": settings.app.apm or "",
         "artifactBucket": release.bucket,
         "releaseParameter": release.parameter_name,
         "databaseEndpoint": pulumi.Output.format("{0}:{1}", database.host, database.port),
@@ -223,10 +227,11 @@ def _machines(settings: Settings) -> MachineArgs:
 
 def _release(settings: Settings) -> Release:
     app, node, cache = settings.app, settings.app.node_version, artifact_cache.root()
-    built = artifact.find(app.path, node, app.arch, cache)
+    built = artifact.find(app.path, node, app.arch, cache, app.apm)
     runtime = artifact.find_runtime(node, app.arch, cache)
     if built is None or runtime is None:
-        missing = f"the app in {app.path}" if built is None else f"Node {node} for {app.arch}"
+        beside = f" with the APM agent for {app.apm}" if app.apm else ""
+        missing = f"the app in {app.path}{beside}" if built is None else f"Node {node} for {app.arch}"
         raise NotBuiltError(
             f"{missing} isn't built: run ./expressway build Pulumi.{settings.stack}.yaml, then this again"
         )
@@ -305,6 +310,23 @@ def _monitoring(
     return outputs
 
 
+def _apm(settings: Settings, vendor: str) -> ApmArgs:
+    """By the app's own name, and the stack's: the vendor shows many stacks side by side."""
+    app = settings.app
+    args: ApmArgs = {
+        "vendor": vendor,
+        "service": artifact.inspect(app.path).name,
+        "environment": settings.stack,
+    }
+    if app.apm_secret is not None:
+        args["secret"] = app.apm_secret
+    if app.apm_endpoint is not None:
+        args["endpoint"] = app.apm_endpoint
+    if app.apm_controller is not None:
+        args["controller"] = app.apm_controller
+    return args
+
+
 def _app_servers(
     settings: Settings, network: Network, release: Release, database: Database, cache: Cache
 ) -> AppServers:
@@ -332,6 +354,8 @@ def _app_servers(
         "cache": cache.access,
         "tags": {**settings.tags},
     }
+    if app.apm is not None:
+        args["apm"] = _apm(settings, app.apm)
     if app.target_requests is not None:
         args["target_requests"] = app.target_requests
     if app.cpu_credits is not None:

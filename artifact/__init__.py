@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from .agents import AGENTS
 from .app import App, inspect
 from .build import Artifact, build, find, source_hash
 from .problems import AppError, BuildError, Problem
@@ -15,6 +16,7 @@ from .runtime import ARCHITECTURES, NODE_VERSIONS, Runtime, build_runtime, find_
 from .start import Start
 
 __all__ = [
+    "AGENTS",
     "ARCHITECTURES",
     "NODE_VERSIONS",
     "App",
@@ -35,11 +37,13 @@ __all__ = [
 ]
 
 
-def ensure(path: Path, node: int, arch: str, cache: Path, progress: Callable[[str], None]) -> tuple[Artifact, Runtime]:
+def ensure(
+    path: Path, node: int, arch: str, cache: Path, progress: Callable[[str], None], apm: str | None = None
+) -> tuple[Artifact, Runtime]:
     """Find or build both the app's artifact and its runtime. AppError or BuildError when that can't be done."""
     inspect(path)
     runtime = build_runtime(node, arch, cache, progress)
-    return build(path, node, arch, cache, progress), runtime
+    return build(path, node, arch, cache, progress, apm), runtime
 
 
 def export(app: Artifact, runtime: Runtime, folder: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from . import elf, npm, packages, runtime, source, tarball
+from . import agents, elf, npm, packages, runtime, source, tarball
 from .app import App, inspect
 from .problems import AppError, BuildError, Problem
 from .start import Start
@@ -39,29 +39,37 @@ class Artifact:
         return f"releases/{self.sha256}.tar.gz"
 
 
-def source_hash(path: Path, node: int, arch: str) -> str:
-    """What identifies an artifact before it is built: the app's files, the runtime it is built with, the builder."""
-    digest = source.digest(path, source.read(path))
-    return hashlib.sha256("\0".join([_FORMAT, runtime.fingerprint(node, arch), digest]).encode()).hexdigest()
+def source_hash(path: Path, node: int, arch: str, apm: str | None = None) -> str:
+    """What identifies an artifact before it is built: the app's files, the runtime it is built with, the builder.
+
+    With `apm`, a vendor of APM, also the agent that comes with the app.
+    """
+    parts = [_FORMAT, runtime.fingerprint(node, arch), source.digest(path, source.read(path))]
+    if apm:
+        parts.append(agents.fingerprint(apm, arch))
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def find(path: Path, node: int, arch: str, cache: Path) -> Artifact | None:
+def find(path: Path, node: int, arch: str, cache: Path, apm: str | None = None) -> Artifact | None:
     """The app's artifact, if it was built already. Reads only. AppError when `path` holds no app."""
     inspect(path)
-    entry = Store(cache).find(f"app-{source_hash(path, node, arch)}")
+    entry = Store(cache).find(f"app-{source_hash(path, node, arch, apm)}")
     return _artifact(entry) if entry else None
 
 
-def build(path: Path, node: int, arch: str, cache: Path, progress: Callable[[str], None]) -> Artifact:
+def build(
+    path: Path, node: int, arch: str, cache: Path, progress: Callable[[str], None], apm: str | None = None
+) -> Artifact:
     """The app's artifact, built unless it was already. AppError when there is no app, BuildError when a tool fails."""
     app = inspect(path)
     store = Store(cache)
-    identity = source_hash(path, node, arch)
+    identity = source_hash(path, node, arch, apm)
     name = f"app-{identity}"
     with store.lock(name):
         if entry := store.find(name):
             return _artifact(entry)
         tools = runtime.tools(node, cache, progress)
+        agent = {agents.FOLDER: agents.unpacked(apm, arch, cache, progress)} if apm else {}
         with store.work(identity[:16]) as work:
             folder = work / "app"
             _copy(app, folder, progress)
@@ -78,7 +86,8 @@ def build(path: Path, node: int, arch: str, cache: Path, progress: Callable[[str
             progress("packing the app")
             with store.new_file() as file:
                 manifest = json.dumps(_manifest(app, built.start, node), indent=2).encode()
-                digest = tarball.pack(file, {"expressway.json": manifest}, {"app": folder}, skip=_withheld)
+                skip = _withheld_for(arch)
+                digest = tarball.pack(file, {"expressway.json": manifest}, {"app": folder, **agent}, skip=skip)
                 label = re.sub(r"[^a-z0-9._-]+", "-", app.name.lower()).strip("-.") or "app"
                 details = {"start": dataclasses.asdict(built.start)}
                 return _artifact(store.add(name, file, f"{label}-{digest}.tar.gz", digest, details))
@@ -110,6 +119,11 @@ def _install(app: App, folder: Path, tools: npm.Node, foreign: str | None, progr
         step(plan.build, "running the build script")
     if plan.prune:
         step(plan.prune, "dropping development dependencies")
+
+
+def _withheld_for(arch: str) -> Callable[[PurePosixPath], bool]:
+    of_agent = agents.left_out(arch)
+    return lambda name: of_agent(name) if name.parts[0] == agents.FOLDER else _withheld(name)
 
 
 def _withheld(name: PurePosixPath) -> bool:

@@ -16,6 +16,7 @@ def build(
     ] = None,
     node: Annotated[int, typer.Option(help="With --app: Node's major version.")] = 24,
     arch: Annotated[str, typer.Option(help="With --app: the servers' architecture, x64 or arm64.")] = "x64",
+    apm: Annotated[str | None, typer.Option(help="With --app: whose APM agent comes with it (docs/apm.md).")] = None,
     into: Annotated[
         Path | None,
         typer.Option(help="Also write app.tar.gz and runtime.tar.gz into this folder, as Release takes them."),
@@ -29,8 +30,8 @@ def build(
     try:
         if app_dir is None:
             wanted = settings.from_file(configuration).app
-            app_dir, node, arch = wanted.path, wanted.node_version, wanted.arch
-        built, runtime = artifact.ensure(app_dir.absolute(), node, arch, cache_root(), err.print)
+            app_dir, node, arch, apm = wanted.path, wanted.node_version, wanted.arch, wanted.apm
+        built, runtime = artifact.ensure(app_dir.absolute(), node, arch, cache_root(), err.print, apm)
         if into is not None:
             artifact.export(built, runtime, into)
     except (settings.SettingsError, artifact.AppError, artifact.BuildError) as error:

@@ -1,5 +1,6 @@
 """`expressway deploy` and `expressway rollback`."""
 
+import functools
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -104,11 +105,12 @@ def _build_and_store(target: "Target", app_dir: Path | None) -> dict[str, Any]:
     folder = app_dir or target.app
     if folder is None:
         refuse("which app? Name its folder: --app DIR")
-    node, arch = target.stack.node, target.stack.arch
+    node, arch, apm = target.stack.node, target.stack.arch, target.stack.apm
     if node is None or arch is None:
         refuse("the outputs don't say for which Node the machines are made: run pulumi up once, with this release")
     try:
-        built = artifact.build(folder.absolute(), node, arch, cache_root(), lambda line: err.print(line, markup=False))
+        told = functools.partial(err.print, markup=False)
+        built = artifact.build(folder.absolute(), node, arch, cache_root(), told, apm)
         target.describe(artifact.inspect(folder.absolute()), built)
     except artifact.AppError as error:
         refuse(str(error))

@@ -1,6 +1,6 @@
 """What Expressway asks of AWS, as components for any Pulumi program."""
 
-from .access import AppReleaseArgs, CacheAccessArgs, DatabaseAccessArgs, TargetsArgs
+from .access import ApmArgs, AppReleaseArgs, CacheAccessArgs, DatabaseAccessArgs, TargetsArgs
 from .app_servers import AppServers, AppServersArgs
 from .cache import Cache, CacheArgs
 from .database import Database, DatabaseArgs
@@ -20,6 +20,7 @@ __version__ = "0.1.0"
 """Expressway's version: the program, the package and the plugin are released together."""
 
 __all__ = [
+    "ApmArgs",
     "AppReleaseArgs",
     "AppServers",
     "AppServersArgs",

@@ -26,6 +26,25 @@ class AppReleaseArgs(TypedDict):
     """The Node runtime's SHA-256."""
 
 
+class ApmArgs(TypedDict):
+    """What watches an app: the agent that is in its artifact (`expressway build --apm`), and whom that tells."""
+
+    vendor: str
+    """`newrelic`, `appdynamics`, `datadog` or `opentelemetry`, as the artifact was built for."""
+    service: str
+    """The app's name, as the vendor shows it."""
+    environment: NotRequired[str]
+    """What the stack is called there. Default: the component's name."""
+    secret: NotRequired[pulumi.Input[str]]
+    """Name or ARN of the secret with the vendor's key; with opentelemetry, with OTLP headers as `name=value,...`.
+    Default: none, which only opentelemetry can do without."""
+    endpoint: NotRequired[str]
+    """Where the agent sends to, as a URL; a must with appdynamics and opentelemetry. With datadog, http:// is a Datadog
+    Agent. Default: the vendor's own."""
+    controller: NotRequired[str]
+    """AppDynamics' controller, host and port. Default: none."""
+
+
 class DatabaseAccessArgs(TypedDict):
     """What Database gives."""
 

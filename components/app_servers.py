@@ -8,8 +8,8 @@ import pulumi
 import pulumi_aws as aws
 
 from . import _bundle, _logs, _machines, _secrets, _security, _user_data, planning
-from ._checks import Later, check_values, known_each, require, require_names
-from .access import AppReleaseArgs, CacheAccessArgs, DatabaseAccessArgs, TargetsArgs, fields
+from ._checks import Later, check_values, known, known_each, require, require_names
+from .access import ApmArgs, AppReleaseArgs, CacheAccessArgs, DatabaseAccessArgs, TargetsArgs, fields
 from .planning import Finding
 
 _RULES = {
@@ -26,6 +26,7 @@ _RULES = {
     "session_manager_key": planning.SESSION_MANAGER_KEY,
     "log_retention_days": planning.LOG_RETENTION_DAYS,
 }
+_APM_RULES = {"service": planning.APM_NAME, "environment": planning.APM_NAME}
 _CACHE_RULES = {"host": planning.HOST, "port": planning.PORT}
 _DATABASE_RULES = {**_CACHE_RULES, "replica_hosts": planning.HOSTS}
 
@@ -73,6 +74,8 @@ class AppServersArgs(TypedDict):
     """Plain variables of the app; they are part of the user data, so nothing secret. Default: none."""
     secrets: NotRequired[dict[str, pulumi.Input[str]]]
     """Variables that machines fetch from Secrets Manager: names or ARNs of secrets, by variable. Default: none."""
+    apm: NotRequired[ApmArgs]
+    """The agent that watches the app, and whom it tells. Default: none."""
     database: NotRequired[pulumi.Input[DatabaseAccessArgs]]
     """The database, told to the app as DATABASE_URL. Default: none."""
     cache: NotRequired[pulumi.Input[CacheAccessArgs]]
@@ -147,12 +150,13 @@ class AppServers(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         given = _Given.by(args, Later("AppServers", name))
         secrets = _secrets.find("AppServers", name, "secrets.", given.secrets, self)
+        apm = self._find_apm(name, args)
         group_id, rules = self._create_firewall(name, args, given, child)
         bundle = _bundle.build("app")
         stored = bundle.upload(name, given.release["bucket"], child)
         role = _machines.role(name, f"App servers of {name}", args.get("role_name"), self)
         logs = _logs.group(name, args, child)
-        statements = [*_boot_permissions(args, given, secrets), *_logs.permissions(logs)]
+        statements = [*_boot_permissions(args, given, secrets, apm), *_logs.permissions(logs)]
         permissions = [
             _machines.allow(f"{name}-boot", role, statements, child),
             *_machines.allow_sessions(name, role, args.get("session_manager_key"), child),
@@ -165,7 +169,9 @@ class AppServers(pulumi.ComponentResource):
             instance_type=instance_type,
             volume_size=args.get("volume_size", 10),
             user_data=_user_data.encoded(
-                "app", self._machine(name, args, given, bundle, stored.key, secrets, logs), args.get("packages", [])
+                "app",
+                self._machine(name, args, given, bundle, stored.key, secrets, apm, logs),
+                args.get("packages", []),
             ),
             role=role,
             security_group_ids=_machines.security_groups(group_id, args.get("security_group_ids")),
@@ -215,7 +221,7 @@ class AppServers(pulumi.ComponentResource):
     ) -> tuple[pulumi.Output[str], list[pulumi.Resource]]:
         group = _security.group(f"{name}-group", args["vpc_id"], f"App servers {name}", child)
         rules = _security.reach_internet(name, group.id, child)
-        rules += _security.call_out(name, group.id, args.get("outgoing_ports", []), child)
+        rules += _security.call_out(name, group.id, _outgoing_ports(args), child)
         _security.accept_from(name, group.id, args.get("ingress", {}), args.get("port", 3000), child)
         _security.accept_scrapers(name, group.id, args.get("scrape_from", []), child)
         for role, target in (("database", given.database), ("cache", given.cache)):
@@ -225,6 +231,22 @@ class AppServers(pulumi.ComponentResource):
                 )
         return group.id, rules
 
+    def _find_apm(self, name: str, args: AppServersArgs) -> dict[str, Any] | None:
+        """What machines are told of the agent; its secret has to be there, as the app's own have."""
+        given = args.get("apm")
+        if given is None:
+            return None
+        secret = given.get("secret")
+        found = {} if secret is None else _secrets.find("AppServers", name, "apm.", {"secret": secret}, self)
+        return {
+            "vendor": given["vendor"],
+            "service": given["service"],
+            "environment": given.get("environment", name),
+            "secret": found.get("secret"),
+            "endpoint": given.get("endpoint"),
+            "controller": given.get("controller"),
+        }
+
     def _machine(
         self,
         name: str,
@@ -233,6 +255,7 @@ class AppServers(pulumi.ComponentResource):
         bundle: _bundle.Bundle,
         bundle_key: pulumi.Input[str],
         secrets: dict[str, pulumi.Output[str]],
+        apm: dict[str, Any] | None,
         logs: "aws.cloudwatch.LogGroup | None",
     ) -> dict[str, Any]:
         """What a machine is told: /etc/expressway/machine.json."""
@@ -256,6 +279,7 @@ class AppServers(pulumi.ComponentResource):
                 "environment": given.environment,
                 "secrets": secrets,
             },
+            "apm": apm,
             "database": database
             and {
                 "host": database["host"],
@@ -368,6 +392,7 @@ def _find_mistakes(args: AppServersArgs) -> list[Finding]:
         *check_values(args, _RULES),
         *planning.check_sizes(args.get("min_size", 2), args.get("max_size", 4)),
         *planning.check_variables(known_each(args.get("environment", {})), known_each(args.get("secrets", {}))),
+        *_check_apm(args),
         *planning.check_tags("tags", known_each(args.get("tags", {}))),
         *planning.check_outgoing_ports("outgoingPorts", args.get("outgoing_ports", [])),
         *planning.check_cpu_credits("cpuCredits", args.get("cpu_credits"), instance_type),
@@ -377,6 +402,24 @@ def _find_mistakes(args: AppServersArgs) -> list[Finding]:
         *check_values(args.get("database"), _DATABASE_RULES, "database."),
         *check_values(args.get("cache"), _CACHE_RULES, "cache."),
     ]
+
+
+def _check_apm(args: AppServersArgs) -> list[Finding]:
+    apm = args.get("apm")
+    if apm is None:
+        return []
+    secret = known(apm["secret"]) if "secret" in apm else None
+    given = (apm["vendor"], secret, apm.get("endpoint"), apm.get("controller"))
+    names = check_values(apm, _APM_RULES, "apm.")
+    return names + planning.check_apm(*given, ("apm.vendor", "apm.secret", "apm.endpoint", "apm.controller"))
+
+
+def _outgoing_ports(args: AppServersArgs) -> list[int]:
+    """What the app calls, and what its agent does."""
+    ports = args.get("outgoing_ports", [])
+    apm = args.get("apm")
+    own = [planning.apm_port(apm.get("endpoint"))] if apm else []
+    return [*ports, *(port for port in own if port not in (*ports, *planning.OPEN_ANYWAY))]
 
 
 def _has_target_groups(args: AppServersArgs) -> bool:
@@ -395,10 +438,14 @@ def _hooks(args: AppServersArgs) -> list[tuple[str, str]]:
 
 
 def _boot_permissions(
-    args: AppServersArgs, given: _Given, secrets: dict[str, pulumi.Output[str]]
+    args: AppServersArgs,
+    given: _Given,
+    secrets: dict[str, pulumi.Output[str]],
+    apm: dict[str, Any] | None,
 ) -> list[Mapping[str, Any]]:
     release = given.release
     wanted: list[pulumi.Input[str]] = [*secrets.values()]
+    wanted += [apm["secret"]] if apm and apm["secret"] is not None else []
     wanted += [target["secret_arn"] for target in (given.database, given.cache) if target is not None]
     statements: list[Mapping[str, Any]] = [
         {

@@ -264,7 +264,8 @@ def _check_host(options: Options, settled: settings.Settings, console: Console) 
 def _build_app(settled: settings.Settings, steps: Steps) -> Artifact:
     try:
         with steps.step("app artifact") as detail:
-            return artifact.build(settled.app.path, settled.app.node_version, settled.app.arch, cache_root(), detail)
+            app = settled.app
+            return artifact.build(app.path, app.node_version, app.arch, cache_root(), detail, app.apm)
     except (AppError, BuildError) as error:
         raise UpError(str(error)) from error
 

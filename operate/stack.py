@@ -43,6 +43,8 @@ class Stack:
     """The client of a service, such as `ec2`."""
     outputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """All that it exported."""
+    apm: str | None = None
+    """Whose APM agent an artifact is built with; None without one."""
     log_groups: Mapping[str, str] = field(default_factory=dict[str, str])
     """Groups of CloudWatch Logs by tier: `edge`, `app` and `database`; empty without logs."""
 
@@ -67,6 +69,7 @@ class Stack:
             arch=outputs.get("architecture"),
             client=_clients(session, region, endpoint),
             outputs=outputs,
+            apm=outputs.get("apm") or None,
             log_groups={tier: name for tier, output in LOG_GROUPS.items() if (name := outputs.get(output))},
         )
 

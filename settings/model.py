@@ -114,6 +114,14 @@ class AppSettings(Section):
     """Plain variables of the app."""
     secrets: dict[str, str] = {}
     """Names or ARNs of secrets in Secrets Manager, by the variable that the app gets them in."""
+    apm: Annotated[str, Ruled(planning.APM_VENDOR)] | None = None
+    """Whose agent comes with the app and watches it: newrelic, appdynamics, datadog or opentelemetry (docs/apm.md)."""
+    apm_secret: str | None = None
+    """Name or ARN of the secret with the vendor's key; with opentelemetry, with the OTLP headers, if it needs any."""
+    apm_endpoint: str | None = None
+    """Where the agent sends to, as a URL; with appdynamics and opentelemetry it must be given."""
+    apm_controller: str | None = None
+    """AppDynamics' controller, such as acme.saas.appdynamics.com; with appdynamics it must be given."""
 
     @property
     def architecture(self) -> str:

@@ -122,6 +122,9 @@ def _monitoring(document: Document) -> Iterator[Problem]:
 def _app(document: Document, sound: Sound) -> Iterator[Problem]:
     app = document.app
     findings = planning.check_variables(app.environment, app.secrets)
+    if sound("app.apm"):
+        given = (app.apm, app.apm_secret, app.apm_endpoint, app.apm_controller)
+        findings += planning.check_apm(*given, ("apm", "apmSecret", "apmEndpoint", "apmController"))
     if sound("app.minSize") and sound("app.maxSize"):
         findings += planning.check_sizes(app.min_size, app.max_size)
     if sound("app.outgoingPorts"):

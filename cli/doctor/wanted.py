@@ -65,6 +65,8 @@ def _machines(settings: Settings, role: str, tier: AppSettings | EdgeSettings, f
 def _secrets(settings: Settings) -> dict[str, str]:
     """What machines of either tier read."""
     found = {f"expressway:app.secrets.{name}": secret for name, secret in settings.app.secrets.items()}
+    if settings.app.apm_secret is not None:
+        found["expressway:app.apmSecret"] = settings.app.apm_secret
     if settings.edge.certificate is not None:
         found["expressway:edge.certificate"] = settings.edge.certificate
     return found

@@ -24,6 +24,7 @@ from .addresses import (
     plan_subnets,
 )
 from .alarms import DIMENSIONS, Alarm, alarms
+from .apm import APM_CONTROLLER, APM_NAME, APM_VENDOR, APM_VENDORS, apm_port, check_apm
 from .dashboard import dashboard
 from .data import (
     BACKUP_DAYS,
@@ -54,6 +55,7 @@ from .names import NAME_LIMITS, RESERVED_PREFIXES, check_name
 from .openings import (
     COMPLETED_BY,
     CPU_CREDITS,
+    OPEN_ANYWAY,
     OUTGOING_PORT,
     PACKAGE,
     check_cpu_credits,
@@ -88,6 +90,10 @@ __all__ = [
     "ACCESS_LOGS",
     "ALARM_EMAIL",
     "ALARM_TOPIC",
+    "APM_CONTROLLER",
+    "APM_NAME",
+    "APM_VENDOR",
+    "APM_VENDORS",
     "APP_PORT",
     "BACKUP_DAYS",
     "BODY_SIZE",
@@ -115,6 +121,7 @@ __all__ = [
     "NODE_TYPE",
     "NOTHING",
     "OLD_VERSIONS_DAYS",
+    "OPEN_ANYWAY",
     "OUTGOING_PORT",
     "P95_MS",
     "PACKAGE",
@@ -148,8 +155,10 @@ __all__ = [
     "Subnet",
     "Watched",
     "alarms",
+    "apm_port",
     "architecture",
     "check_alarm_emails",
+    "check_apm",
     "check_cpu_credits",
     "check_keys",
     "check_name",

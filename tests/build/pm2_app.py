@@ -26,16 +26,20 @@ class App:
     """An app under PM2, in a folder of its own; `server` is its program, in which KIT is the kit's path."""
 
     def __init__(self, folder: Path, runtime: Path, mode: str, server: str, variables: Mapping[str, str]) -> None:
-        self.runtime = runtime
-        self.port = free_port()
-        self.app = {"port": self.port, "readiness_path": "/readyz"}
-        self.home = home = folder / "release/app"
-        """Where the app runs."""
+        home = folder / "release/app"
         home.mkdir(parents=True, exist_ok=True)
         (home / "server.mjs").write_text(server.replace("KIT", str(KIT)))
         (home / "package.json").write_text('{"name": "shop", "scripts": {"start": "node server.mjs"}}')
         start = {"mode": mode, "script": "server.mjs", "args": [], "npm_script": "start"}
-        manifest = {"name": "shop", "wait_ready": True, "start": start}
+        self.run(folder, runtime, {"name": "shop", "wait_ready": True, "start": start}, variables)
+
+    def run(self, folder: Path, runtime: Path, manifest: Mapping[str, Any], variables: Mapping[str, str]) -> None:
+        """Start what is in `folder`/release, and wait until it answers."""
+        self.runtime = runtime
+        self.port = free_port()
+        self.app = {"port": self.port, "readiness_path": "/readyz"}
+        self.home = folder / "release/app"
+        """Where the app runs."""
         ecosystem = folder / "ecosystem.json"
         ecosystem.write_text(pm2.ecosystem(manifest, folder / "release", runtime, 2, 2**31))
         environment = {

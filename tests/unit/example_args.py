@@ -10,6 +10,12 @@ from components import AppServersArgs, CacheArgs, DatabaseArgs, LoadBalancerArgs
 MAPS = {"environment", "ingress", "policyArns", "replica_identifiers", "replicaIdentifiers", "secrets", "tags"}
 """Arguments whose keys are their users' own."""
 
+APM = {
+    **{"vendor": "appdynamics", "service": "shop", "environment": "prod", "secret": "shop/apm"},
+    **{"endpoint": "https://otlp.example.com", "controller": "acme.example.com"},
+}
+"""What watches an app; not in the arguments below, as most apps have none."""
+
 SHA = "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8"
 
 
@@ -127,7 +133,7 @@ def placed(path: str, value: Any, into: dict[str, Any], spell: Callable[[str], s
     if not rest:
         return {**into, spell(name): value}
     inner = str if name in MAPS else spell
-    return {**into, spell(name): placed(rest, value, into.get(spell(name), {}), inner)}
+    return {**into, spell(name): placed(rest, value, into.get(spell(name), APM if name == "apm" else {}), inner)}
 
 
 def snake(name: str) -> str:

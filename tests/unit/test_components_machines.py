@@ -344,6 +344,7 @@ def test_an_app_server_is_told_what_its_boot_needs() -> None:
             "environment": {"LOG_LEVEL": "info"},
             "secrets": {"STRIPE_KEY": "arn:aws:secretsmanager:us-east-1:123456789012:secret:shop/stripe-AbCdEf"},
         },
+        "apm": None,
         "database": {
             "host": "db.example",
             "port": 5432,

@@ -77,6 +77,7 @@ def test_the_stack_tells_where_everything_is() -> None:
         "region": "us-east-1",
         "nodeVersion": 24,
         "architecture": "x64",
+        "apm": "",
         "artifactBucket": "dev-release-bucket",
         "releaseParameter": "dev-release-pointer",
         "databaseEndpoint": "dev-database-instance.rds.example:5432",
@@ -152,6 +153,10 @@ def test_every_setting_reaches_a_resource() -> None:
             "targetRequests": 777,
             "environment": {"LOG_LEVEL": "level77"},
             "secrets": {"STRIPE_KEY": "secret77"},
+            "apm": "appdynamics",
+            "apmSecret": "apm77",
+            "apmEndpoint": "https://otlp.example.com:7443",
+            "apmController": "acme77.example.com",
         },
         "expressway:monitoring": {
             "metrics": True,
@@ -213,6 +218,14 @@ def test_every_setting_reaches_a_resource() -> None:
     assert app["app"]["readiness_path"] == balancer["upstream"]["readiness_path"] == "/ready77"
     assert app["app"]["environment"] == {"LOG_LEVEL": "level77"}
     assert "secret77" in app["app"]["secrets"]["STRIPE_KEY"]
+    watched_by = app["apm"]
+    assert (watched_by["vendor"], watched_by["endpoint"]) == ("appdynamics", "https://otlp.example.com:7443")
+    assert (watched_by["service"], watched_by["environment"]) == ("expressway-example", "dev")
+    assert watched_by["controller"] == "acme77.example.com"
+    assert "apm77" in watched_by["secret"]
+    assert made.outputs["apm"] == "appdynamics", "a deploy builds with it"
+    called = {each.inputs["fromPort"] for each in made.all("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule")}
+    assert 7443 in called, "its endpoint's port is open"
     assert balancer["max_body_size"] == "77m"
     assert balancer["events_queue_url"].endswith("/dev-edge-events")
     assert balancer["upstream"]["tracks_requests"] is True

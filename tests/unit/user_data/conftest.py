@@ -38,6 +38,14 @@ def app_machine() -> dict[str, Any]:
             "environment": {"GREETING": 'it\'s <b>"5"</b> & {{ more }}: ü'},
             "secrets": {"API_KEY": "shop/api-key"},
         },
+        "apm": {
+            "vendor": "newrelic",
+            "service": "shop",
+            "environment": "dev",
+            "secret": f"{ACCOUNT}:newrelic",
+            "endpoint": None,
+            "controller": None,
+        },
         "database": {
             "host": "db.internal",
             "port": 5432,

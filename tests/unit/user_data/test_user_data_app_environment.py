@@ -27,6 +27,7 @@ def secrets(app_machine: dict[str, Any]) -> dict[str, str]:
     return {
         app_machine["database"]["secret"]: json.dumps({"username": "us/er", "password": PASSWORD}),
         app_machine["cache"]["secret"]: TOKEN,
+        app_machine["apm"]["secret"]: "licence-1\n",
         "shop/api-key": "line one\nline two",
     }
 
@@ -36,7 +37,8 @@ def test_the_app_is_told_all_that_was_agreed(app_machine: dict[str, Any], secret
     assert variables.keys() == {
         *("PORT", "NODE_ENV", "RELEASE_ID", "INSTANCE_ID", "DATABASE_URL", "DATABASE_REPLICA_URLS", "REDIS_URL"),
         *("HOST", "NODE_EXTRA_CA_CERTS", "NODE_OPTIONS", "EXPRESSWAY_ENVIRONMENT", "GREETING", "API_KEY"),
-    }
+        "EXPRESSWAY_APM",
+    } | {name for name in variables if name.startswith("NEW_RELIC_")}
     assert (variables["HOST"], variables["PORT"]) == ("0.0.0.0", "3000"), "reached from outside the machine"  # noqa: S104
     assert variables["NODE_ENV"] == "production"
     assert (variables["RELEASE_ID"], variables["INSTANCE_ID"]) == ("abc123", "i-1")
@@ -45,7 +47,7 @@ def test_the_app_is_told_all_that_was_agreed(app_machine: dict[str, Any], secret
 
 
 def test_the_app_is_measured_without_a_line_of_its_own_and_keeps_its_options(app_machine: dict[str, Any]) -> None:
-    bare = app_machine | {"database": None, "cache": None}
+    bare = app_machine | {"database": None, "cache": None, "apm": None}
 
     def options(machine: dict[str, Any], **environment_: str) -> str | None:
         app = machine["app"] | {"environment": environment_, "secrets": {}}
@@ -58,6 +60,89 @@ def test_the_app_is_measured_without_a_line_of_its_own_and_keeps_its_options(app
     )
     assert options(bare | {"metrics": None}) is None
     assert options(bare | {"metrics": None}, NODE_OPTIONS="--enable-source-maps") == "--enable-source-maps"
+
+
+APM = {"service": "@shop/web", "environment": "prod", "secret": "shop/apm", "endpoint": None, "controller": None}
+
+
+def agent(
+    app_machine: dict[str, Any], key: str | None, own: dict[str, str] | None = None, **apm: Any
+) -> dict[str, str]:
+    """The environment of a machine with an APM agent and nothing else; `own` are the app's variables."""
+    app = app_machine["app"] | {"environment": own or {}, "secrets": {}}
+    machine = app_machine | {"app": app, "database": None, "cache": None, "apm": APM | apm}
+    return environment.build(machine, "abc123", "i-1", {} if key is None else {"shop/apm": key})
+
+
+def test_new_relics_agent_is_told_who_and_where_it_is(app_machine: dict[str, Any]) -> None:
+    told = agent(app_machine, "licence-1\n", vendor="newrelic", endpoint="https://collector.eu01.nr-data.net")
+    assert (told["NEW_RELIC_APP_NAME"], told["NEW_RELIC_LICENSE_KEY"]) == ("@shop/web", "licence-1")
+    assert (told["NEW_RELIC_HOST"], told["NEW_RELIC_PORT"]) == ("collector.eu01.nr-data.net", "443")
+    assert told["NEW_RELIC_LABELS"] == "environment:prod;release:abc123"
+    assert told["NEW_RELIC_IGNORING_RULES"] == "^/healthz$,^/readyz$", "what the machine asks by itself"
+    assert told["NODE_OPTIONS"].split() == [
+        "--require=/opt/expressway/bundle/measure.cjs",
+        "--require=/opt/expressway/bundle/apm.cjs",
+    ]
+    elsewhere = agent(app_machine, "licence-1", vendor="newrelic")
+    assert "NEW_RELIC_HOST" not in elsewhere, "the agent finds it by its key"
+
+
+def test_appdynamics_is_told_over_otlp_and_of_its_controller(app_machine: dict[str, Any]) -> None:
+    controller, endpoint = "acme.saas.appdynamics.com:8090", "https://pdx-sls-agent-api.saas.appdynamics.com"
+    told = agent(app_machine, "k=1,2", vendor="appdynamics", endpoint=endpoint, controller=controller)
+    assert told["OTEL_EXPORTER_OTLP_ENDPOINT"] == endpoint
+    assert told["OTEL_EXPORTER_OTLP_HEADERS"] == "x-api-key=k%3D1%2C2", "a key of any characters"
+    attributes = dict(each.split("=") for each in told["OTEL_RESOURCE_ATTRIBUTES"].split(","))
+    assert attributes["service.namespace"] == "%40shop%2Fweb"
+    assert attributes["appdynamics.controller.account"] == "acme"
+    assert attributes["appdynamics.controller.host"] == "acme.saas.appdynamics.com"
+    assert attributes["appdynamics.controller.port"] == "8090"
+
+
+def test_datadogs_intake_gets_the_key_and_an_agent_of_the_teams_does_not(app_machine: dict[str, Any]) -> None:
+    intake = agent(app_machine, "key", vendor="datadog")
+    assert (intake["DD_API_KEY"], intake["DD_AGENTLESS_ENABLED"]) == ("key", "true")
+    assert (intake["DD_SERVICE"], intake["DD_ENV"], intake["DD_VERSION"]) == ("@shop/web", "prod", "abc123")
+    there = agent(app_machine, "key", vendor="datadog", endpoint="http://10.0.0.9:8126")
+    assert there["DD_TRACE_AGENT_URL"] == "http://10.0.0.9:8126"
+    assert "key" not in there.values()
+    assert "DD_AGENTLESS_ENABLED" not in there
+
+
+def test_opentelemetry_needs_no_secret_and_takes_headers_as_they_are(app_machine: dict[str, Any]) -> None:
+    bare = agent(app_machine, None, vendor="opentelemetry", secret=None, endpoint="http://10.0.0.9:4318")
+    assert json.loads(bare["EXPRESSWAY_APM"])["ready"] is True
+    assert "OTEL_EXPORTER_OTLP_HEADERS" not in bare
+    assert bare["OTEL_SERVICE_NAME"] == "@shop/web"
+    told = agent(app_machine, "api-key=1,team=2", vendor="opentelemetry", endpoint="http://10.0.0.9:4318")
+    assert told["OTEL_EXPORTER_OTLP_HEADERS"] == "api-key=1,team=2"
+
+
+def test_a_teams_own_variables_win_over_what_the_agent_is_told(app_machine: dict[str, Any]) -> None:
+    own = {"DD_SITE": "datadoghq.eu", "DD_ENV": "live", "NODE_OPTIONS": "--enable-source-maps"}
+    told = agent(app_machine, "key", own, vendor="datadog")
+    assert (told["DD_SITE"], told["DD_ENV"]) == ("datadoghq.eu", "live")
+    assert told["NODE_OPTIONS"].endswith("apm.cjs --enable-source-maps")
+
+
+def test_without_its_key_the_agent_isnt_started_and_the_app_is(app_machine: dict[str, Any]) -> None:
+    told = agent(app_machine, None, vendor="newrelic")
+    assert json.loads(told["EXPRESSWAY_APM"]) == {
+        **{"vendor": "newrelic", "unit": "events", "endpoint": None},
+        **{"ready": False, "quiet": ["/healthz", "/readyz"]},
+    }
+    assert not [name for name in told if name.startswith("NEW_RELIC_")]
+    assert "apm.cjs" in told["NODE_OPTIONS"], "in place for the key that comes later: a reload can't add it"
+
+
+def test_the_agents_secret_is_followed_and_not_needed(app_machine: dict[str, Any]) -> None:
+    secret = app_machine["apm"]["secret"]
+    assert secret in environment.wanted_secrets(app_machine)
+    assert secret not in environment.needed_secrets(app_machine)
+    shared = app_machine | {"apm": app_machine["apm"] | {"secret": "shop/api-key"}}
+    assert "shop/api-key" in environment.needed_secrets(shared), "the app's own, too"
+    assert len(environment.wanted_secrets(shared)) == 3, "asked for once"
 
 
 def test_user_and_password_survive_the_url(app_machine: dict[str, Any], secrets: dict[str, str]) -> None:
@@ -75,7 +160,7 @@ def test_user_and_password_survive_the_url(app_machine: dict[str, Any], secrets:
 
 
 def test_without_database_and_cache_there_is_nothing_of_them(app_machine: dict[str, Any]) -> None:
-    machine = app_machine | {"database": None, "cache": None}
+    machine = app_machine | {"database": None, "cache": None, "apm": None}
     assert environment.wanted_secrets(machine) == ["shop/api-key"], "no more secrets than that"
     variables = environment.build(machine, "abc123", "i-1", {"shop/api-key": "k"})
     assert not [name for name in variables if "DATABASE" in name or "REDIS" in name], variables
@@ -88,6 +173,7 @@ def test_the_program_and_the_rule_agree_on_whose_value_counts(
     app_machine: dict[str, Any], secrets: dict[str, str]
 ) -> None:
     """One decision, in two rooms: components refuse a reserved name, and machines let any other name be the team's."""
+    app_machine["apm"] = None  # a vendor's variables are all the team's to change
     bare = app_machine | {"app": app_machine["app"] | {"environment": {}, "secrets": {}}}
     by_program = environment.build(bare, "abc123", "i-1", secrets)
     by_unit = re.findall(r"^Environment=(\w+)=", UNIT.read_text(), re.MULTILINE)

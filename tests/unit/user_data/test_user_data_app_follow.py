@@ -25,6 +25,7 @@ OWNER_AND_GROUP = 0o640
 @pytest.fixture
 def machine(app_machine: dict[str, Any]) -> dict[str, Any]:
     app_machine["database"]["secret"], app_machine["cache"]["secret"] = "login", "token"
+    app_machine["apm"] = None
     return app_machine
 
 
@@ -290,6 +291,21 @@ def test_a_problem_is_said_when_it_begins_and_when_it_ends(
     manager.put_secret_value(SecretId="token", SecretString="t2")
     round_of(follower)
     assert "every secret can be read again" in capsys.readouterr().out
+
+
+def test_the_app_starts_without_the_secret_of_its_apm_agent_which_follows_when_it_is_there(
+    machine: dict[str, Any], manager: Any
+) -> None:
+    agent = {"vendor": "newrelic", "service": "shop", "environment": "dev", "secret": "licence", "endpoint": None}
+    machine["apm"] = agent
+    without = current.refresh(machine, manager, "i-1", starting=True)
+    assert "NEW_RELIC_LICENSE_KEY" not in without.variables
+    assert "secret licence" in without.unreadable[0]
+    manager.create_secret(Name="licence", SecretString="key-1")
+    found = current.refresh(machine, manager, "i-1")
+    assert found.variables["NEW_RELIC_LICENSE_KEY"] == "key-1"
+    assert {"EXPRESSWAY_APM", "NEW_RELIC_LICENSE_KEY"} <= set(found.changed), "workers are reloaded with it"
+    assert found.variables["NODE_OPTIONS"] == without.variables["NODE_OPTIONS"], "which no reload could change"
 
 
 def test_the_journal_never_has_a_value(

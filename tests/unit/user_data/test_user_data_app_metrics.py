@@ -10,7 +10,7 @@ from app_metrics.reports import Report, between, parse, workers
 TOLD: dict[str, Any] = {
     "name": "shop", "id": 0, "pid": 41, "restarts": 0, "uptime": 60.5, "cpu": 3.0, "rss": 9e7, "heap_used": 2e7,
     "heap_total": 3e7, "gc": 0.5, "lag_p50": 0.001, "lag_p99": 0.01, "lag_max": 0.02, "requests": 100, "in_flight": 2,
-    "dropped": 0,
+    "dropped": 0, "apm_missing": 1, "apm_dropped": 7,
 }  # fmt: skip
 
 
@@ -70,6 +70,8 @@ def test_prometheus_has_each_worker_and_cloudwatch_all_in_one() -> None:
     assert requests == {"0", "1", "2"}
     lag = [sample.labels for sample in samples if sample.name == "expressway_worker_event_loop_lag_seconds"]
     assert {each["quantile"] for each in lag} == {"0.5", "0.99", "1"}
+    watched = {sample.name: sample.value for sample in samples if "_apm_" in sample.name}
+    assert watched == {"expressway_worker_apm_missing": 1, "expressway_worker_apm_dropped_total": 7}, "of each worker"
     values = {each.name: dict(each.counts) for each in told.values}
     assert values["EventLoopLag"] == {0.0: 1, 10.0: 1, 20.0: 1}, "milliseconds, each worker once"
     assert values["WorkerCPU"] == {30.0: 3}, "3 s in 10 s"

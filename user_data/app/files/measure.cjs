@@ -7,16 +7,6 @@ const SOCKET = process.env.EXPRESSWAY_METRICS_SOCKET ?? "/run/expressway-metrics
 const FIRST_MS = 1_000;
 const INTERVAL_MS = 5_000;
 const RESOLUTION_MS = 20; // of the timer whose delay is measured; half as many would cost twice the CPU
-const PACKAGE_MANAGERS = /^(npm|npx|pnpm|yarn)(-cli)?(\.c?js)?$/;
-
-/** Who PM2 says that this process is; nothing in PM2 itself, in a package manager and in commands that PM2 didn't start. */
-function identify() {
-  if (!require("node:worker_threads").isMainThread) return undefined;
-  if (PACKAGE_MANAGERS.test(require("node:path").basename(process.argv[1] ?? ""))) return undefined;
-  // In cluster mode PM2's own first lines, which come after this, unpack the variable.
-  const { name, pm_id: id, restart_time: restarts } = process.env.pm2_env ? JSON.parse(process.env.pm2_env) : process.env;
-  return id === undefined ? undefined : { name, id: Number(id), restarts: Number(restarts) || 0 };
-}
 
 function measure(identity) {
   const { createConnection } = require("node:net");
@@ -46,6 +36,7 @@ function measure(identity) {
   const report = () => {
     const { rss, heapUsed, heapTotal } = process.memoryUsage();
     const { user, system } = process.cpuUsage();
+    const apm = globalThis[Symbol.for("expressway.apm")]; // apm.cjs's, where there is to be an agent
     const told = {
       ...identity,
       pid: process.pid,
@@ -61,6 +52,8 @@ function measure(identity) {
       requests,
       in_flight: inFlight,
       dropped,
+      apm_missing: apm?.missing ?? 0,
+      apm_dropped: apm?.dropped() ?? 0,
     };
     delay.reset();
     return `${JSON.stringify(told)}\n`;
@@ -95,7 +88,7 @@ function measure(identity) {
 
 for (const begin of [measure, (identity) => require("./profile.cjs").follow(identity)]) {
   try {
-    const identity = identify();
+    const identity = require("./identity.cjs").identify();
     if (identity) begin(identity);
   } catch {
     // An app that can't be measured, or profiled, still runs.

@@ -36,6 +36,10 @@ def _families(workers: Sequence[Worker]) -> list[Metric]:
         counter("expressway_worker_requests", "HTTP requests begun.", each(lambda one: one.together("requests"))),
         gauge("expressway_worker_requests_in_flight", "HTTP requests.", each(lambda one: one.together("in_flight"))),
         counter("expressway_worker_reports_dropped", "Never told.", each(lambda one: one.together("dropped"))),
+        gauge(
+            "expressway_worker_apm_missing", "1: its agent doesn't run.", each(lambda one: one.together("apm_missing"))
+        ),
+        counter("expressway_worker_apm_dropped", "Never told APM.", each(lambda one: one.together("apm_dropped"))),
     ]
 
 

@@ -37,6 +37,10 @@ class Report:
     in_flight: float
     dropped: float
     """Reports that were never told."""
+    apm_missing: float
+    """1 where an APM agent is wanted and doesn't run."""
+    apm_dropped: float
+    """What that agent didn't tell its backend: spans, traces or events."""
 
 
 def parse(line: bytes) -> Report:

@@ -156,7 +156,7 @@ def before_start(
     runtime = paths.RUNTIMES / machine["runtime"]["sha256"]
 
     def environ() -> tuple[Mapping[str, str], Iterable[str]]:
-        known = {name: environment.fetch_secret(manager, machine, name) for name in environment.wanted_secrets(machine)}
+        known = {name: environment.fetch_secret(manager, machine, name) for name in environment.needed_secrets(machine)}
         return environment.build(machine, release.release_id, instance_id, known), known.values()
 
     run_once(Run(s3, machine["bucket"], release, instance_id), command, folder, runtime, environ)

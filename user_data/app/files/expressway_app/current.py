@@ -34,7 +34,7 @@ class Refreshed:
     variables: dict[str, str]
     """The environment of a worker that starts now."""
     unreadable: tuple[str, ...] = ()
-    """Which secrets could not be read, and why; each has its last good value in `variables`."""
+    """Which secrets could not be read, and why; each has its last good value in `variables`, if it ever had one."""
     changed: tuple[str, ...] = ()
     """The names of variables that are not what the app could read before."""
 
@@ -45,7 +45,7 @@ class Refreshed:
 
 
 def refresh(machine: config.Machine, client: Any, instance_id: str, *, starting: bool = False) -> Refreshed:
-    """Read the secrets and hand the app their values. SecretError when one never could be read.
+    """Read the secrets and hand the app their values. SecretError when one that it needs never could be read.
 
     A version that can't be read changes nothing: its secret keeps the last value that could. `starting`: all workers
     are about to start with this environment.
@@ -53,11 +53,12 @@ def refresh(machine: config.Machine, client: Any, instance_id: str, *, starting:
     paths.ENVIRONMENT.parent.mkdir(mode=0o755, exist_ok=True)
     with _locked():
         known, unreadable = _known(), list[str]()
+        needed = environment.needed_secrets(machine)
         for name in environment.wanted_secrets(machine):
             try:
                 known[name] = environment.fetch_secret(client, machine, name)
             except SecretError as error:
-                if name not in known:
+                if name not in known and name in needed:
                     raise
                 unreadable.append(str(error))
         # `current` was made by install: its target's name is the release.
@@ -132,5 +133,5 @@ def main() -> int:
         print(f"expressway: the app's environment: {error}", file=sys.stderr)
         return 1
     for problem in refreshed.unreadable:
-        print(f"expressway: the app starts with the last good value, because of {problem}", file=sys.stderr)
+        print(f"expressway: the app starts with what is known, in spite of {problem}", file=sys.stderr)
     return 0

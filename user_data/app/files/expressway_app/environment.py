@@ -8,7 +8,7 @@ from urllib.parse import quote
 from botocore.exceptions import BotoCoreError, ClientError
 from expressway_machine import config
 
-from . import paths
+from . import apm, paths
 
 
 class SecretError(Exception):
@@ -16,10 +16,10 @@ class SecretError(Exception):
 
 
 def build(machine: config.Machine, release_id: str, instance_id: str, secrets: Mapping[str, str]) -> dict[str, str]:
-    """The app's variables. `secrets` maps each name or ARN in `machine` to its value.
+    """The app's variables. `secrets` maps each name or ARN in `machine` to its value; APM's may be missing.
 
     A team's own variables win over NODE_ENV, HOST and the addresses, so that an app can be pointed elsewhere; not over
-    what says who and where this process is. Its NODE_OPTIONS follow those that measure the app.
+    what says who and where this process is. Its NODE_OPTIONS follow those that measure and watch the app.
     """
     app = machine["app"]
     # HOST: many apps listen on it, and on this machine alone without it.
@@ -30,17 +30,29 @@ def build(machine: config.Machine, release_id: str, instance_id: str, secrets: M
     if cache := machine["cache"]:
         token = quote(secrets[cache["secret"]], safe="")
         variables["REDIS_URL"] = f"rediss://:{token}@{cache['host']}:{cache['port']}"
+    if watcher := machine["apm"]:
+        key = secrets.get(watcher["secret"]) if watcher["secret"] else ""
+        variables |= apm.variables(machine, key, release_id, instance_id)
     variables |= {name: str(value) for name, value in app["environment"].items()}
     variables |= {name: secrets[source] for name, source in app["secrets"].items()}
-    if machine["metrics"]:
-        variables["NODE_OPTIONS"] = f"--require={paths.MEASURE} {variables.get('NODE_OPTIONS', '')}".rstrip()
+    options = [f"--require={paths.MEASURE}"] if machine["metrics"] else []
+    options += [apm.node_option()] if machine["apm"] else []
+    if options:
+        variables["NODE_OPTIONS"] = " ".join([*options, variables.get("NODE_OPTIONS", "")]).rstrip()
     return variables | {"PORT": str(app["port"]), "RELEASE_ID": release_id, "INSTANCE_ID": instance_id}
 
 
-def wanted_secrets(machine: config.Machine) -> list[str]:
-    """The names and ARNs of all secrets that the app's environment needs, each once."""
+def needed_secrets(machine: config.Machine) -> list[str]:
+    """The names and ARNs of the secrets without which the app can't start, each once."""
     sources = [service["secret"] for service in (machine["database"], machine["cache"]) if service]
     return list(dict.fromkeys([*sources, *machine["app"]["secrets"].values()]))
+
+
+def wanted_secrets(machine: config.Machine) -> list[str]:
+    """Those, and APM's, without which the app starts all the same."""
+    watcher = machine["apm"]
+    beside = [watcher["secret"]] if watcher and watcher["secret"] else []
+    return list(dict.fromkeys([*needed_secrets(machine), *beside]))
 
 
 def fetch_secret(client: Any, machine: config.Machine, name: str) -> str:

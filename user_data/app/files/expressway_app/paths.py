@@ -60,6 +60,9 @@ PROFILE = Path("/run/expressway/profile.sock")
 PROFILED = Path("/var/lib/expressway/profile.json")
 """Which request for a profile this machine has answered, or was about to."""
 
+APM = BUNDLE / "apm.cjs"
+"""What each of them loads after that where there is to be an APM agent, which it starts."""
+
 LEASES = Path("/run/expressway/leases")
 """One file per process of which the fleet has one, while this machine is to run it."""
 
