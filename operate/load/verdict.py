@@ -7,7 +7,7 @@ with the light step: what was so from the beginning, and did no harm then, limit
 
 from collections.abc import Callable, Iterator, Sequence
 
-from operate.load.comparison import Comparison, figure, fullest
+from operate.load.comparison import Comparison, figure, fullest, largest
 from operate.load.evidence import (
     IDLE_ENOUGH,
     TIERS,
@@ -99,12 +99,19 @@ def _edge_connections(seen: Comparison) -> Bottleneck | None:
     own = seen.least("edge", "errors of its own")
     # Each of Nginx's workers has as many of its own, and the reading is a moment's of all together.
     some_full = used >= FEW_CONNECTIONS and own >= FAILED * seen.over.offered_rps
-    if not dropped and used < NO_CONNECTIONS and not some_full:
+    closed = _closed(seen)
+    if not dropped and used < NO_CONNECTIONS and not some_full and not closed:
         return None
     evidence: list[str] = []
+    if closed:
+        evidence.append(
+            f"The connections of {figure(closed)} of {figure(seen.over.requests)} requests were closed without an "
+            "answer, and Nginx had none left to tell its own machine what it does."
+        )
     if dropped:
         evidence.append(f"Nginx closed {figure(dropped)} connections/s at once, for it had no more.")
-    evidence.append(seen.told("edge", "connections", "Of the connections that Nginx can have, what is in use"))
+    if not closed:
+        evidence.append(seen.told("edge", "connections", "Of the connections that Nginx can have, what is in use"))
     if own:
         evidence.append(f"The edge answered {figure(own)} requests/s with an error that no server gave.")
     steps = (
@@ -113,6 +120,17 @@ def _edge_connections(seen: Comparison) -> Bottleneck | None:
         *useless(seen, "edge"),
     )
     return Bottleneck("edge", "connections", tuple(evidence), steps)
+
+
+def _closed(seen: Comparison) -> int:
+    """Requests whose connections Nginx closed, where its machine goes on telling and Nginx has no connection for that.
+
+    0 where it told of its connections, or where few were closed.
+    """
+    over = seen.over
+    silent = largest(over, "edge", "connections") is None and largest(over, "edge", "cpu") is not None
+    closed = sum(over.failures.get(kind, 0) for kind in ("connection reset by peer", "EOF"))
+    return closed if silent and closed >= FAILED * over.requests else 0
 
 
 def _full_cache(seen: Comparison) -> Bottleneck | None:

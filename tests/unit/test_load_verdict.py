@@ -235,6 +235,19 @@ def test_a_pool_that_slow_statements_hold_is_told_so_first() -> None:
     assert found.next[-1] == "A larger database would add nothing: its CPU is at 12 %."
 
 
+def test_an_edge_that_has_no_connection_left_to_tell_so_is_known_by_what_it_closed() -> None:
+    """As the lab had it: Nginx answers its own machine's collector no more than others."""
+    told = {name: value for name, value in LIGHT.items() if not name.startswith("edge") or "cpu" in name}
+    closed = {"connection reset by peer": 696, "EOF": 33, "HTTP 500": 17}
+    silent = replace(step(240, told | {"app requests in flight": 50.0}), failures=closed, answered_rps=165)
+    found = judge([step(60, LIGHT), silent], 60.0)
+    assert named(found) == ("edge", "connections")
+    assert found.evidence[0].startswith("The connections of 729 of 7,200 requests were closed without an answer")
+    assert named(judge([step(60, LIGHT), replace(silent, failures={"EOF": 3})], 60.0)) == ("external", "waiting")
+    telling = replace(step(240, LIGHT | {"app requests in flight": 50.0}), failures=closed)
+    assert named(judge([step(60, LIGHT), telling], 60.0)) == ("external", "waiting"), "it says that it has some left"
+
+
 def test_an_edge_with_connections_left_and_an_app_that_is_away_is_no_edge_with_few() -> None:
     few: Figures = {"edge connections": 86, "app requests in flight": 56}
     assert named(judge(run(few | {"edge errors of its own": 1}), 200.0)) != ("edge", "connections")
