@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 
-from operate.load.comparison import Comparison, figure
+from operate.load.comparison import Comparison, figure, largest
 from operate.load.model import Tier
 from operate.load.shared_cpus import SHARED_STEAL, busy_cpu, cpu_shares, own_cpu
 
 IDLE_ENOUGH = 70.0
 """Percent; up to that nothing is short."""
+FAILED = 0.01
+"""Of the requests, so many errors are too many."""
 TIERS: tuple[Tier, ...] = ("app", "edge", "database", "cache")
 
 
@@ -66,3 +68,14 @@ def useless(seen: Comparison, limiting: Tier) -> Iterator[str]:
         own = own_cpu(seen, tier)
         if tier != limiting and seen.value(tier, "cpu") is not None and own < IDLE_ENOUGH:
             yield f"{what} would add nothing: {whose} CPU is at {figure(own)} %."
+
+
+def closed_by_edge(seen: Comparison) -> int:
+    """Requests whose connections Nginx closed, where its machine goes on telling and Nginx has no connection for that.
+
+    0 where it told of its connections, or where few were closed.
+    """
+    over = seen.over
+    silent = largest(over, "edge", "connections") is None and largest(over, "edge", "cpu") is not None
+    closed = sum(over.failures.get(kind, 0) for kind in ("connection reset by peer", "EOF"))
+    return closed if silent and closed >= FAILED * over.requests else 0

@@ -7,11 +7,13 @@ with the light step: what was so from the beginning, and did no harm then, limit
 
 from collections.abc import Callable, Iterator, Sequence
 
-from operate.load.comparison import Comparison, figure, fullest, largest
+from operate.load.comparison import Comparison, figure, fullest
 from operate.load.evidence import (
+    FAILED,
     IDLE_ENOUGH,
     TIERS,
     busiest_cpu,
+    closed_by_edge,
     idle_database,
     told_idle_database,
     told_shares,
@@ -28,8 +30,6 @@ NO_CONNECTIONS = 90.0
 """Percent of those that there can be."""
 FEW_CONNECTIONS = 70.0
 """Percent, from which on one of Nginx's workers can be out of them, where the edge answers with errors of its own."""
-FAILED = 0.01
-"""Of the requests, so many errors are too many."""
 LATE = 100.0
 """Milliseconds by which an event loop is late, at which whoever asks the app notices."""
 POOL_IN_USE = 0.8
@@ -99,7 +99,7 @@ def _edge_connections(seen: Comparison) -> Bottleneck | None:
     own = seen.least("edge", "errors of its own")
     # Each of Nginx's workers has as many of its own, and the reading is a moment's of all together.
     some_full = used >= FEW_CONNECTIONS and own >= FAILED * seen.over.offered_rps
-    closed = _closed(seen)
+    closed = closed_by_edge(seen)
     if not dropped and used < NO_CONNECTIONS and not some_full and not closed:
         return None
     evidence: list[str] = []
@@ -120,17 +120,6 @@ def _edge_connections(seen: Comparison) -> Bottleneck | None:
         *useless(seen, "edge"),
     )
     return Bottleneck("edge", "connections", tuple(evidence), steps)
-
-
-def _closed(seen: Comparison) -> int:
-    """Requests whose connections Nginx closed, where its machine goes on telling and Nginx has no connection for that.
-
-    0 where it told of its connections, or where few were closed.
-    """
-    over = seen.over
-    silent = largest(over, "edge", "connections") is None and largest(over, "edge", "cpu") is not None
-    closed = sum(over.failures.get(kind, 0) for kind in ("connection reset by peer", "EOF"))
-    return closed if silent and closed >= FAILED * over.requests else 0
 
 
 def _full_cache(seen: Comparison) -> Bottleneck | None:
