@@ -116,6 +116,7 @@ CASES: list[tuple[str, str, Any, str]] = [
     ("Monitoring", "cache.nodes", 0, ""),
     ("Monitoring", "tags.team", LONG, ""),
     ("Database", "slowStatementMs", -2, "database.slowStatementMs"),
+    ("Database", "logRetentionDays", 31, "monitoring.logRetentionDays"),
     ("Network", "cidr", "10.20.3.0/16", "network.cidr"),
     ("Network", "cidr", "10.20.0.0/28", "network.cidr"),
     ("Network", "cidr", "10.20.0.0/255.255.0.0", "network.cidr"),
