@@ -5,14 +5,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from components import AppServersArgs, CacheArgs, DatabaseArgs, LoadBalancerArgs, MonitoringArgs, ReleaseArgs
+from components import ApmArgs, AppServersArgs, CacheArgs, DatabaseArgs, LoadBalancerArgs, MonitoringArgs, ReleaseArgs
 
 MAPS = {"environment", "ingress", "policyArns", "replica_identifiers", "replicaIdentifiers", "secrets", "tags"}
 """Arguments whose keys are their users' own."""
 
-APM = {
-    **{"vendor": "appdynamics", "service": "shop", "environment": "prod", "secret": "shop/apm"},
-    **{"endpoint": "https://otlp.example.com", "controller": "acme.example.com"},
+APM: ApmArgs = {
+    "vendor": "appdynamics",
+    "service": "shop",
+    "environment": "prod",
+    "secret": "shop/apm",
+    "endpoint": "https://otlp.example.com",
+    "controller": "acme.example.com",
 }
 """What watches an app; not in the arguments below, as most apps have none."""
 

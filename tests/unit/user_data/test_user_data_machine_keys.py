@@ -71,7 +71,9 @@ def read_by(tier: str) -> set[str]:
 @pytest.fixture
 def told(user_data: Path) -> dict[str, dict[str, Any]]:
     """machine.json by tier, as the components write it."""
-    app = record(lambda: AppServers("app", example_args.app_servers()))
+    args = example_args.app_servers()
+    args["apm"] = example_args.APM
+    app = record(lambda: AppServers("app", args))
     edge = record(lambda: LoadBalancer("edge", example_args.load_balancer()))
     return {"app": app.machine("app"), "edge": edge.machine("edge")}
 
