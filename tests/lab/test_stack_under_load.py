@@ -49,6 +49,7 @@ def test_planted_bottlenecks_are_named(stack: Stack, tmp_path: Path) -> None:
     lab = config.read()
     assert lab
     releases = Releases(Aws(lab.endpoint, lab.region))
+    stack.refresh()  # the proof has ended machines, and begun others
     machines = [machine["id"] for machine in stack.machines("app")]
     before, file = releases.pointer, tmp_path / "bottlenecks.json"
     planted = releases.upload(ROOT / "tests/fixtures/apps/bottlenecks")
