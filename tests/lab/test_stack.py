@@ -325,12 +325,15 @@ def test_machines_measure_themselves_tell_cloudwatch_and_harm_no_request_when_th
     def count(machine: str, series: str) -> int:
         return sum(name.startswith(series) for name in scraped(machine))
 
+    def requests_of_workers(machine: str) -> float:
+        return min(value for name, value in scraped(machine).items() if "worker_requests_total" in name)
+
     apps = [machine["id"] for machine in stack.machines("app")]
     cpus = int(stack.shell(apps[0], "nproc").stdout)
     for app in apps:
         workers = f"{app}: a worker does not tell how it is"
         assert eventually(lambda app=app: count(app, "expressway_worker_up_seconds") == cpus, 60), workers
-        assert min(value for name, value in scraped(app).items() if "worker_requests_total" in name) > 0, "probes"
+        assert eventually(lambda app=app: requests_of_workers(app) > 0, 60), "probes"
     items = 'expressway_edge_responses_total{class="2xx",route="/items"}'
     assert eventually(lambda: scraped("edge").get(items, 0) >= 1, 60), scraped("edge")
     for machine in (*apps, "edge"):
