@@ -100,7 +100,9 @@ def _edge_connections(seen: Comparison) -> Bottleneck | None:
     # Each of Nginx's workers has as many of its own, and the reading is a moment's of all together.
     some_full = used >= FEW_CONNECTIONS and own >= FAILED * seen.over.offered_rps
     closed = closed_by_edge(seen)
-    if not dropped and used < NO_CONNECTIONS and not some_full and not closed:
+    # One now and then is what too much load does to any edge.
+    many = dropped >= FAILED * seen.over.offered_rps
+    if not many and used < NO_CONNECTIONS and not some_full and not closed:
         return None
     evidence: list[str] = []
     if closed:

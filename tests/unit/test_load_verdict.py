@@ -68,6 +68,10 @@ PLANTED: dict[str, tuple[tuple[str, str], Figures]] = {
         ("app", "cpu"),
         {"app cpu": 97, "app worker cpu": 96, "app requests in flight": 60, "database cpu": 20, "edge cpu": 15},
     ),
+    "the app's CPU, before an edge that dropped a connection in ten seconds": (
+        ("app", "cpu"),
+        {"app cpu": 97, "app requests in flight": 60, "edge connections": 39, "edge dropped connections": 0.1},
+    ),
     "one worker on two CPUs": (
         ("app", "worker cpu"),
         {"app cpu": 52, "app worker cpu": 99, "app workers": 2, "app requests in flight": 80, "database cpu": 15},
