@@ -73,9 +73,10 @@ def useless(seen: Comparison, limiting: Tier) -> Iterator[str]:
 def closed_by_edge(seen: Comparison) -> int:
     """Requests whose connections Nginx closed, where its machine goes on telling and Nginx has no connection for that.
 
-    0 where it told of its connections, or where few were closed.
+    0 where it told how many it dropped, or where few were closed. It tells that of two moments: in one alone, it may
+    have had a connection for its own machine.
     """
     over = seen.over
-    silent = largest(over, "edge", "connections") is None and largest(over, "edge", "cpu") is not None
+    silent = largest(over, "edge", "dropped connections") is None and largest(over, "edge", "cpu") is not None
     closed = sum(over.failures.get(kind, 0) for kind in ("connection reset by peer", "EOF"))
     return closed if silent and closed >= FAILED * over.requests else 0

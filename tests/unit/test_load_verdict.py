@@ -248,6 +248,9 @@ def test_an_edge_that_has_no_connection_left_to_tell_so_is_known_by_what_it_clos
     assert named(found) == ("edge", "connections")
     assert found.evidence[0].startswith("The connections of 729 of 7,200 requests were closed without an answer")
     assert named(judge([step(60, LIGHT), replace(silent, failures={"EOF": 3})], 60.0)) == ("external", "waiting")
+    # It was asked at the step's end, and not at its beginning.
+    once = step(240, told | {"edge connections": 42.0, "app requests in flight": 50.0})
+    assert named(judge([step(60, LIGHT), replace(once, failures=closed)], 60.0)) == ("edge", "connections")
     telling = replace(step(240, LIGHT | {"app requests in flight": 50.0}), failures=closed)
     assert named(judge([step(60, LIGHT), telling], 60.0)) == ("external", "waiting"), "it says that it has some left"
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -83,6 +84,18 @@ def test_connections_that_were_dropped_and_errors_of_the_edges_own_are_told() ->
     told = values(after, before)
     assert told["EdgeErrors"] == {8: 1}, "of ten, a server gave two"
     assert told["ConnectionsDropped"] == {3: 1}
+
+
+def test_what_nginx_was_too_full_to_tell_is_told_at_the_next_look() -> None:
+    before = seen({"/": counts(0, 0, 0, 10)}, {"i-1": counts(0, 0, 0, 10)}, dropped=5)
+    full = replace(seen({}, listed=None), connections={})
+    after = seen({"/": counts(0, 0, 0, 30)}, {"i-1": counts(0, 0, 0, 22, errors=6)}, dropped=90)
+    silent = values(full, before)
+    assert not silent.keys() & {"Requests", "ConnectionsDropped", "Servers", "EdgeErrors"}
+    told = values(after, full.or_last(before))
+    assert (told["Requests"], told["ConnectionsDropped"], told["ServerTime"]) == ({20: 1}, {85: 1}, {30_000: 12})
+    assert values(after, after.or_last(before))["ConnectionsDropped"] == {0: 1}, "what it did tell counts"
+    assert full.or_last(None) == full
 
 
 @pytest.mark.parametrize(("workers", "most"), [("auto", 4 * 512), ("3", 3 * 512), ("", None)])

@@ -22,7 +22,7 @@ class Edge:
     def look(self, now: float) -> Reading:
         """How the edge is."""
         seen = observe(now, self._balancer)
-        found, self._before = reading.reading(seen, self._before), seen
+        found, self._before = reading.reading(seen, self._before), seen.or_last(self._before)
         return found
 
 

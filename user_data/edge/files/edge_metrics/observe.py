@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -53,6 +53,19 @@ class Seen:
     """Until the certificate in use expires; below 0 once it has."""
     most: int | None = None
     """Connections that Nginx can have, to clients and servers together."""
+
+    def or_last(self, last: "Seen | None") -> "Seen":
+        """With the counts of `last` for those that Nginx was too busy to tell, so that the next look misses nothing."""
+        if last is None:
+            return self
+        told = self.listed is not None
+        return replace(
+            self,
+            servers=self.servers if told else last.servers,
+            listed=self.listed if told else last.listed,
+            routes=self.routes or last.routes,
+            connections=self.connections or last.connections,
+        )
 
 
 def observe(now: float, balancer: Balancer) -> Seen:
