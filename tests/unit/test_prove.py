@@ -1,6 +1,7 @@
 """The proof: what it counts, when a scenario has missed, and what it writes."""
 
 import asyncio
+import gc
 import json
 import re
 import time
@@ -239,28 +240,29 @@ def test_a_connection_that_the_server_closed_long_ago_is_not_used_again() -> Non
 
 
 class Watch:
-    """CloudWatch with two pages of alarms, in the states given."""
+    """CloudWatch with two pages of alarms, in the last of the states given."""
 
-    def __init__(self, **states: str) -> None:
-        self.states = [{"AlarmName": name.replace("_", "-"), "StateValue": state} for name, state in states.items()]
+    def __init__(self, seen: list[dict[str, str]]) -> None:
+        self.seen = seen
 
     def get_paginator(self, operation: str) -> "Watch":
         assert operation == "describe_alarms"
         return self
 
     def paginate(self, **_: Any) -> list[dict[str, Any]]:
-        return [{"MetricAlarms": self.states[:1]}, {"MetricAlarms": self.states[1:]}]
+        states = [{"AlarmName": name, "StateValue": state} for name, state in self.seen[-1].items()]
+        return [{"MetricAlarms": states[:1]}, {"MetricAlarms": states[1:]}]
 
 
 @dataclass(frozen=True)
 class QuietStand(Stand):
     """A stand whose load is one right answer, and whose CloudWatch is another once it runs."""
 
-    seen: list[Watch]
-    """The last is now."""
+    seen: list[dict[str, str]]
+    """The states of its alarms; the last is now."""
 
     def aws(self, service: str) -> Any:
-        return self.seen[-1]
+        return Watch(self.seen)
 
     @asynccontextmanager
     async def load(self, *_: Any, **__: Any) -> AsyncGenerator[Running]:
@@ -275,8 +277,8 @@ class QuietStand(Stand):
 @pytest.mark.parametrize(
     ("then", "misses"),
     [
-        ({"app_cpu": "OK", "TargetTracking_app_high": "ALARM"}, ()),
-        ({"app_cpu": "OK", "edge_cpu": "ALARM"}, ("raised: edge-cpu",)),
+        ({"app-cpu": "OK", "TargetTracking-app-high": "ALARM"}, ()),
+        ({"app-cpu": "OK", "edge-cpu": "ALARM"}, ("raised: edge-cpu",)),
         ({}, ("the stack has no alarms",)),
     ],
 )
@@ -284,6 +286,32 @@ def test_a_healthy_hour_misses_where_an_alarm_of_the_stack_is_raised(
     then: dict[str, str], misses: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(healthy, "LOOK_SECONDS", 0.01)
-    seen = [Watch(**then), Watch(**dict.fromkeys(then, "OK"))]
+    seen = [then, dict.fromkeys(then, "OK")]
     stand = QuietStand("", LabConfig(0, "", {}, {}), {}, Path(), Path(), seen)
     assert asyncio.run(healthy.hour(stand, 0.05)).misses == misses
+
+
+def test_what_is_old_is_not_looked_through_while_requests_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = gc.get_threshold()
+    generations: list[int] = []
+
+    def collected(phase: str, info: dict[str, int]) -> None:
+        if phase == "start":
+            generations.append(info["generation"])
+
+    async def idle(_: Load, stopped: asyncio.Event) -> None:
+        await stopped.wait()
+
+    async def under_load() -> None:
+        async with Stand("http://127.0.0.1", LabConfig(0, "", {}, {}), {}, Path(), Path()).load(lead=0):
+            # Far more than there was: all would be looked through.
+            grown = [[index] for index in range(2 * len(gc.get_objects()) + 15 * usual[0] * usual[1])]
+            assert grown
+
+    monkeypatch.setattr(Load, "run", idle)
+    gc.callbacks.append(collected)
+    try:
+        asyncio.run(under_load())
+    finally:
+        gc.callbacks.remove(collected)
+    assert (set(generations), gc.get_threshold()) == ({0, 1}, usual)

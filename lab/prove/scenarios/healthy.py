@@ -1,6 +1,7 @@
 """Nothing happens, for an hour."""
 
 import asyncio
+from typing import Any
 
 from lab.prove.scenario import Result, none_failed, scenario, unmet
 from lab.prove.stand import Running, Stand
@@ -14,12 +15,13 @@ SETTLED_SECONDS = 300.0
 
 async def hour(stand: Stand, seconds: float = HOUR_SECONDS) -> Result:
     """The scenario, or so many seconds of it."""
-    watched = await _states(stand)
-    await stand.until(lambda: _quiet(stand), "a stack without alarms", SETTLED_SECONDS, LOOK_SECONDS)
+    cloudwatch = stand.aws("cloudwatch")
+    watched = await _states(cloudwatch)
+    await stand.until(lambda: _quiet(cloudwatch), "a stack without alarms", SETTLED_SECONDS, LOOK_SECONDS)
     raised: set[str] = set()
     async with stand.load() as running:
         while running.load.elapsed() < seconds:
-            for name in sorted(await _raised(stand) - raised):
+            for name in sorted(await _raised(cloudwatch) - raised):
                 raised.add(name)
                 running.note(name)
             await asyncio.sleep(LOOK_SECONDS)
@@ -39,17 +41,17 @@ def _judged(running: Running, watched: int, raised: set[str]) -> Result:
     )
 
 
-async def _quiet(stand: Stand) -> bool:
-    return not await _raised(stand)
+async def _quiet(cloudwatch: Any) -> bool:
+    return not await _raised(cloudwatch)
 
 
-async def _raised(stand: Stand) -> set[str]:
-    return {name for name, state in (await _states(stand)).items() if state == "ALARM"}
+async def _raised(cloudwatch: Any) -> set[str]:
+    return {name for name, state in (await _states(cloudwatch)).items() if state == "ALARM"}
 
 
-async def _states(stand: Stand) -> dict[str, str]:
+async def _states(cloudwatch: Any) -> dict[str, str]:
     """The state of each alarm, but for those by which target tracking scales: they are raised in a well stack, too."""
-    pages = stand.aws("cloudwatch").get_paginator("describe_alarms").paginate(AlarmTypes=["MetricAlarm"])
+    pages = cloudwatch.get_paginator("describe_alarms").paginate(AlarmTypes=["MetricAlarm"])
     found = [alarm for page in pages for alarm in page["MetricAlarms"]]
     return {one["AlarmName"]: one["StateValue"] for one in found if not one["AlarmName"].startswith("TargetTracking-")}
 
