@@ -18,8 +18,8 @@ pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 
 SECONDS = 420
 """Three minutes on a machine that does nothing else."""
-PLANTS = ("few-edge-connections", "slow-generator")
-"""Their limits are far below two shared CPUs', and the same for any number of app servers."""
+PLANT = "few-edge-connections"
+"""Its limit is far below two shared CPUs', and the same for any number of app servers."""
 
 
 @pytest.mark.usefixtures("stack")
@@ -40,11 +40,11 @@ def test_no_request_is_lost_in_the_short_form_of_the_proof(tmp_path: Path) -> No
     assert all(row["requests"] > 1000 for row in rows.values()), "each under load"
 
 
-def test_planted_bottlenecks_are_named(stack: Stack, tmp_path: Path) -> None:
-    """Two of them, in two steps of load each.
+def test_a_planted_bottleneck_is_named(stack: Stack, tmp_path: Path) -> None:
+    """In two steps of load.
 
-    The other plants are in no test: they, and these in full, are `make prove-bottlenecks`, which takes 25 minutes on a
-    machine that does nothing else, and whose last result is in docs/bottlenecks.md.
+    The other plants are in no test: they, and this one in full, are `make prove-bottlenecks`, which takes 25 minutes on
+    a machine that does nothing else, and whose last result is in docs/bottlenecks.md.
     """
     lab = config.read()
     assert lab
@@ -57,7 +57,7 @@ def test_planted_bottlenecks_are_named(stack: Stack, tmp_path: Path) -> None:
         reports = releases.put(planted, *machines)
         assert [report["state"] for report in reports] == ["ready"] * len(machines), reports
         done = subprocess.run(
-            [sys.executable, "-m", "lab.bottlenecks", "--short", "--here", "--only", ",".join(PLANTS), "--json", file],
+            [sys.executable, "-m", "lab.bottlenecks", "--short", "--here", "--only", PLANT, "--json", file],
             capture_output=True,
             text=True,
             check=False,
@@ -67,6 +67,5 @@ def test_planted_bottlenecks_are_named(stack: Stack, tmp_path: Path) -> None:
     finally:
         releases.put(before, *machines)
     assert done.returncode in (0, 1), f"it could not be run:\n{done.stdout}\n{done.stderr}"
-    rows = {row["name"]: row for row in json.loads(file.read_text())["plants"]}
-    assert tuple(rows) == PLANTS
-    assert [row for row in rows.values() if not row["passed"]] == [], done.stderr
+    (row,) = json.loads(file.read_text())["plants"]
+    assert (row["name"], row["passed"]) == (PLANT, True), done.stderr

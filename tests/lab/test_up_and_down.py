@@ -25,6 +25,8 @@ FOREIGN_APP = "node-red@5.0.7"
 """An Express app that is not this project's: starts with `node red.js`, listens on PORT, knows no health path."""
 
 APPS = ROOT / "tests" / "fixtures" / "apps"
+ONE_SERVER = ("-c", "expressway:app.minSize=1")
+"""Where another app server would boot and show nothing more."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -66,7 +68,7 @@ def test_an_up_that_is_killed_half_way_does_not_hinder_the_next_and_down_leaves_
     watch.begin(monkeypatch)
     with noisy_neighbour():
         kill_half_way()
-        assert up().get("/").status_code == 200
+        assert up(*ONE_SERVER).get("/").status_code == 200
         down()  # now the cache has all that it will have
         before = watch.take()
         stack = up()
@@ -131,7 +133,7 @@ def test_an_app_that_cannot_serve_fails_the_up_with_its_own_last_words_first(
     )
     (tmp_path / "server.js").write_text(server)
     began = time.monotonic()
-    done = expressway("lab", "up", "--engine", "mocks", "--app", str(tmp_path), seconds=300)
+    done = expressway("lab", "up", "--engine", "mocks", "--app", str(tmp_path), *ONE_SERVER, seconds=300)
     assert done.returncode == 1, done.stdout
     # 21 s on a machine that does nothing else, of which the app itself gets 6.
     assert time.monotonic() - began < 75
@@ -152,7 +154,7 @@ def test_an_app_that_cannot_serve_fails_the_up_with_its_own_last_words_first(
     ],
 )
 def test_an_app_that_makes_no_allowances_runs_unmodified(app: str, arguments: tuple[str, ...], mode: str) -> None:
-    stack = up("--app", str(APPS / app), *arguments)
+    stack = up("--app", str(APPS / app), *ONE_SERVER, *arguments)
     assert stack.get("/").status_code == 200
     assert stack.status["app"]["mode"] == mode, stack.status["app"]
     assert (mode == "cluster") or stack.status["app"]["reason"], "status says why it runs as one process"
@@ -166,7 +168,7 @@ def test_an_express_app_from_the_npm_registry_runs_unmodified(tmp_path: Path) ->
     ).stdout.strip()
     with tarfile.open(tmp_path / packed) as archive:
         archive.extractall(tmp_path, filter="data")
-    stack = up("--app", str(tmp_path / "package"))
+    stack = up("--app", str(tmp_path / "package"), *ONE_SERVER)
     answer = stack.get("/")
     assert answer.status_code == 200
     assert "<title>Node-RED</title>" in answer.text, answer.text[:300]
