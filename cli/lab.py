@@ -98,6 +98,40 @@ def logs(machine: Annotated[str, typer.Argument(help="A machine's id, or a tier 
     out.print(access.logs(machine if gone else _find(machine)), markup=False, soft_wrap=True)
 
 
+@app.command()
+def dashboard(
+    name: Annotated[str | None, typer.Argument(help="Its name. Default: the only one that there is.")] = None,
+    into: Annotated[Path, typer.Option(help="The HTML file that is written.")] = Path("dashboard.html"),
+) -> None:
+    """Draw a CloudWatch dashboard of the lab as it is now: monitoring.dashboard makes the stack's."""
+    from lab import config
+    from lab.aws import Aws
+    from lab.dashboard.read import DashboardError, names, read
+
+    lab = config.read()
+    if lab is None:
+        fail("there is no lab here; start one with: make up")
+    if not into.absolute().parent.is_dir():
+        refuse(f"--into {into}: there is no folder {into.absolute().parent}")
+    aws = Aws(lab.endpoint, lab.region)
+    there = names(aws)
+    if not there:
+        fail(
+            "there is no dashboard; the stack's is made with: make up UP_ARGS='-c expressway:monitoring.dashboard=true'"
+        )
+    if name is None and len(there) > 1:
+        refuse(f"which dashboard? There are: {', '.join(there)}")
+    if name is not None and name not in there:
+        refuse(f"there is no dashboard {name!r}. There are: {', '.join(there)}")
+    try:
+        into.write_text(read(aws, name or there[0]))
+    except DashboardError as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"--into {into}: {error.strerror}")
+    out.print(f"{name or there[0]}: {into}", markup=False)
+
+
 # Options after the machine are the command's, also without `--` before them.
 @app.command(context_settings={"allow_interspersed_args": False})
 def shell(

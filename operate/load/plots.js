@@ -9,7 +9,8 @@ function draw() {
     Plotly.react(`plot-${index + 1}`, data, {
       ...layout, ...axes, template: null, autosize: true, height: layout.height ?? (narrow.matches ? 380 : 440),
       paper_bgcolor: "transparent", plot_bgcolor: "transparent", font: { color: text, size: narrow.matches ? 11 : 13 },
-      margin: layout.margin ?? { l: 48, r: 12, t: 24, b: 48 }, legend: { orientation: "h", y: -0.2 }, hovermode: "closest",
+      margin: layout.margin ?? { l: 48, r: 12, t: 24, b: 48 }, hovermode: "closest",
+      legend: layout.legend ?? { orientation: "h", y: -0.2 },
     }, { responsive: true, displaylogo: false, displayModeBar: false });
   });
 }

@@ -1,5 +1,6 @@
 """Metrics of the lab's API: percentiles of what was published, and AWS's own of databases and caches."""
 
+import json
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from lab.dashboard import read
 from tests.plan.lab_api_server import ApiServer
 from tests.plan.lab_fleet import Fleet
 from tests.plan.lab_services import create_cache, create_database
@@ -107,3 +109,18 @@ def test_what_machines_of_services_do_is_found_under_awss_names(api: ApiServer, 
     assert newest(api, "AWS/ElastiCache", "CacheClusterId", f"{cache}-001", "Evictions", at=at) == 3
     assert newest(api, "AWS/ElastiCache", "CacheClusterId", f"{cache}-002", "ReplicationLag", at=at) == 2
     assert newest(api, "AWS/ElastiCache", "CacheClusterId", "gone-001", "Evictions", at=at) is None
+
+
+def test_a_dashboard_is_drawn_from_what_was_published(published: Published) -> None:
+    told = {"stat": "Sum", "label": "time in all"}
+    metric = ["Shop", "Time", "Site", published.dimensions[0]["Value"], told]
+    graph = {"title": "How long", "region": "us-east-1", "period": 60, "metrics": [metric]}
+    body = {"widgets": [{"type": "metric", "x": 0, "y": 0, "width": 24, "height": 6, "properties": graph}]}
+    published.cloudwatch.put_dashboard(DashboardName="shop", DashboardBody=json.dumps(body))
+    assert "shop" in read.names(lambda _: published.cloudwatch)
+    published.put(Value=12.0)
+    published.put(Value=30.5)
+    text = read.read(lambda _: published.cloudwatch, "shop", AT.replace(minute=5))
+    assert '"name":"time in all"' in text
+    assert '"x":["2026-11-01T12:00:00+00:00"],"y":[42.5]' in text
+    assert "2026-11-01 12:00 to 12:05 UTC" in text, "nothing was told before"

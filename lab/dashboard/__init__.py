@@ -1,0 +1,1 @@
+"""CloudWatch dashboards of the lab, drawn as AWS's console would."""
