@@ -11,6 +11,7 @@ from components import (
     AppServers,
     AppServersArgs,
     Cache,
+    CacheArgs,
     Database,
     LoadBalancer,
     LoadBalancerArgs,
@@ -124,16 +125,7 @@ def build(settings: Settings) -> None:
             "slow_statement_ms": settings.database.slow_statement_ms,
         },
     )
-    cache = Cache(
-        settings.name("cache"),
-        {
-            "vpc_id": network.vpc_id,
-            "subnet_ids": network.private_subnet_ids,
-            "engine_version": settings.cache.engine_version,
-            "node_type": settings.cache.node_type,
-            "replicas": settings.cache.replicas,
-        },
-    )
+    cache = _cache(settings, network)
     servers = _app_servers(settings, network, release, database, cache)
     edge = _edge(settings, network, release, servers)
     outputs: Outputs = {
@@ -209,6 +201,24 @@ def _network(settings: Settings) -> Network:
             {"zone": each.zone, "public": each.public, "private": each.private} for each in wanted.subnets
         ]
     return Network(settings.name("network"), args)
+
+
+def _cache(settings: Settings, network: Network) -> Cache:
+    wanted = settings.cache
+    args: CacheArgs = {
+        "vpc_id": network.vpc_id,
+        "subnet_ids": network.private_subnet_ids,
+        "engine_version": wanted.engine_version,
+        "node_type": wanted.node_type,
+        "replicas": wanted.replicas,
+        "eviction_policy": wanted.eviction_policy,
+        "snapshot_days": wanted.snapshot_days,
+    }
+    if wanted.snapshot_window is not None:
+        args["snapshot_window"] = wanted.snapshot_window
+    if wanted.maintenance_window is not None:
+        args["maintenance_window"] = wanted.maintenance_window
+    return Cache(settings.name("cache"), args)
 
 
 def _machines(settings: Settings) -> MachineArgs:

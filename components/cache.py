@@ -17,6 +17,10 @@ _RULES = {
     "engine_version": planning.REDIS_VERSION,
     "node_type": planning.NODE_TYPE,
     "replicas": planning.REPLICAS,
+    "eviction_policy": planning.EVICTION_POLICY,
+    "snapshot_days": planning.SNAPSHOT_DAYS,
+    "snapshot_window": planning.SNAPSHOT_WINDOW,
+    "maintenance_window": planning.CACHE_MAINTENANCE_WINDOW,
 }
 
 
@@ -33,6 +37,16 @@ class CacheArgs(TypedDict):
     """ElastiCache node type. Default: cache.t4g.micro."""
     replicas: NotRequired[int]
     """Standby nodes, 0 to 5; with one or more, ElastiCache fails over between zones by itself. Default: 1."""
+    eviction_policy: NotRequired[str]
+    """What goes when memory is full: volatile-lru, -lfu, -ttl or -random of the keys that expire; allkeys-lru, -lfu or
+    -random of all; with noeviction nothing goes, and writes fail. Default: volatile-lru."""
+    snapshot_days: NotRequired[int]
+    """Days that daily snapshots are kept, 0 to 35; 0 is none. Default: 0."""
+    snapshot_window: NotRequired[str]
+    """When they are made, in UTC, an hour at least: 03:00-04:00; with it, also the next. Default: AWS's choice."""
+    maintenance_window: NotRequired[str]
+    """When AWS may replace nodes and install minor versions, in UTC, an hour at least: sun:05:00-sun:06:00;
+    with it, also the one before. Default: AWS's choice."""
 
 
 class Cache(pulumi.ComponentResource):
@@ -57,19 +71,23 @@ class Cache(pulumi.ComponentResource):
     def __init__(self, name: str, args: CacheArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("expressway:index:Cache", name, None, opts)
         require_names("Cache", name, args, CacheArgs)
-        require("Cache", name, check_values(args, _RULES))
+        windows = args.get("snapshot_window"), args.get("maintenance_window")
+        require("Cache", name, check_values(args, _RULES) + planning.check_cache_windows(*windows))
         child = pulumi.ResourceOptions(parent=self)
         replicas = args.get("replicas", 1)
         group = _security.group(f"{name}-group", args["vpc_id"], f"Redis {name}", child)
         subnets = aws.elasticache.SubnetGroup(
             f"{name}-subnets", subnet_ids=args["subnet_ids"], description=f"Redis {name}", opts=child
         )
+        version = args.get("engine_version", "7.1")
+        parameters = self._create_parameters(name, version, args, child)
         token = self._create_token(name, child)
         redis = aws.elasticache.ReplicationGroup(
             f"{name}-redis",
             description=f"Redis {name}",
             engine="redis",
-            engine_version=args.get("engine_version", "7.1"),
+            engine_version=version,
+            parameter_group_name=parameters.name,
             node_type=args.get("node_type", "cache.t4g.micro"),
             num_cache_clusters=1 + replicas,
             automatic_failover_enabled=replicas > 0,
@@ -81,6 +99,9 @@ class Cache(pulumi.ComponentResource):
             transit_encryption_enabled=True,
             auth_token=token.secret_string,
             auto_minor_version_upgrade=True,
+            snapshot_retention_limit=args.get("snapshot_days", 0),
+            snapshot_window=args.get("snapshot_window"),
+            maintenance_window=args.get("maintenance_window"),
             # A cache holds nothing that can't be read again. Failover that waits a week for its window is no failover.
             apply_immediately=True,
             opts=child,
@@ -106,6 +127,24 @@ class Cache(pulumi.ComponentResource):
                 "replication_group_id": self.replication_group_id,
                 "access": self.access,
             }
+        )
+
+    def _create_parameters(
+        self, name: str, version: str, args: CacheArgs, child: pulumi.ResourceOptions
+    ) -> "aws.elasticache.ParameterGroup":
+        family = planning.cache_family(version)
+        return aws.elasticache.ParameterGroup(
+            # The family is part of the name, as ElastiCache can't change it in place.
+            f"{name}-{family.removesuffix('.x')}",
+            family=family,
+            description=f"Redis {name}",
+            parameters=[
+                {"name": "maxmemory-policy", "value": args.get("eviction_policy", "volatile-lru")},
+                # One thread serves everybody, and to free a large value takes it milliseconds: another one does that.
+                {"name": "lazyfree-lazy-eviction", "value": "yes"},
+                {"name": "lazyfree-lazy-expire", "value": "yes"},
+            ],
+            opts=child,
         )
 
     def _create_token(self, name: str, child: pulumi.ResourceOptions) -> "aws.secretsmanager.SecretVersion":

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from pulumi.provider.experimental.analyzer import Analyzer
 from pydantic.fields import FieldInfo
@@ -140,9 +140,14 @@ def _kind(field: FieldInfo) -> str:
     annotation = field.annotation
     if NoneType in get_args(annotation):
         (annotation,) = set(get_args(annotation)) - {NoneType}
+    metadata = list(field.metadata)
+    if get_origin(annotation) is Annotated:
+        # Pydantic takes a rule out of the type, unless the type is one of several.
+        annotation, *rules = get_args(annotation)
+        metadata += rules
     if get_origin(annotation) is Literal:
         return ", ".join(map(str, get_args(annotation)))
-    limits = "".join(f": {each.rule.range}" for each in field.metadata if isinstance(each, Ruled) and each.rule.range)
+    limits = "".join(f": {each.rule.range}" for each in metadata if isinstance(each, Ruled) and each.rule.range)
     names = {bool: "true or false", int: "number", str: "text", Path: "folder"}
     if get_origin(annotation) is dict:
         return "map of text"

@@ -148,6 +148,14 @@ class CacheSettings(Section):
     """ElastiCache node type."""
     replicas: Annotated[int, Ruled(planning.REPLICAS)] = 0
     """Standby nodes; with one or more, ElastiCache fails over by itself. In prod: 1."""
+    eviction_policy: Annotated[str, Ruled(planning.EVICTION_POLICY)] = "volatile-lru"
+    """What goes when memory is full: of the keys that expire, or of all (allkeys-lru); noeviction: writes fail."""
+    snapshot_days: Annotated[int, Ruled(planning.SNAPSHOT_DAYS)] = 0
+    """Days that daily snapshots are kept; 0 is none."""
+    snapshot_window: Annotated[str, Ruled(planning.SNAPSHOT_WINDOW)] | None = None
+    """When they are made, in UTC: 03:00-04:00. AWS's choice, unless `maintenanceWindow` is given as well."""
+    maintenance_window: Annotated[str, Ruled(planning.CACHE_MAINTENANCE_WINDOW)] | None = None
+    """When AWS may replace nodes and install minor versions, in UTC: sun:05:00-sun:06:00. AWS's choice likewise."""
 
 
 class DatabaseSettings(Section):

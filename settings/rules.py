@@ -54,6 +54,7 @@ def check(document: Document, stack: str, region: str | None, sound: Sound) -> I
     yield from _app_folder(document, sound)
     yield from _app(document, sound)
     yield from _edge(document)
+    yield from _cache(document, sound)
     yield from _session_manager(document, sound)
     yield from _monitoring(document)
 
@@ -107,6 +108,12 @@ def _edge(document: Document) -> Iterator[Problem]:
         # Whoever puts the key itself there must not see it in a message, so the field has no rule of its own.
         findings += planning.check_secret_name("certificate", edge.certificate)
     yield from (Problem.of(each, "expressway:edge.") for each in findings)
+
+
+def _cache(document: Document, sound: Sound) -> Iterator[Problem]:
+    if sound("cache.snapshotWindow") and sound("cache.maintenanceWindow"):
+        findings = planning.check_cache_windows(document.cache.snapshot_window, document.cache.maintenance_window)
+        yield from (Problem.of(each, "expressway:cache.") for each in findings)
 
 
 def _monitoring(document: Document) -> Iterator[Problem]:

@@ -25,6 +25,14 @@ from .addresses import (
 )
 from .alarms import DIMENSIONS, Alarm, alarms
 from .apm import APM_CONTROLLER, APM_NAME, APM_VENDOR, APM_VENDORS, apm_port, check_apm
+from .caches import (
+    CACHE_MAINTENANCE_WINDOW,
+    EVICTION_POLICY,
+    SNAPSHOT_DAYS,
+    SNAPSHOT_WINDOW,
+    cache_family,
+    check_cache_windows,
+)
 from .dashboard import dashboard
 from .data import (
     BACKUP_DAYS,
@@ -97,12 +105,14 @@ __all__ = [
     "APP_PORT",
     "BACKUP_DAYS",
     "BODY_SIZE",
+    "CACHE_MAINTENANCE_WINDOW",
     "CACHE_NODES",
     "COMPLETED_BY",
     "CPU_CREDITS",
     "DATABASE_NAME",
     "DIMENSIONS",
     "ERROR_PERCENT",
+    "EVICTION_POLICY",
     "FEWEST_ZONES",
     "FLEET_SIZE",
     "HIDDEN",
@@ -139,6 +149,8 @@ __all__ = [
     "SLOW_STATEMENT_MS",
     "SMALLEST_SUBNET",
     "SMALLEST_VPC",
+    "SNAPSHOT_DAYS",
+    "SNAPSHOT_WINDOW",
     "STORAGE_GB",
     "TARGET_CPU",
     "TARGET_REQUESTS",
@@ -157,8 +169,10 @@ __all__ = [
     "alarms",
     "apm_port",
     "architecture",
+    "cache_family",
     "check_alarm_emails",
     "check_apm",
+    "check_cache_windows",
     "check_cpu_credits",
     "check_keys",
     "check_name",

@@ -23,6 +23,13 @@ POSTGRESQL: Mapping[str, tuple[str, int]] = {
 REDIS: Mapping[str, tuple[str, ...]] = {"redis": ("6.0", "6.2", "7.0", "7.1"), "valkey": ("7.2", "8.0", "8.1")}
 """ElastiCache's engine -> its versions; the lab's machine runs what Debian has."""
 
+
+def family(engine: str, version: str) -> str:
+    """Of the parameters that a version of a cache's engine takes."""
+    major = version.partition(".")[0]
+    return "redis6.x" if (engine, major) == ("redis", "6") else f"{engine}{major}"
+
+
 _SMALL = ("micro", "small", "medium")
 _SIZES = ("large", "xlarge", "2xlarge", "4xlarge", "8xlarge", "12xlarge", "16xlarge")
 _LARGE = (*_SIZES, "24xlarge")

@@ -101,6 +101,10 @@ class Control:
                 return self._done(
                     elasticache_failover.finish_failover(identifier, node), f"{identifier} waits for no {node}"
                 )
+            case "PUT", ["replication-groups", identifier, "parameters", version]:
+                return self._done(
+                    elasticache.finish_parameters(identifier, version), f"{identifier} waits for no {version}"
+                )
             case method, _:
                 return _error(404, f"no such control call: {method} {request.path}")
 

@@ -8,10 +8,14 @@ from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2.models import ec2_backends
 from moto.elasticache import models, responses
 
+from lab.api import elasticache_parameters
 from lab.api import elasticache_rules as rules
 from lab.api.catalogue import REDIS, node_memory, vcpus
 from lab.api.ec2 import private_interface
 from lab.api.patching import add, around
+
+SNAPSHOT_WINDOW, MAINTENANCE_WINDOW = "05:00-06:00", "sun:23:00-mon:00:30"
+"""What the lab chooses where AWS would choose."""
 
 
 class ParameterGroupExistsError(ServiceException):
@@ -69,6 +73,10 @@ class CacheMachine:
     """The version of the tokens that the nodes take; smaller while they have to be told."""
     vcpus: int = 2
     """Of each node's type."""
+    parameters_version: str = ""
+    """Of `parameters`, which differs when they do."""
+    parameters_known: str = ""
+    """The version that the nodes have; another one while they have to be told."""
 
 
 def install() -> None:
@@ -100,6 +108,14 @@ def set_status(identifier: str, status: str) -> bool:
     return False
 
 
+def finish_parameters(identifier: str, version: str) -> bool:
+    """Every node has the parameters of `version`. Whether there is such a group, and they are still the ones wanted."""
+    for backend in _backends():
+        if group := backend.replication_groups.get(identifier):
+            return elasticache_parameters.finish(group, parameter_values(backend, group), version)
+    return False
+
+
 def auth_token(identifier: str) -> str | None:
     """The token that clients authenticate with; None when there is no such group, or it has none."""
     for backend in _backends():
@@ -125,8 +141,17 @@ def _create(original: Any, group: Any, *args: Any, **kwargs: Any) -> None:
     rules.check_token(kwargs.get("auth_token"), rules.truth(kwargs.get("transit_encryption_enabled")))
     failover, multi_az = (rules.truth(kwargs.get(key)) for key in ("automatic_failover_enabled", "multi_az_enabled"))
     rules.check_failover(failover, multi_az, kwargs.get("num_cache_clusters") or 1)
+    backend = models.elasticache_backends[kwargs["account_id"]][kwargs["region_name"]]
+    parameters = kwargs.get("cache_parameter_group_name")
+    if parameters and (known := parameter_groups(backend).get(parameters)):
+        rules.check_family(known["CacheParameterGroupFamily"], engine, version or REDIS[engine][-1])
+    snapshots = kwargs.get("snapshot_window") or SNAPSHOT_WINDOW
+    maintenance = kwargs.get("preferred_maintenance_window") or MAINTENANCE_WINDOW
+    rules.check_windows(snapshots, maintenance)
     original(group, *args, **kwargs)
     group.status = "creating"
+    group.snapshot_window, group.preferred_maintenance_window = snapshots, maintenance
+    group.parameters_known = elasticache_parameters.version_of(parameter_values(backend, group))
     group.engine_version = version or REDIS[engine][-1]
     group.auto_minor_version_upgrade = kwargs.get("auto_minor_version_upgrade") in (None, True, "true")
     # Kept for the machine; no shape of the API has it, so no answer shows it.
@@ -172,7 +197,7 @@ def _machine(backend: Any, group: Any) -> CacheMachine:
              interface.private_ip_address, interface.subnet.id)
         for member, interface in zip(shard["node_group_members"], group.interfaces, strict=True)
     )  # fmt: skip
-    parameters = parameter_groups(backend).get(group.cache_parameter_group_name)
+    parameters = parameter_values(backend, group)
     primary = next(node for node in nodes if node.role == "primary")
     return CacheMachine(
         id=group.replication_group_id,
@@ -187,12 +212,14 @@ def _machine(backend: Any, group: Any) -> CacheMachine:
         transit_encryption=bool(group.transit_encryption_enabled),
         auth_token=bool(group.auth_token),
         nodes=nodes,
-        parameters=parameters["values"] if parameters else {},
+        parameters=parameters,
         memory=node_memory(group.cache_node_type),
         next_primary=group.next_primary,
         tokens_version=group.tokens_version,
         tokens_known=group.tokens_known,
         vcpus=vcpus(group.cache_node_type),
+        parameters_version=elasticache_parameters.version_of(parameters),
+        parameters_known=group.parameters_known,
     )
 
 
@@ -201,6 +228,12 @@ def parameter_groups(backend: Any) -> dict[str, Any]:
     if not hasattr(backend, "parameter_groups"):
         backend.parameter_groups = {}
     return backend.parameter_groups
+
+
+def parameter_values(backend: Any, group: Any) -> dict[str, str]:
+    """The parameters of a replication group that are not as the family has them."""
+    found = parameter_groups(backend).get(group.cache_parameter_group_name)
+    return dict(found["values"]) if found else {}
 
 
 def parameter_group(response: Any) -> dict[str, Any]:

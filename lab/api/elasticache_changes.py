@@ -12,8 +12,10 @@ from moto.ec2.models import ec2_backends
 from moto.elasticache import models, responses
 from moto.elasticache.exceptions import InvalidParameterCombinationException, InvalidParameterValueException
 
+from lab.api import elasticache_parameters
 from lab.api import elasticache_rules as rules
-from lab.api.elasticache import ParameterGroupNotFoundError, parameter_group, parameter_groups, place
+from lab.api.catalogue import family
+from lab.api.elasticache import ParameterGroupNotFoundError, parameter_group, parameter_groups, parameter_values, place
 from lab.api.patching import add, around
 
 PARAMETER_GROUPS = ":parametergroup:"
@@ -59,8 +61,15 @@ def _modify(original: Any, response: Any) -> Any:
         )
     if multi_az and not (group.automatic_failover == "enabled" if failover is None else failover):
         raise InvalidParameterCombinationException("Must enable automatic failover when Multi-AZ is enabled.")
+    wanted = asked("Engine") or group.engine, version or group.engine_version
     if parameters:
-        parameter_group(response)
+        rules.check_family(parameter_group(response)["CacheParameterGroupFamily"], *wanted)
+    elif known := parameter_groups(response.elasticache_backend).get(group.cache_parameter_group_name):
+        rules.check_family(known["CacheParameterGroupFamily"], *wanted)
+    snapshots = asked("SnapshotWindow") or group.snapshot_window
+    maintenance = asked("PreferredMaintenanceWindow") or group.preferred_maintenance_window
+    rules.check_windows(snapshots, maintenance)
+    group.snapshot_window, group.preferred_maintenance_window = snapshots, maintenance
     group.engine, group.engine_version = asked("Engine") or group.engine, version or group.engine_version
     group.transit_encryption_enabled = group.transit_encryption_enabled if encrypted is None else encrypted
     group.transit_encryption_mode = mode or getattr(group, "transit_encryption_mode", None)
@@ -132,8 +141,8 @@ def _describe_members(original: Any, backend: Any, cache_cluster_id: str | None 
 
 
 def _member(backend: Any, name: str, group: Any) -> dict[str, Any]:
-    family = f"{group.engine}{group.engine_version.partition('.')[0]}"
-    parameters = group.cache_parameter_group_name or f"default.{family}"
+    parameters = group.cache_parameter_group_name or f"default.{family(group.engine, group.engine_version)}"
+    applied = elasticache_parameters.status(group, parameter_values(backend, group))
     security_groups = [{"SecurityGroupId": each, "Status": "active"} for each in group.security_group_ids or ()]
     return {
         "ARN": f"arn:aws:elasticache:{backend.region_name}:{backend.account_id}:cluster:{name}",
@@ -143,14 +152,16 @@ def _member(backend: Any, name: str, group: Any) -> dict[str, Any]:
         "CacheClusterId": name,
         "CacheClusterStatus": group.status,
         "CacheNodeType": group.cache_node_type,
-        "CacheParameterGroup": {"CacheParameterGroupName": parameters, "ParameterApplyStatus": "in-sync"},
+        "CacheParameterGroup": {"CacheParameterGroupName": parameters, "ParameterApplyStatus": applied},
         "CacheSubnetGroupName": group.cache_subnet_group_name,
         "Engine": group.engine,
         "EngineVersion": f"{group.engine_version}.0",
         "NumCacheNodes": 1,
+        "PreferredMaintenanceWindow": group.preferred_maintenance_window,
         "ReplicationGroupId": group.replication_group_id,
         "SecurityGroups": security_groups,
         "SnapshotRetentionLimit": group.snapshot_retention_limit,
+        "SnapshotWindow": group.snapshot_window,
         "TransitEncryptionEnabled": group.transit_encryption_enabled,
     }
 

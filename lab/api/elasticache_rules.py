@@ -10,12 +10,14 @@ from typing import Any
 from moto.core.exceptions import ServiceException
 from moto.elasticache.exceptions import InvalidParameterCombinationException, InvalidParameterValueException
 
-from lab.api.catalogue import REDIS, has_node_type
+from lab.api.catalogue import REDIS, family, has_node_type
 
 TOKEN = re.compile(r"[!-~]{16,128}")
 TOKEN_EXCLUDED = frozenset('/"@%')
 TLS_CHANGES_FROM = 7
 """The first version (7.0.5, to be exact) whose in-transit encryption can be changed later."""
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_DAY, _WEEK, _LEAST_MINUTES = 1440, 10080, 60
 
 
 class UnknownVersionError(ServiceException):
@@ -51,6 +53,38 @@ def check_token(token: str | None, encrypted: bool) -> None:
         raise InvalidParameterCombinationException(
             "The AUTH token is only supported when encryption-in-transit is enabled"
         )
+
+
+def check_family(found: str, engine: str, version: str) -> None:
+    """Refuse parameters of another version's family."""
+    if found != family(engine, version):
+        raise InvalidParameterCombinationException(
+            f"Expected a parameter group of family {family(engine, version)} but found one of family {found}"
+        )
+
+
+def check_windows(snapshots: str, maintenance: str) -> None:
+    """Refuse windows that are none, too short, or not apart; whether there are snapshots doesn't matter."""
+    windows = {"Snapshot": _minutes(snapshots, _DAY), "Maintenance": _minutes(maintenance, _WEEK)}
+    for name, minutes in windows.items():
+        if len(minutes) < _LEAST_MINUTES:
+            raise InvalidParameterValueException(f"{name} window must be at least {_LEAST_MINUTES} minutes.")
+    if not windows["Snapshot"].isdisjoint(minute % _DAY for minute in windows["Maintenance"]):
+        raise InvalidParameterValueException("The snapshot window and maintenance window must not overlap.")
+
+
+def _minutes(window: str, cycle: int) -> set[int]:
+    """Of the day, or of the week."""
+    try:
+        begin, end = (_minute(each) for each in window.split("-"))
+    except ValueError:
+        raise InvalidParameterValueException(f"Invalid window: {window}.") from None
+    return {(begin + each) % cycle for each in range((end - begin) % cycle)}
+
+
+def _minute(time: str) -> int:
+    *day, hour, minute = time.split(":")
+    return (DAYS.index(day[0]) * _DAY if day else 0) + int(hour) * 60 + int(minute)
 
 
 def check_failover(failover: bool, multi_az: bool, members: int) -> None:

@@ -12,7 +12,7 @@ from lab.machines import access
 from lab.machines.services import load_balancer, postgresql, redis
 
 from .api import Api
-from .plan import Change, Failover, Reconfiguration, Rotation, TokenChange
+from .plan import Change, Failover, ParameterChange, Reconfiguration, Rotation, TokenChange
 
 GAP_SECONDS: Final = 1.0
 """Between the new password in PostgreSQL and the secret that says so, when readers still get the old one. RDS does not
@@ -32,6 +32,10 @@ def carry_out(api: Api, service: str, machine: str, change: Change, machines: Pa
             _fail_over(api, service, change, machines)
         case TokenChange():
             _take_tokens(api, service, change, machines)
+        case ParameterChange():
+            for each in change.machines:
+                _run(each, redis.command(), redis.configure(dict(change.parameters)), machines)
+            api.put(f"replication-groups/{service}/parameters/{change.version}")
         case Reconfiguration():
             command, given = load_balancer.apply(change.version, json.loads(change.configuration))
             _run(machine, command, given, machines)

@@ -108,7 +108,7 @@ class Identities:
         if kind == "load-balancer":
             return load_balancer.user_data()
         # A machine that is started anew, empty, gets what counts by then.
-        state = item["secret_version"] if kind == "database" else (item["cache"]["tokens_version"], item["role"])
+        state = item["secret_version"] if kind == "database" else _of_cache(item)
         known = f"{machine} {state}"
         if known not in self._user_data:
             make = self._database_user_data if kind == "database" else self._cache_user_data
@@ -147,5 +147,12 @@ class Identities:
                 port=int(cache["port"]),
                 primary=cache["address"] if item["role"] == "replica" else None,
                 memory=cache["memory"],
+                parameters=cache["parameters"],
             )
         )
+
+
+def _of_cache(item: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What a node's user data says that changes."""
+    cache = item["cache"]
+    return cache["tokens_version"], cache["parameters_version"], item["role"]

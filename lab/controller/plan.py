@@ -37,6 +37,15 @@ class TokenChange:
 
 
 @dataclass(frozen=True)
+class ParameterChange:
+    """A change of a cache's parameters, to those of `version`, on all of `machines`."""
+
+    version: str
+    parameters: tuple[tuple[str, str], ...]
+    machines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Reconfiguration:
     """What a load balancer listens for and whom it forwards to, up to `version`. `configuration` is JSON."""
 
@@ -44,7 +53,7 @@ class Reconfiguration:
     configuration: str
 
 
-Change = Rotation | Failover | TokenChange | Reconfiguration
+Change = Rotation | Failover | TokenChange | ParameterChange | Reconfiguration
 """What the API has begun, and what has to be done where the service runs."""
 
 

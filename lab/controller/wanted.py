@@ -13,7 +13,7 @@ from lab.machines.machine import MachineSpec
 from lab.network import dns, model
 
 from .api import ApiState
-from .plan import Failover, Reconfiguration, Rotation, Service, TokenChange, Wanted
+from .plan import Failover, ParameterChange, Reconfiguration, Rotation, Service, TokenChange, Wanted
 
 RUNNING = ("pending", "running")
 STOPPED = ("stopping", "stopped")
@@ -75,7 +75,7 @@ def wanted(api: ApiState, config: LabConfig, authority: Path) -> Wanted:
                 for item in api.databases
             ),
             *(
-                Service("cache", item["id"], _machines(item), item["status"], _failover(item) or _token_change(item))
+                Service("cache", item["id"], _machines(item), item["status"], _cache_change(item))
                 for item in api.caches
             ),
             *(
@@ -160,6 +160,17 @@ def _nodes(cache: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _machines(cache: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(cache_machine(node["id"]) for node in cache["nodes"])
+
+
+def _cache_change(cache: Mapping[str, Any]) -> Failover | TokenChange | ParameterChange | None:
+    return _failover(cache) or _token_change(cache) or _parameter_change(cache)
+
+
+def _parameter_change(cache: Mapping[str, Any]) -> ParameterChange | None:
+    version = cache["parameters_version"]
+    if version == cache["parameters_known"]:
+        return None
+    return ParameterChange(version, tuple(sorted(cache["parameters"].items())), _machines(cache))
 
 
 def _failover(cache: Mapping[str, Any]) -> Failover | None:

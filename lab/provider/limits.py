@@ -167,6 +167,10 @@ LIMITS: Mapping[str, Mapping[str, tuple[Rule, ...]]] = {
         "transitEncryptionMode": (Model("elasticache", "TransitEncryptionMode"),),
         "numCacheClusters": (Between(1, 6, source=CACHE),),
         "snapshotRetentionLimit": (Between(0, 35, source=CACHE),),
+        "snapshotWindow": (Matches(r"\d\d:\d\d-\d\d:\d\d", "be such as 03:00-04:00", source=CACHE),),
+        "maintenanceWindow": (
+            Matches(r"[a-z]{3}:\d\d:\d\d-[a-z]{3}:\d\d:\d\d", "be such as sun:05:00-sun:06:00", source=CACHE),
+        ),
         "port": (Between(1, 65535, source=CACHE),),
     },
     "aws:iam/role:Role": {

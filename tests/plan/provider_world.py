@@ -163,11 +163,11 @@ class World:
         )
         return name
 
-    def cache_parameters(self) -> str:
+    def cache_parameters(self, family: str = "redis7") -> str:
         """A new parameter group of ElastiCache."""
         name = self.unique("cache-parameters")
         self.aws("elasticache").create_cache_parameter_group(
-            CacheParameterGroupName=name, CacheParameterGroupFamily="redis7", Description="for a test"
+            CacheParameterGroupName=name, CacheParameterGroupFamily=family, Description="for a test"
         )
         return name
 

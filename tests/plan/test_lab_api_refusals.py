@@ -150,6 +150,12 @@ def test_a_subnet_group_of_rds_reaches_over_two_zones(rds: Any, world: World) ->
         ({"CacheNodeType": "cache.r77.large"}, "InvalidParameterValue", "cache.r77.large is not valid"),
         ({"EngineVersion": "7.9"}, "InvalidParameterCombination", "Cannot find version 7.9 for redis"),
         ({"Engine": "valkey"}, "InvalidParameterCombination", "Cannot find version 7.1 for valkey"),
+        ({"SnapshotWindow": "03:00-03:30"}, "InvalidParameterValue", "Snapshot window must be at least 60 minutes"),
+        (
+            {"SnapshotWindow": "03:00-04:00", "PreferredMaintenanceWindow": "sun:03:30-sun:04:30"},
+            "InvalidParameterValue",
+            "must not overlap",
+        ),
     ],
 )
 def test_a_cache_that_elasticache_does_not_have_is_not_made(
@@ -172,6 +178,8 @@ def test_a_cache_that_elasticache_does_not_have_is_not_made(
         ),
         ({"AuthToken": TOKEN}, "InvalidParameterCombination", "only supported when encryption-in-transit"),
         ({"CacheNodeType": "cache.r77.large"}, "InvalidParameterValue", "is not valid"),
+        # The lab's own choice of snapshots is 05:00 to 06:00, whether there are any or not.
+        ({"PreferredMaintenanceWindow": "sun:05:00-sun:06:00"}, "InvalidParameterValue", "must not overlap"),
     ],
 )
 def test_a_cache_does_not_become_what_elasticache_does_not_have(
@@ -180,6 +188,18 @@ def test_a_cache_does_not_become_what_elasticache_does_not_have(
     name = elasticache.create_replication_group(**cache(world))["ReplicationGroup"]["ReplicationGroupId"]
     with refused(code, words):
         elasticache.modify_replication_group(ReplicationGroupId=name, ApplyImmediately=True, **changes)
+
+
+def test_parameters_of_another_family_are_refused(elasticache: Any, world: World) -> None:
+    expected = "Expected a parameter group of family {} but found one of family {}"
+    with refused("InvalidParameterCombination", expected.format("redis7", "redis6.x")):
+        elasticache.create_replication_group(**cache(world, CacheParameterGroupName=world.cache_parameters("redis6.x")))
+    group = cache(world, CacheParameterGroupName=world.cache_parameters())
+    name = elasticache.create_replication_group(**group)["ReplicationGroup"]["ReplicationGroupId"]
+    upgrade = {"Engine": "valkey", "EngineVersion": "8.0", "ApplyImmediately": True, "ReplicationGroupId": name}
+    with refused("InvalidParameterCombination", expected.format("valkey8", "redis7")):
+        elasticache.modify_replication_group(**upgrade)
+    elasticache.modify_replication_group(**upgrade, CacheParameterGroupName=world.cache_parameters("valkey8"))
 
 
 def test_tls_of_a_cache_comes_and_goes_by_way_of_both(elasticache: Any, world: World) -> None:

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from lab.api import tls
 from lab.config import LabConfig
 from lab.controller.api import Api
 from lab.controller.identity import Identities
-from lab.controller.plan import Failover, Service, TokenChange, Wanted
+from lab.controller.plan import Failover, ParameterChange, Service, TokenChange, Wanted
 from lab.controller.wanted import wanted
 from lab.network.model import Direction, Group
 from tests.plan.lab_api_server import ApiServer, running_api
@@ -117,3 +118,25 @@ def test_tokens_are_carried_to_every_node(cache: Cache) -> None:
     assert change.machines == cache.service().machines
     cache.api.put(f"replication-groups/{cache.name}/tokens/{change.version}")
     assert cache.service().change is None
+
+
+def test_parameters_are_carried_to_every_node_and_are_in_force_when_all_have_them(cache: Cache, tmp_path: Path) -> None:
+    def status() -> set[str]:
+        members = cache.aws.describe_cache_clusters()["CacheClusters"]
+        return {member["CacheParameterGroup"]["ParameterApplyStatus"] for member in members}
+
+    assert cache.service().change is None
+    parameters = [{"ParameterName": "maxmemory-policy", "ParameterValue": "allkeys-lfu"}]
+    cache.aws.modify_cache_parameter_group(CacheParameterGroupName=cache.name, ParameterNameValues=parameters)
+    change = cache.service().change
+    assert isinstance(change, ParameterChange), change
+    assert dict(change.parameters) == {"maxmemory-policy": "allkeys-lfu"}
+    assert change.machines == cache.service().machines
+    assert status() == {"applying"}
+    address = cache.described()["nodes"][0]["address"]
+    assert "allkeys-lfu" in cache.told(address, tmp_path), "also when it is made anew"
+    with pytest.raises(requests.HTTPError, match="404"):
+        cache.api.put(f"replication-groups/{cache.name}/parameters/another")
+    cache.api.put(f"replication-groups/{cache.name}/parameters/{change.version}")
+    assert cache.service().change is None
+    assert status() == {"in-sync"}

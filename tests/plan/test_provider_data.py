@@ -190,13 +190,14 @@ def test_an_older_version_of_redis_is_another_cache(provider: ProviderClient, wo
 
 def test_what_elasticache_changes_one_way_only_replaces_the_other_way(provider: ProviderClient, world: World) -> None:
     cache = make_cache(provider, world)
-    valkey = cache.changed({"engine": "valkey", "engineVersion": "8.0"})
+    parameters = {"parameterGroupName": world.cache_parameters("valkey8")}
+    valkey = cache.changed({"engine": "valkey", "engineVersion": "8.0", **parameters})
     assert cache.diff(valkey).replaces == set()
     plain_text = cache.changed({"transitEncryptionEnabled": False, "authToken": None})
     assert cache.diff(plain_text).replaces == set(), "since 7.0.5"
     cache.become(valkey)
     assert "engine" in cache.diff(cache.changed({"engine": None, "engineVersion": "7.1"})).replaces
-    old = make_cache(provider, world, engineVersion="6.2")
+    old = make_cache(provider, world, engineVersion="6.2", parameterGroupName=world.cache_parameters("redis6.x"))
     assert old.diff(old.changed({"transitEncryptionEnabled": False, "authToken": None})).replaces == {
         "transitEncryptionEnabled"
     }

@@ -143,6 +143,7 @@ AWS_LIMITS = {
     "aws:autoscaling/group:Group": 255,
     "aws:ec2/launchTemplate:LaunchTemplate": 128,
     "aws:ec2/securityGroup:SecurityGroup": 255,
+    "aws:elasticache/parameterGroup:ParameterGroup": 255,
     "aws:elasticache/replicationGroup:ReplicationGroup": 40,
     "aws:elasticache/subnetGroup:SubnetGroup": 255,
     "aws:iam/instanceProfile:InstanceProfile": 128,

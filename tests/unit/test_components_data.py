@@ -12,6 +12,7 @@ from components import Cache, CacheArgs, Database, DatabaseArgs, state
 
 INSTANCE = "aws:rds/instance:Instance"
 LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
+PARAMETERS = "aws:elasticache/parameterGroup:ParameterGroup"
 GROUP = "aws:elasticache/replicationGroup:ReplicationGroup"
 VERSION = "aws:secretsmanager/secretVersion:SecretVersion"
 
@@ -186,6 +187,38 @@ def test_failover_comes_with_replicas(replicas: int, nodes: int, failover: bool)
     assert group["numCacheClusters"] == nodes
     assert group["automaticFailoverEnabled"] is failover
     assert group["multiAzEnabled"] is failover
+
+
+def test_the_cache_forgets_what_is_told_and_frees_it_beside_the_thread_that_serves() -> None:
+    made = make_cache(eviction_policy="allkeys-lru")
+    parameters = {each["name"]: each["value"] for each in made.one(PARAMETERS).inputs["parameters"]}
+    assert parameters["maxmemory-policy"] == "allkeys-lru"
+    assert {name for name, value in parameters.items() if value == "yes"} == {
+        *("lazyfree-lazy-eviction", "lazyfree-lazy-expire"),
+    }
+    assert made.one(GROUP).inputs["parameterGroupName"] == made.one(PARAMETERS).name
+
+
+def test_an_older_release_of_the_cache_keeps_what_it_forgets_first() -> None:
+    (policy, *_) = make_cache().one(PARAMETERS).inputs["parameters"]
+    assert policy == {"name": "maxmemory-policy", "value": "volatile-lru"}, "ElastiCache's own, as before"
+
+
+@pytest.mark.parametrize(("version", "family", "name"), [("6.2", "redis6.x", "redis6"), ("7.1", "redis7", "redis7")])
+def test_the_caches_parameters_are_of_its_versions_family_and_named_after_it(
+    version: str, family: str, name: str
+) -> None:
+    made = make_cache(engine_version=version).one(PARAMETERS)
+    assert made.inputs["family"] == family
+    assert made.name == f"redis-{name}", "a name that stays would be replaced under a cache that uses it"
+
+
+def test_snapshots_are_made_where_asked_for() -> None:
+    assert make_cache().one(GROUP).inputs["snapshotRetentionLimit"] == 0
+    windows = {"snapshot_window": "03:00-04:00", "maintenance_window": "sun:05:00-sun:06:00"}
+    group = make_cache(snapshot_days=3, **windows).one(GROUP).inputs
+    assert group["snapshotRetentionLimit"] == 3
+    assert (group["snapshotWindow"], group["maintenanceWindow"]) == tuple(windows.values())
 
 
 def test_neither_lets_anybody_in_by_itself() -> None:

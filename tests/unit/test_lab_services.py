@@ -77,6 +77,24 @@ def test_a_cache_takes_its_latest_two_tokens_and_withholds_what_elasticache_does
     assert {"-replicaof", "-psync", "-acl|setuser"} <= set(default.split()), "a client could make itself the primary"
 
 
+def test_a_cache_has_its_groups_parameters_from_the_boot_and_while_it_runs() -> None:
+    server = dataclasses.replace(CACHE, parameters={"maxmemory-policy": "allkeys-lru", "reserved-memory-percent": "50"})
+    lines = redis.configuration(server).splitlines()
+    assert 'maxmemory-policy "allkeys-lru"' in lines
+    assert 'tcp-keepalive "300"' in lines, "what the group doesn't say is the family's"
+    assert not [line for line in lines if line.startswith("reserved")], "Redis would not start"
+    command = redis.configure(server.parameters)
+    assert command.startswith("lab-config SET ")
+    assert 'maxmemory-policy "allkeys-lru"' in command
+    assert 'maxmemory-policy "volatile-lru"' in redis.configure({}), "one that was taken away is the family's again"
+
+
+def test_no_client_can_change_a_caches_configuration() -> None:
+    lines = redis.configuration(CACHE).splitlines()
+    assert "rename-command config lab-config" in lines
+    assert [line for line in lines if line.startswith("user default") and " -config " in line]
+
+
 def test_a_replica_follows_the_primary_and_the_primary_nobody() -> None:
     replica = redis.configuration(dataclasses.replace(CACHE, primary="10.0.0.9"))
     assert "replicaof 10.0.0.9 6379" in replica.splitlines()

@@ -300,6 +300,8 @@ FAULTS: list[tuple[str, dict[str, Any], str, str]] = [
     (CACHE, {"transitEncryptionMode": "both"}, "transitEncryptionMode", "be preferred or required"),
     (CACHE, {"numCacheClusters": 7}, "numCacheClusters", "be 1 to 6"),
     (CACHE, {"snapshotRetentionLimit": 36}, "snapshotRetentionLimit", "be 0 to 35"),
+    (CACHE, {"snapshotWindow": "3:00-4:00"}, "snapshotWindow", "be such as 03:00-04:00"),
+    (CACHE, {"maintenanceWindow": "05:00-06:00"}, "maintenanceWindow", "be such as sun:05:00-sun:06:00"),
     (CACHE, {"port": 0}, "port", "be 1 to 65535"),
     (CACHE, {"numCacheClusters": 1}, "numCacheClusters", "be 2 or more with automaticFailoverEnabled, and is 1"),
     (CACHE, {"automaticFailoverEnabled": None}, "automaticFailoverEnabled", "be true with multiAzEnabled"),

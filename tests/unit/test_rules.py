@@ -92,6 +92,17 @@ CASES: list[tuple[str, str, Any, str]] = [
     ("Cache", "nodeType", "t4g.micro", "cache.nodeType"),
     ("Cache", "replicas", -1, "cache.replicas"),
     ("Cache", "replicas", 6, "cache.replicas"),
+    ("Cache", "evictionPolicy", "lru", "cache.evictionPolicy"),
+    ("Cache", "snapshotDays", 36, "cache.snapshotDays"),
+    ("Cache", "snapshotDays", -1, "cache.snapshotDays"),
+    *(
+        ("Cache", "snapshotWindow", window, "cache.snapshotWindow")
+        for window in ("03:00-03:59", "3:00-4:00", "23:30-00:15", "24:00-25:00", "sun:03:00-sun:04:00", "03:00-03:00")
+    ),
+    *(
+        ("Cache", "maintenanceWindow", window, "cache.maintenanceWindow")
+        for window in ("sun:05:00-sun:05:30", "Sun:05:00-Sun:06:00", "05:00-06:00", "sun:23:30-mon:00:15")
+    ),
     ("Database", "engineVersion", "9.6", "database.engineVersion"),
     ("Database", "engineVersion", "17.x", "database.engineVersion"),
     ("Database", "instanceClass", "t4g.micro", "database.instanceClass"),
@@ -240,6 +251,37 @@ def test_a_bad_value_that_another_resource_gives_is_refused_once_it_is_known(
         CLASSES[kind]("mine", example_args.placed(path, output, base, example_args.snake))
 
     assert said_by(program) == plain
+
+
+WINDOWS: list[tuple[str | None, str | None, str | None]] = [
+    (None, None, None),
+    ("03:00-04:00", "sun:05:00-sun:06:00", None),
+    ("03:00-04:00", "sun:04:00-sun:05:00", None),
+    ("23:00-01:00", "sun:01:00-sun:02:00", None),
+    ("03:00-04:00", None, "maintenanceWindow"),
+    (None, "sun:05:00-sun:06:00", "snapshotWindow"),
+    ("05:30-06:30", "sun:05:00-sun:06:00", "maintenanceWindow"),
+    ("23:00-01:00", "mon:00:30-mon:02:00", "maintenanceWindow"),
+    ("00:00-01:00", "sun:22:00-mon:00:30", "maintenanceWindow"),
+]
+"""Snapshots, maintenance, and which of them is refused."""
+
+
+@pytest.mark.parametrize(("snapshots", "maintenance", "wrong"), WINDOWS)
+def test_a_caches_windows_come_together_and_apart(
+    snapshots: str | None, maintenance: str | None, wrong: str | None
+) -> None:
+    given = {"snapshotWindow": snapshots, "maintenanceWindow": maintenance}
+    arguments = {example_args.snake(name): value for name, value in given.items() if value}
+    findings = planning.check_cache_windows(snapshots, maintenance)
+    assert [each.path for each in findings] == ([wrong] if wrong else [])
+    if wrong:
+        told = said_by_component("Cache", {**example_args.cache(), **arguments})
+        assert list(told) == [wrong]
+        section = {name: value for name, value in given.items() if value}
+        with pytest.raises(settings.SettingsError) as refusal:
+            settings.parse({"aws:region": "us-east-1", "expressway:cache": section}, stack="dev", base=ROOT, source="t")
+        assert [each.path for each in refusal.value.problems] == [f"expressway:cache.{wrong}"]
 
 
 def test_all_that_is_wrong_is_told_at_once() -> None:

@@ -171,7 +171,15 @@ def test_every_setting_reaches_a_resource() -> None:
             "logRetentionDays": 7,
         },
         "expressway:sessionManager": {"agentKey": "tests/fixtures/session_manager/signer.asc"},
-        "expressway:cache": {"engineVersion": "7.0", "nodeType": "cache.r77.large", "replicas": 3},
+        "expressway:cache": {
+            "engineVersion": "7.0",
+            "nodeType": "cache.r77.large",
+            "replicas": 3,
+            "evictionPolicy": "allkeys-lfu",
+            "snapshotDays": 7,
+            "snapshotWindow": "07:00-08:00",
+            "maintenanceWindow": "tue:17:00-tue:18:00",
+        },
         "expressway:database": {
             "engineVersion": "15.7",
             "instanceClass": "db.r77.large",
@@ -198,6 +206,10 @@ def test_every_setting_reaches_a_resource() -> None:
     assert database["applyImmediately"] is False
     assert [database[key] for key in ("backupRetentionPeriod", "deletionProtection", "dbName")] == [17, True, "shop77"]
     assert [cache[key] for key in ("engineVersion", "nodeType", "numCacheClusters")] == ["7.0", "cache.r77.large", 4]
+    assert [cache[key] for key in ("snapshotRetentionLimit", "snapshotWindow")] == [7, "07:00-08:00"]
+    assert cache["maintenanceWindow"] == "tue:17:00-tue:18:00"
+    parameters = made.one("aws:elasticache/parameterGroup:ParameterGroup").inputs["parameters"]
+    assert {"name": "maxmemory-policy", "value": "allkeys-lfu"} in parameters
     group = made.one("aws:autoscaling/group:Group", "dev-app-group").inputs
     assert (group["minSize"], group["maxSize"]) == (7, 17)
     template = made.one("aws:ec2/launchTemplate:LaunchTemplate", "dev-app-template").inputs

@@ -7,6 +7,8 @@ replica of it. Not emulated: cluster mode, snapshots, the engine version (Debian
 Source: https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/SupportedCommands.html
 """
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -30,11 +32,28 @@ IMAGE: Final = Recipe(
     files=(File("etc/systemd/system/redis-server.service.d/lab.conf", _DROP_IN),),
 )
 
-WITHHELD: Final = ("bgrewriteaof", "bgsave", "config", "debug", "failover", "migrate", "module", "save", "shutdown")
+WITHHELD: Final = ("bgrewriteaof", "bgsave", "debug", "failover", "migrate", "module", "save", "shutdown")
 """Commands that ElastiCache does not offer."""
+
+_CONFIG: Final = "lab-config"
+"""What CONFIG, which ElastiCache does not offer either, is called where the lab changes parameters."""
+
+PARAMETERS: Final[Mapping[str, str]] = {
+    "lazyfree-lazy-eviction": "no",
+    "lazyfree-lazy-expire": "no",
+    "lazyfree-lazy-server-del": "no",
+    "maxmemory-policy": "volatile-lru",
+    "maxmemory-samples": "3",
+    "notify-keyspace-events": "",
+    "tcp-keepalive": "300",
+    "timeout": "0",
+}
+"""Those of ElastiCache's that the lab heeds, as the families redis6.x and redis7 have them.
+https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/ParameterGroups.Engine.html"""
 
 NOT_FOR_CLIENTS: Final = (
     *("psync", "replconf", "replicaof", "slaveof", "sync"),
+    "config",
     *(f"acl|{change}" for change in ("setuser", "deluser", "load", "save")),
 )
 """The same, but the nodes and the lab itself need them: a client is told that it has no permission."""
@@ -60,6 +79,8 @@ class RedisServer:
     primary: str | None = None
     memory: int | None = None
     """Bytes for data; without end where that is not known."""
+    parameters: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Those that differ from the family's."""
 
 
 def user_data(server: RedisServer) -> bytes:
@@ -76,6 +97,7 @@ def user_data(server: RedisServer) -> bytes:
 def configuration(server: RedisServer) -> str:
     """redis.conf."""
     withheld = "".join(f'rename-command {command} ""\n' for command in WITHHELD)
+    parameters = "".join(f"{name} {value}\n" for name, value in _parameters(server.parameters))
     denied = " ".join(f"-{command}" for command in NOT_FOR_CLIENTS)
     replica = f"replicaof {server.primary} {server.port}\n" if server.primary else ""
     return f"""\
@@ -96,8 +118,8 @@ masterauth {server.replication}
 {replica}save ""
 appendonly no
 maxmemory {server.memory or 0}
-maxmemory-policy volatile-lru
-dir /var/lib/redis
+{parameters}dir /var/lib/redis
+rename-command config {_CONFIG}
 {withheld}"""
 
 
@@ -131,6 +153,11 @@ def become(primary: str | None, port: int) -> str:
     return f"REPLICAOF {f'{primary} {port}' if primary else 'NO ONE'}\n"
 
 
+def configure(parameters: Mapping[str, str]) -> str:
+    """The Redis command that makes a node take a cache's parameters, and the family's own where they say nothing."""
+    return f"{_CONFIG} SET {' '.join(f'{name} {value}' for name, value in _parameters(parameters))}\n"
+
+
 def take(tokens: tuple[str, ...]) -> str:
     """The Redis command after which these tokens are good, and no others. Connections that are let in stay."""
     return f"ACL SETUSER default resetpass {_passwords(tokens)}\n"
@@ -138,3 +165,8 @@ def take(tokens: tuple[str, ...]) -> str:
 
 def _passwords(tokens: tuple[str, ...]) -> str:
     return " ".join(f'">{token}"' for token in tokens) or "nopass"
+
+
+def _parameters(given: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Name and value, as Redis reads either."""
+    return [(name, json.dumps(given.get(name, default))) for name, default in PARAMETERS.items()]

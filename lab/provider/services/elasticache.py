@@ -26,6 +26,7 @@ REPLICATION_GROUP: Spec = {
     "description": "ReplicationGroupDescription",
     "engine": "Engine",
     "engineVersion": "EngineVersion",
+    "maintenanceWindow": "PreferredMaintenanceWindow",
     "multiAzEnabled": "MultiAZEnabled",
     "nodeType": "CacheNodeType",
     "numCacheClusters": "NumCacheClusters",
@@ -34,6 +35,7 @@ REPLICATION_GROUP: Spec = {
     "replicationGroupId": "ReplicationGroupId",
     "securityGroupIds": "SecurityGroupIds",
     "snapshotRetentionLimit": "SnapshotRetentionLimit",
+    "snapshotWindow": "SnapshotWindow",
     "subnetGroupName": "CacheSubnetGroupName",
     "transitEncryptionEnabled": "TransitEncryptionEnabled",
     "transitEncryptionMode": "TransitEncryptionMode",
@@ -41,6 +43,7 @@ REPLICATION_GROUP: Spec = {
 MEMBER: Spec = {
     "autoMinorVersionUpgrade": "AutoMinorVersionUpgrade",
     "engine": "Engine",
+    "maintenanceWindow": "PreferredMaintenanceWindow",
     "nodeType": "CacheNodeType",
     "subnetGroupName": "CacheSubnetGroupName",
     "transitEncryptionEnabled": "TransitEncryptionEnabled",
@@ -95,10 +98,12 @@ class ReplicationGroup(Resource):
         "atRestEncryptionEnabled",
         "autoMinorVersionUpgrade",
         "engineVersion",
+        "maintenanceWindow",
         "nodeType",
         "numCacheClusters",
         "parameterGroupName",
         "securityGroupIds",
+        "snapshotWindow",
         "subnetGroupName",
         "transitEncryptionEnabled",
         "transitEncryptionMode",
@@ -147,6 +152,7 @@ class ReplicationGroup(Resource):
             "snapshotRetentionLimit": unless_default(
                 group.get("SnapshotRetentionLimit", 0), 0, state.get("snapshotRetentionLimit")
             ),
+            "snapshotWindow": group.get("SnapshotWindow"),
             "transitEncryptionMode": group.get("TransitEncryptionMode"),
             "tags": tags.of_arn(aws, "elasticache", group["ARN"]),
         }

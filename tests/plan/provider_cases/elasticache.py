@@ -18,6 +18,8 @@ def _group(world: World) -> dict[str, Any]:
         "subnetGroupName": world.cache_subnets(),
         "parameterGroupName": world.cache_parameters(),
         "securityGroupIds": [world.security_group()],
+        "snapshotWindow": "03:00-04:00",
+        "maintenanceWindow": "sun:05:00-sun:06:00",
         "atRestEncryptionEnabled": True,
         "transitEncryptionEnabled": True,
         "transitEncryptionMode": "preferred",
@@ -62,7 +64,13 @@ CASES = (
             "autoMinorVersionUpgrade": False,
             "automaticFailoverEnabled": Together({"automaticFailoverEnabled": False, "multiAzEnabled": False}),
             "description": "what it is now",
-            "engine": Together({"engine": "valkey", "engineVersion": "8.0"}),
+            "engine": Together(
+                {
+                    "engine": "valkey",
+                    "engineVersion": "8.0",
+                    "parameterGroupName": lambda world: world.cache_parameters("valkey8"),
+                }
+            ),
             "engineVersion": "7.1",
             "multiAzEnabled": False,
             "nodeType": "cache.m7g.large",
@@ -71,7 +79,9 @@ CASES = (
             "port": 6380,
             "replicationGroupId": lambda world: world.unique("cache"),
             "securityGroupIds": lambda world: [world.security_group(), world.security_group()],
+            "maintenanceWindow": "mon:05:00-mon:06:00",
             "snapshotRetentionLimit": 3,
+            "snapshotWindow": "02:00-03:00",
             "subnetGroupName": lambda world: world.cache_subnets(),
             "transitEncryptionEnabled": False,
             "transitEncryptionMode": "required",
