@@ -65,7 +65,7 @@ class Outputs(MonitoringOutputs):
     databaseEndpoint: pulumi.Output[str]
     """PostgreSQL's host and port."""
     cacheEndpoint: pulumi.Output[str]
-    """Redis's host and port."""
+    """The cache's host and port."""
     edgeLogGroup: pulumi.Output[str]
     """The edge's group of CloudWatch Logs; empty without logs, as the next two."""
     appLogGroup: pulumi.Output[str]
@@ -167,6 +167,7 @@ def _check_standing(settings: Settings) -> None:
 def _standing(settings: Settings) -> Standing:
     there, network = state.read(), settings.name("network")
     database = there.outputs(state.DATABASE, f"{settings.name('database')}-instance")
+    cache = there.outputs(state.CACHE, f"{settings.name('cache')}-redis")
     ranges = {each.name: each.outputs for each in there.all(state.SUBNET)}
     prefix = f"{network}-public-"
     zones = [name.removeprefix(prefix) for name in ranges if name.startswith(prefix)]
@@ -183,7 +184,8 @@ def _standing(settings: Settings) -> Standing:
         storage_gb=database.get("allocatedStorage"),
         multi_az=database.get("multiAz"),
         maintenance_window=database.get("maintenanceWindow"),
-        cache_version=there.outputs(state.CACHE, f"{settings.name('cache')}-redis").get("engineVersion"),
+        cache_engine=cache.get("engine"),
+        cache_version=cache.get("engineVersion"),
     )
 
 
@@ -208,7 +210,8 @@ def _cache(settings: Settings, network: Network) -> Cache:
     args: CacheArgs = {
         "vpc_id": network.vpc_id,
         "subnet_ids": network.private_subnet_ids,
-        "engine_version": wanted.engine_version,
+        "engine": wanted.engine,
+        "engine_version": wanted.version,
         "node_type": wanted.node_type,
         "replicas": wanted.replicas,
         "eviction_policy": wanted.eviction_policy,

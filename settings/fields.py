@@ -45,7 +45,7 @@ def _folder(value: Any, info: ValidationInfo) -> Path:
 NODE_VERSION = planning.choice(artifact.NODE_VERSIONS, "it must be a Node version that is supported")
 
 NodeVersion = Annotated[int, Ruled(NODE_VERSION)]
-RedisVersion = Annotated[str, BeforeValidator(_text_from_number), Ruled(planning.REDIS_VERSION)]
+CacheVersion = Annotated[str, BeforeValidator(_text_from_number)]
 PostgresVersion = Annotated[str, BeforeValidator(_text_from_number), Ruled(planning.POSTGRES_VERSION)]
 InstanceType = Annotated[str, Ruled(planning.INSTANCE_TYPE)]
 Image = Annotated[str, Ruled(planning.IMAGE)]

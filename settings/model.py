@@ -8,7 +8,7 @@ from pydantic.alias_generators import to_camel
 
 from components import planning
 
-from .fields import Folder, HttpPath, Image, InstanceType, NodeVersion, PostgresVersion, RedisVersion, Ruled
+from .fields import CacheVersion, Folder, HttpPath, Image, InstanceType, NodeVersion, PostgresVersion, Ruled
 
 ENVIRONMENTS: dict[str, dict[str, dict[str, object]]] = {
     "dev": {},
@@ -140,10 +140,12 @@ class AppSettings(Section):
 
 
 class CacheSettings(Section):
-    """Redis on ElastiCache."""
+    """Redis or Valkey on ElastiCache."""
 
-    engine_version: RedisVersion = "7.1"
-    """Redis OSS version."""
+    engine: Annotated[str, Ruled(planning.CACHE_ENGINE)] = "redis"
+    """redis (Redis OSS) or valkey, which costs a fifth less. A Redis can become a Valkey, a Valkey no Redis."""
+    engine_version: CacheVersion | None = None
+    """The engine's version: 7.1 of redis and 8.1 of valkey, unless given."""
     node_type: Annotated[str, Ruled(planning.NODE_TYPE)] = "cache.t4g.micro"
     """ElastiCache node type."""
     replicas: Annotated[int, Ruled(planning.REPLICAS)] = 0
@@ -156,6 +158,11 @@ class CacheSettings(Section):
     """When they are made, in UTC: 03:00-04:00. AWS's choice, unless `maintenanceWindow` is given as well."""
     maintenance_window: Annotated[str, Ruled(planning.CACHE_MAINTENANCE_WINDOW)] | None = None
     """When AWS may replace nodes and install minor versions, in UTC: sun:05:00-sun:06:00. AWS's choice likewise."""
+
+    @property
+    def version(self) -> str:
+        """The engine's, given or not."""
+        return planning.cache_version(self.engine, self.engine_version)
 
 
 class DatabaseSettings(Section):
@@ -230,7 +237,7 @@ class Document(Section):
     app: AppSettings
     """The Express app and its servers."""
     cache: CacheSettings = CacheSettings()
-    """Redis on ElastiCache."""
+    """Redis or Valkey on ElastiCache."""
     database: DatabaseSettings = DatabaseSettings()
     """PostgreSQL on RDS."""
     session_manager: SessionManagerSettings = SessionManagerSettings()

@@ -111,9 +111,12 @@ def _edge(document: Document) -> Iterator[Problem]:
 
 
 def _cache(document: Document, sound: Sound) -> Iterator[Problem]:
+    cache, findings = document.cache, list[planning.Finding]()
+    if sound("cache.engine") and sound("cache.engineVersion"):
+        findings += planning.check_cache_version("engineVersion", cache.engine, cache.engine_version)
     if sound("cache.snapshotWindow") and sound("cache.maintenanceWindow"):
-        findings = planning.check_cache_windows(document.cache.snapshot_window, document.cache.maintenance_window)
-        yield from (Problem.of(each, "expressway:cache.") for each in findings)
+        findings += planning.check_cache_windows(cache.snapshot_window, cache.maintenance_window)
+    yield from (Problem.of(each, "expressway:cache.") for each in findings)
 
 
 def _monitoring(document: Document) -> Iterator[Problem]:

@@ -24,6 +24,7 @@ class Standing:
     storage_gb: int | None = None
     multi_az: bool | None = None
     maintenance_window: str | None = None
+    cache_engine: str | None = None
     cache_version: str | None = None
 
 
@@ -42,11 +43,13 @@ def check(settings: Settings, standing: Standing) -> Iterator[Problem]:
     if standing.storage_gb is not None and database.storage_gb < standing.storage_gb:
         rule = "a database's storage can't shrink"
         yield _lower("database.storageGb", database.storage_gb, standing.storage_gb, rule)
-    if standing.cache_version and planning.version_key(cache.engine_version) < _same_parts(
-        standing.cache_version, cache.engine_version
+    rule = "ElastiCache would replace the cache, with all that is in it"
+    if (standing.cache_engine, cache.engine) == ("valkey", "redis"):
+        yield _fixed("cache.engine", cache.engine, standing.cache_engine, rule)
+    elif standing.cache_version and planning.version_key(cache.version) < _same_parts(
+        standing.cache_version, cache.version
     ):
-        rule = "ElastiCache would replace the cache, with all that is in it"
-        yield _lower("cache.engineVersion", cache.engine_version, standing.cache_version, rule)
+        yield _lower("cache.engineVersion", cache.version, standing.cache_version, rule)
 
 
 def waiting(settings: Settings, standing: Standing) -> list[str]:

@@ -29,7 +29,7 @@ def wanted(settings: Settings, folder: Path) -> Wanted:
         database=Database(
             database.engine_version, database.instance_class, database.storage_gb, multi_az=database.multi_az
         ),
-        cache=Cache(cache.engine_version, cache.node_type, 1 + cache.replicas),
+        cache=Cache(cache.version, cache.node_type, 1 + cache.replicas, cache.engine),
         zones=len(named) or network.zones,
         named_zones=named,
         nat=network.nat == "gateway",

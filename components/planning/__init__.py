@@ -26,11 +26,14 @@ from .addresses import (
 from .alarms import DIMENSIONS, Alarm, alarms
 from .apm import APM_CONTROLLER, APM_NAME, APM_VENDOR, APM_VENDORS, apm_port, check_apm
 from .caches import (
+    CACHE_ENGINE,
     CACHE_MAINTENANCE_WINDOW,
     EVICTION_POLICY,
     SNAPSHOT_DAYS,
     SNAPSHOT_WINDOW,
     cache_family,
+    cache_version,
+    check_cache_version,
     check_cache_windows,
 )
 from .dashboard import dashboard
@@ -40,7 +43,6 @@ from .data import (
     INSTANCE_CLASS,
     NODE_TYPE,
     POSTGRES_VERSION,
-    REDIS_VERSION,
     REPLICAS,
     STORAGE_GB,
 )
@@ -105,6 +107,7 @@ __all__ = [
     "APP_PORT",
     "BACKUP_DAYS",
     "BODY_SIZE",
+    "CACHE_ENGINE",
     "CACHE_MAINTENANCE_WINDOW",
     "CACHE_NODES",
     "COMPLETED_BY",
@@ -137,7 +140,6 @@ __all__ = [
     "PACKAGE",
     "PORT",
     "POSTGRES_VERSION",
-    "REDIS_VERSION",
     "RELEASE_ID",
     "REPLICAS",
     "RESERVED_PREFIXES",
@@ -170,8 +172,10 @@ __all__ = [
     "apm_port",
     "architecture",
     "cache_family",
+    "cache_version",
     "check_alarm_emails",
     "check_apm",
+    "check_cache_version",
     "check_cache_windows",
     "check_cpu_credits",
     "check_keys",

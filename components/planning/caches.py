@@ -4,8 +4,16 @@ import re
 from collections.abc import Iterator
 from typing import TypeGuard
 
-from .findings import NOTHING, Finding
+from .findings import NOTHING, UNKNOWN, Finding
 from .rule import Rule, choice, number
+
+CACHE_VERSIONS = {"redis": ("6.2", "7.0", "7.1"), "valkey": ("7.2", "8.0", "8.1", "8.2")}
+"""Versions of Redis OSS and Valkey on ElastiCache that are in standard support.
+https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/engine-versions.html"""
+
+CACHE_ENGINE = choice(tuple(CACHE_VERSIONS))
+
+_DEFAULT_VERSIONS = {"redis": "7.1", "valkey": "8.1"}
 
 EVICTION_POLICIES = (
     "volatile-lru",
@@ -34,10 +42,23 @@ _LEAST_MINUTES = 60
 """Of either window."""
 
 
-def cache_family(version: str) -> str:
-    """The family of parameters that a Redis OSS version takes."""
+def cache_version(engine: str, version: str | None) -> str:
+    """The version, or without one what a new cache of that engine gets."""
+    return version or _DEFAULT_VERSIONS[engine]
+
+
+def check_cache_version(path: str, engine: object, version: object) -> list[Finding]:
+    """Whether the engine has the version. A broken engine is another rule's."""
+    if version is None or CACHE_ENGINE.check("", engine) or engine is UNKNOWN:
+        return []
+    must = f"it must be a {str(engine).capitalize()} version that ElastiCache has"
+    return choice(CACHE_VERSIONS[str(engine)], must).check(path, version)
+
+
+def cache_family(engine: str, version: str) -> str:
+    """The family of parameters that a version takes."""
     major = version.partition(".")[0]
-    return "redis6.x" if major == "6" else f"redis{major}"
+    return "redis6.x" if (engine, major) == ("redis", "6") else f"{engine}{major}"
 
 
 def check_cache_windows(snapshots: object, maintenance: object) -> list[Finding]:

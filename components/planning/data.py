@@ -1,16 +1,10 @@
 """Cache and database: versions, classes and sizes that AWS has."""
 
-from .rule import Rule, choice, either, matching, number
-
-REDIS_VERSIONS = ("6.2", "7.0", "7.1")
-"""Redis OSS versions on ElastiCache that are in standard support.
-https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/engine-versions.html"""
+from .rule import Rule, either, matching, number
 
 POSTGRES_VERSIONS = ("13", "14", "15", "16", "17", "18")
 """PostgreSQL's major versions on RDS.
 https://docs.aws.amazon.com/AmazonRDS/latest/PostgreSQLReleaseNotes/postgresql-release-calendar.html"""
-
-REDIS_VERSION = choice(REDIS_VERSIONS, "it must be a Redis version that ElastiCache has")
 
 NODE_TYPE = matching(
     r"cache\.[a-z0-9]+\.[a-z0-9]+", "it must be an ElastiCache node type", "Write it like cache.t4g.micro."

@@ -20,7 +20,7 @@ POSTGRESQL: Mapping[str, tuple[str, int]] = {
 }
 """Major version -> the version that RDS installs when only that is asked for, and the newest minor number."""
 
-REDIS: Mapping[str, tuple[str, ...]] = {"redis": ("6.0", "6.2", "7.0", "7.1"), "valkey": ("7.2", "8.0", "8.1")}
+REDIS: Mapping[str, tuple[str, ...]] = {"redis": ("6.0", "6.2", "7.0", "7.1"), "valkey": ("7.2", "8.0", "8.1", "8.2")}
 """ElastiCache's engine -> its versions; the lab's machine runs what Debian has."""
 
 

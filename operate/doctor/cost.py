@@ -21,6 +21,9 @@ CALLS_AN_HOUR = 360
 REQUEST_BYTES = 600
 """What CloudWatch Logs counts of a request that the edge tells of (docs/logs.md)."""
 
+VALKEY = 0.8
+"""What a node of Valkey costs of one of Redis OSS. https://aws.amazon.com/elasticache/pricing/"""
+
 NOT_COUNTED = (
     "requests, traffic (also through NAT gateways and between zones), backups beyond the database's own size, "
     "CPU credits, detailed monitoring, logs, taxes, discounts"
@@ -137,7 +140,8 @@ def _items(wanted: Wanted, prices: Mapping[str, Any]) -> Iterator[Item]:
     yield Item(f"database, {database.instance_class}", copies, hourly("database", database.instance_class), copies)
     storage = _times(price("storage", "gp3"), database.storage_gb)
     yield Item(f"database storage, {database.storage_gb} GB gp3", copies, storage, copies)
-    yield Item(f"cache node, {cache_.node_type}", cache_.nodes, hourly("cache", cache_.node_type), cache_.nodes)
+    node = _times(hourly("cache", cache_.node_type), VALKEY if cache_.engine == "valkey" else 1)
+    yield Item(f"cache node, {cache_.node_type}", cache_.nodes, node, cache_.nodes)
     if wanted.nat_gateways:
         yield Item("NAT gateway", wanted.nat_gateways, hourly("network", "nat gateway"), wanted.nat_gateways)
     own = (0, 0) if wanted.nat else (app.fewest, app.most)
@@ -165,5 +169,5 @@ def _logs(wanted: Wanted, prices: Mapping[str, Any]) -> Logs | None:
     return Logs(found["told"], found["kept"], million)
 
 
-def _times(price: float | None, amount: int) -> float | None:
+def _times(price: float | None, amount: float) -> float | None:
     return None if price is None else price * amount

@@ -1,4 +1,4 @@
-"""PostgreSQL's and Redis's versions, and the classes that they run on."""
+"""PostgreSQL's and the cache's versions, and the classes that they run on."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -67,7 +67,9 @@ def judge_class(database: Database, version: str, options: list[dict[str, Any]],
 
 def check_cache(account: Account, wanted: Wanted) -> Iterator[Finding]:
     """The version, and whether the node type is sold here at all."""
-    versions = account.every("elasticache", "DescribeCacheEngineVersions", "CacheEngineVersions", Engine="redis")
+    versions = account.every(
+        "elasticache", "DescribeCacheEngineVersions", "CacheEngineVersions", Engine=wanted.cache.engine
+    )
     yield judge_cache_version(wanted.cache, [str(each["EngineVersion"]) for each in versions])
     offerings = account.every(
         "elasticache",
@@ -80,12 +82,12 @@ def check_cache(account: Account, wanted: Wanted) -> Iterator[Finding]:
 
 def judge_cache_version(cache: Cache, versions: list[str]) -> Finding:
     """Whether ElastiCache has the version."""
-    where = "expressway:cache.engineVersion"
+    where, name = "expressway:cache.engineVersion", f"{cache.engine.capitalize()} {cache.version}"
     # 6.2 is listed as 6.2.6; from 7.0 on, versions have two parts.
     if any(each == cache.version or each.startswith(f"{cache.version}.") for each in versions):
-        return ok(CACHE, f"Redis {cache.version}", where)
+        return ok(CACHE, name, where)
     mend = f"Choose {', '.join(sorted(versions, key=_number)[-3:])}." if versions else "Choose another."
-    what = f"ElastiCache has no Redis {cache.version}"
+    what = f"ElastiCache has no {name}"
     return failed(CACHE, what, where, "ElastiCache must have it in the region", mend)
 
 

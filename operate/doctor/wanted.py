@@ -41,11 +41,12 @@ class Database:
 
 @dataclass(frozen=True)
 class Cache:
-    """Redis on ElastiCache."""
+    """Redis or Valkey on ElastiCache."""
 
     version: str
     node_type: str
     nodes: int
+    engine: str = "redis"
 
 
 @dataclass(frozen=True)

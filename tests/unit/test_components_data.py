@@ -204,13 +204,30 @@ def test_an_older_release_of_the_cache_keeps_what_it_forgets_first() -> None:
     assert policy == {"name": "maxmemory-policy", "value": "volatile-lru"}, "ElastiCache's own, as before"
 
 
-@pytest.mark.parametrize(("version", "family", "name"), [("6.2", "redis6.x", "redis6"), ("7.1", "redis7", "redis7")])
+@pytest.mark.parametrize(
+    ("engine", "version", "family", "name"),
+    [
+        ("redis", "6.2", "redis6.x", "redis6"),
+        ("redis", "7.1", "redis7", "redis7"),
+        ("valkey", "7.2", "valkey7", "valkey7"),
+        ("valkey", "8.1", "valkey8", "valkey8"),
+    ],
+)
 def test_the_caches_parameters_are_of_its_versions_family_and_named_after_it(
-    version: str, family: str, name: str
+    engine: str, version: str, family: str, name: str
 ) -> None:
-    made = make_cache(engine_version=version).one(PARAMETERS)
+    made = make_cache(engine=engine, engine_version=version).one(PARAMETERS)
     assert made.inputs["family"] == family
     assert made.name == f"redis-{name}", "a name that stays would be replaced under a cache that uses it"
+
+
+def test_a_cache_that_becomes_a_valkey_stays_the_same_resource() -> None:
+    redis, valkey = (make_cache(engine=engine).one(GROUP) for engine in ("redis", "valkey"))
+    assert (redis.inputs["engine"], redis.inputs["engineVersion"]) == ("redis", "7.1")
+    assert (valkey.inputs["engine"], valkey.inputs["engineVersion"]) == ("valkey", "8.1")
+    assert redis.name == valkey.name
+    groups = [make_cache(engine=engine).one("aws:ec2/securityGroup:SecurityGroup") for engine in ("redis", "valkey")]
+    assert groups[0].inputs == groups[1].inputs, "another description would replace it"
 
 
 def test_snapshots_are_made_where_asked_for() -> None:

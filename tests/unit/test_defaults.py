@@ -18,6 +18,7 @@ ABSENT = object()
 """Stands for a default that can't be given, as it is to give nothing."""
 
 PROSE: dict[str, Any] = {
+    "7.1 of redis, 8.1 of valkey": "7.1",
     "AWS's choice": None,
     "12 digits of the app's SHA-256": "5e884898da28",
     "computed from the file": None,
@@ -41,6 +42,7 @@ OTHERS: dict[str, Any] = {
     "cidr": "10.30.0.0/16",
     "databaseName": "shop",
     "environment": "prod",
+    "engine": "valkey",
     "evictionPolicy": "allkeys-lru",
     "engineVersion": {"Cache": "7.0", "Database": "16"},
     "image": "shop-*",

@@ -18,6 +18,12 @@ def lines(cost: Estimate) -> dict[str, tuple[int, float]]:
     return {item.name: (item.count, round(item.month, 2)) for item in cost.items}
 
 
+def test_a_node_of_valkey_costs_a_fifth_less() -> None:
+    of = {engine: Cache("", "cache.t4g.micro", 1, engine) for engine in ("redis", "valkey")}
+    redis, valkey = (lines(estimate(wanted(cache=each)))["cache node, cache.t4g.micro"][1] for each in of.values())
+    assert valkey == pytest.approx(0.8 * redis, abs=0.01)
+
+
 def test_dev_is_counted_item_by_item() -> None:
     cost = estimate(wanted())
     assert lines(cost) == {

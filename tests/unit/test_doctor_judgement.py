@@ -254,6 +254,8 @@ def test_caches_versions_are_listed_in_two_and_in_three_parts() -> None:
     versions = ["6.2.6", "7.0", "7.1"]
     assert judge_cache_version(Cache("6.2", "cache.t4g.micro", 1), versions).status == Status.OK
     assert judge_cache_version(Cache("7.1", "cache.t4g.micro", 1), versions).status == Status.OK
+    valkey = judge_cache_version(Cache("8.1", "cache.t4g.micro", 1, "valkey"), ["7.2", "8.1"])
+    assert (valkey.status, valkey.what) == (Status.OK, "Valkey 8.1")
     assert judge_cache_version(Cache("6", "cache.t4g.micro", 1), ["60.1"]).status == Status.FAILED
 
 

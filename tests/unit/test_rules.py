@@ -88,6 +88,7 @@ CASES: list[tuple[str, str, Any, str]] = [
     ("AppServers", "database.replicaHosts", ["db-1.example", "db-2 example"], ""),
     ("AppServers", "cache.host", "cache.example:6379", ""),
     ("AppServers", "cache.port", 70000, ""),
+    ("Cache", "engine", "memcached", "cache.engine"),
     ("Cache", "engineVersion", "8.0", "cache.engineVersion"),
     ("Cache", "nodeType", "t4g.micro", "cache.nodeType"),
     ("Cache", "replicas", -1, "cache.replicas"),
@@ -251,6 +252,17 @@ def test_a_bad_value_that_another_resource_gives_is_refused_once_it_is_known(
         CLASSES[kind]("mine", example_args.placed(path, output, base, example_args.snake))
 
     assert said_by(program) == plain
+
+
+@pytest.mark.parametrize(("engine", "version"), [("valkey", "7.1"), ("redis", "8.0"), ("valkey", "6.2")])
+def test_a_cache_has_versions_of_its_own_engine(engine: str, version: str) -> None:
+    told = said_by_component("Cache", {**example_args.cache(), "engine": engine, "engine_version": version})
+    assert told["engineVersion"].startswith(f'"{version}": it must be a {engine.capitalize()} version')
+    config = {"aws:region": "us-east-1", "expressway:cache": {"engine": engine, "engineVersion": version}}
+    with pytest.raises(settings.SettingsError) as refusal:
+        settings.parse(config, stack="dev", base=ROOT, source="t")
+    (problem,) = refusal.value.problems
+    assert f"{problem.value}: {problem.rule}. {problem.remedy}" == told["engineVersion"]
 
 
 WINDOWS: list[tuple[str | None, str | None, str | None]] = [

@@ -24,6 +24,7 @@ THERE = Standing(
     storage_gb=20,
     multi_az=False,
     maintenance_window="sun:05:00-sun:05:30",
+    cache_engine="redis",
     cache_version="7.1",
 )
 
@@ -68,6 +69,18 @@ def test_what_aws_would_replace_or_refuse_is_refused_by_name(path: str, sections
     assert problem.path == f"expressway:{path}"
     assert " now" in problem.rule, "it says what stands"
     assert problem.remedy.startswith("Put it back")
+
+
+def test_a_redis_may_become_a_valkey_and_a_valkey_no_redis() -> None:
+    assert not refused(cache={"engine": "valkey"})
+    assert not refused(cache={"engine": "valkey", "engineVersion": "7.2"})
+    valkey = replace(THERE, cache_engine="valkey", cache_version="8.1")
+    (problem,) = refused(valkey)
+    assert (problem.path, problem.value) == ("expressway:cache.engine", '"redis"')
+    assert '"valkey" now' in problem.rule
+    assert problem.remedy.startswith("Put it back")
+    (older,) = refused(valkey, cache={"engine": "valkey", "engineVersion": "8.0"})
+    assert older.path == "expressway:cache.engineVersion"
 
 
 def test_a_subnet_that_would_move_is_refused_and_a_zone_may_come_or_go() -> None:

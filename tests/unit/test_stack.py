@@ -172,7 +172,8 @@ def test_every_setting_reaches_a_resource() -> None:
         },
         "expressway:sessionManager": {"agentKey": "tests/fixtures/session_manager/signer.asc"},
         "expressway:cache": {
-            "engineVersion": "7.0",
+            "engine": "valkey",
+            "engineVersion": "8.0",
             "nodeType": "cache.r77.large",
             "replicas": 3,
             "evictionPolicy": "allkeys-lfu",
@@ -205,7 +206,9 @@ def test_every_setting_reaches_a_resource() -> None:
     ]
     assert database["applyImmediately"] is False
     assert [database[key] for key in ("backupRetentionPeriod", "deletionProtection", "dbName")] == [17, True, "shop77"]
-    assert [cache[key] for key in ("engineVersion", "nodeType", "numCacheClusters")] == ["7.0", "cache.r77.large", 4]
+    assert [cache[key] for key in ("engine", "engineVersion", "nodeType", "numCacheClusters")] == [
+        *("valkey", "8.0", "cache.r77.large", 4)
+    ]
     assert [cache[key] for key in ("snapshotRetentionLimit", "snapshotWindow")] == [7, "07:00-08:00"]
     assert cache["maintenanceWindow"] == "tue:17:00-tue:18:00"
     parameters = made.one("aws:elasticache/parameterGroup:ParameterGroup").inputs["parameters"]
