@@ -5,6 +5,7 @@ from importlib.util import find_spec
 import typer
 
 from cli.build import build
+from cli.cache import app as cache
 from cli.check import check
 from cli.deploy import deploy, rollback
 from cli.doctor import doctor
@@ -28,6 +29,7 @@ app.command()(scale)
 app.command()(load)
 app.command()(profile)
 app.command()(prune)
+app.add_typer(cache, name="cache")
 
 # The lab boots this repository's program and app, so only a clone has it.
 if find_spec("lab"):

@@ -1,0 +1,94 @@
+"""`expressway cache status` and `expressway cache failover`."""
+
+from typing import TYPE_CHECKING
+
+import typer
+from rich import box
+from rich.table import Table
+
+from cli.console import err, fail, out, print_json
+from cli.options import Json, OutputsFile, StackName
+
+if TYPE_CHECKING:
+    from operate.cache import Status
+
+app = typer.Typer(no_args_is_help=True, help="The stack's cache: how its nodes are, and a failover to try it.")
+
+
+@app.command()
+def status(stack: StackName = None, outputs: OutputsFile = None, json: Json = False) -> None:
+    """Show each node's role, zone, memory, hit rate, evictions and lag, and changes that wait."""
+    from cli import targets
+    from operate import cache
+
+    target = targets.find(stack, outputs)
+    with targets.explained():
+        try:
+            found = cache.look(target.stack)
+        except cache.CacheError as error:
+            fail(str(error))
+    if json:
+        print_json(found.as_json())
+        return
+    out.print(_table(found))
+    for line in _remarks(found):
+        out.print(line, markup=False, soft_wrap=True)
+
+
+@app.command()
+def failover(stack: StackName = None, outputs: OutputsFile = None, json: Json = False) -> None:
+    """Have ElastiCache make a replica the primary, and wait until the primary's name leads to it.
+
+    It chooses the replica. Writes fail meanwhile; AWS then replaces the former primary, which takes minutes.
+    """
+    from cli import targets
+    from operate import cache
+
+    target = targets.find(stack, outputs)
+    with targets.explained():
+        try:
+            done = cache.failover(target.stack, lambda line: err.print(line, markup=False, soft_wrap=True))
+        except cache.CacheError as error:
+            fail(str(error))
+        except KeyboardInterrupt:
+            fail("interrupted: ElastiCache goes on with the failover; expressway cache status shows it")
+    if json:
+        print_json(done.as_json())
+        return
+    out.print(f"{done.primary} is the primary in place of {done.former}, after {done.seconds:g} s", markup=False)
+    out.print(f"ElastiCache was through with it after {done.settled_seconds:g} s", markup=False)
+
+
+def _table(found: "Status") -> Table:
+    from operate.cache import WINDOW_MINUTES
+
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title=f"{found.id}: {found.engine} {found.version} on {found.node_type}, {found.status}",
+        caption=f"hits and evictions are those of the last {WINDOW_MINUTES} minutes",
+    )
+    for name in ("node", "role", "zone", "state", "memory", "CPU", "connections", "hits", "evictions", "lag"):
+        table.add_column(name, justify="right" if name in ("memory", "CPU", "connections", "hits", "lag") else "left")
+    for node in found.nodes:
+        table.add_row(
+            *(node.id, node.role, node.zone, node.status),
+            *(_shown(value, " %") for value in (node.memory, node.cpu)),
+            *(_shown(node.connections), _shown(node.hit_rate, " %"), _shown(node.evictions), _shown(node.lag, " s")),
+        )
+    return table
+
+
+def _remarks(found: "Status") -> list[str]:
+    lines: list[str] = []
+    if found.pending:
+        waiting = ", ".join(f"{name}: {value}" for name, value in found.pending.items())
+        lines.append(f"waits for the window {found.maintenance_window}: {waiting}")
+    if found.parameters not in ("", "in-sync"):
+        lines.append(f"parameters of {found.parameter_group} are {found.parameters}")
+    if not found.failover:
+        lines.append("no failover: a node that dies takes the cache with it until ElastiCache has another one")
+    return lines
+
+
+def _shown(value: float | None, unit: str = "") -> str:
+    return "-" if value is None else f"{value:g}{unit}"
