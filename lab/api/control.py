@@ -101,6 +101,9 @@ class Control:
                 return self._done(
                     elasticache_failover.finish_failover(identifier, node), f"{identifier} waits for no {node}"
                 )
+            case "PUT", ["replication-groups", identifier, "failover", node]:
+                known = elasticache_failover.begin_failover(identifier, node)
+                return self._done(known, f"{identifier} has no failover to {node}")
             case "PUT", ["replication-groups", identifier, "parameters", version]:
                 return self._done(
                     elasticache.finish_parameters(identifier, version), f"{identifier} waits for no {version}"

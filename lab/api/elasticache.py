@@ -73,6 +73,7 @@ class CacheMachine:
     """The version of the tokens that the nodes take; smaller while they have to be told."""
     vcpus: int = 2
     """Of each node's type."""
+    automatic_failover: bool = False
     parameters_version: str = ""
     """Of `parameters`, which differs when they do."""
     parameters_known: str = ""
@@ -218,6 +219,7 @@ def _machine(backend: Any, group: Any) -> CacheMachine:
         tokens_version=group.tokens_version,
         tokens_known=group.tokens_known,
         vcpus=vcpus(group.cache_node_type),
+        automatic_failover=group.automatic_failover == "enabled",
         parameters_version=elasticache_parameters.version_of(parameters),
         parameters_known=group.parameters_known,
     )

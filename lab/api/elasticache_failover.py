@@ -49,6 +49,18 @@ def tokens(identifier: str) -> dict[str, Any] | None:
     return None
 
 
+def begin_failover(identifier: str, node: str) -> bool:
+    """The primary is gone, and `node` takes over. Whether it is a replica of a group that fails over by itself."""
+    for group in groups():
+        if group.replication_group_id != identifier or group.automatic_failover != "enabled" or group.next_primary:
+            continue
+        if node in _replicas(group):
+            group.next_primary = node
+            group.status = "modifying"
+            return True
+    return False
+
+
 def finish_failover(identifier: str, node: str) -> bool:
     """`node` takes writes now. Whether that is what the group waits for."""
     for group in groups():
@@ -105,11 +117,7 @@ def _test_failover(response: Any) -> Any:
     group, shard = _group(response), response._get_param("NodeGroupId")
     if group.node_groups[0]["node_group_id"] != shard:
         raise NodeGroupNotFoundError(f"Node group {shard} not found.")
-    replicas = [
-        member["cache_cluster_id"]
-        for member in group.node_groups[0]["node_group_members"]
-        if member["current_role"] == "replica"
-    ]
+    replicas = _replicas(group)
     if group.automatic_failover != "enabled" or not replicas:
         raise InvalidParameterCombinationException(
             f"Replication group {group.replication_group_id} has no automatic failover, or no replica."
@@ -119,6 +127,11 @@ def _test_failover(response: Any) -> Any:
     group.next_primary = replicas[0]
     group.status = "modifying"
     return ActionResult({"ReplicationGroup": group})
+
+
+def _replicas(group: Any) -> list[str]:
+    members = group.node_groups[0]["node_group_members"]
+    return [member["cache_cluster_id"] for member in members if member["current_role"] == "replica"]
 
 
 def _group(response: Any) -> Any:

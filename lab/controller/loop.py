@@ -29,6 +29,7 @@ from .plan import (
     Action,
     CarryOut,
     Halt,
+    Promote,
     Reboot,
     ReportInstance,
     ReportService,
@@ -172,6 +173,9 @@ class Controller:
                 log.info("%s: %s", service, type(change).__name__)
                 homes = self._state / "machines"
                 self._background(identifier, lambda: carry_out(self._api, service, identifier, change, homes))
+            case Promote(cache, node):
+                log.info("the primary of %s is gone: %s takes over", cache, node)
+                self._api.put(f"replication-groups/{cache}/failover/{node}")
             case ReportInstance(instance, status):
                 log.info("%s is %s", instance, status)
                 self._api.report("instances", instance, status)

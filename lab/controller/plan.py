@@ -1,8 +1,8 @@
 """What to do, given what the API says should be and what is found on this host. Pure."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lab.machines.machine import MachineSpec
 from lab.machines.observation import MachineStatus, State
@@ -68,6 +68,10 @@ class Service:
     change: Change | None = None
     port: int | None = None
     """A database's."""
+    primary: str | None = None
+    """A cache's, as a machine."""
+    standbys: tuple[tuple[str, str], ...] = ()
+    """A cache's replicas, as machines and nodes, where one takes over by itself."""
 
 
 @dataclass(frozen=True)
@@ -148,9 +152,19 @@ class CarryOut:
     change: Change
 
 
-Action = Start | Resume | Reboot | Halt | Stop | ReportInstance | ReportService | CarryOut
+@dataclass(frozen=True)
+class Promote:
+    """Tell the API that a cache's primary is gone, and which node takes over."""
+
+    cache: str
+    node: str
+
+
+Action = Start | Resume | Reboot | Halt | Stop | ReportInstance | ReportService | CarryOut | Promote
 
 SERVICE_READY = {"database": "available", "cache": "available", "load-balancer": "active"}
+KNOWN_TO_RUN = ("available", "modifying")
+"""A cache that isn't being made."""
 SERVICE_FAILED = {"database": "failed", "cache": "create-failed", "load-balancer": "failed"}
 
 
@@ -172,12 +186,17 @@ def plan(wanted: Wanted, found: Collection[MachineStatus], busy: AbstractSet[str
             actions += _instance(specs[status.id], status, impaired=status.id in wanted.impaired)
     for service in wanted.services:
         if busy.isdisjoint(service.machines):
-            actions += _report(service, [states.get(machine) for machine in service.machines])
+            actions += _report(service, states)
+        if promoted := _promoted(service, states):
+            actions.append(Promote(service.id, promoted))
     off = {status.id for status in found if status.state is State.OFF and status.id in wanted.kept}
     actions += [
         ReportInstance(each, "off") for each in sorted(wanted.stopping - busy) if each in off or each not in there
     ]
-    actions += [Start(spec) for spec in wanted.machines if spec.id not in there and spec.id not in busy]
+    # What would start as the primary, and empty, starts when another node is it.
+    held = {service.primary for service in wanted.services if _taken_over(service, states)}
+    held |= {service.primary for service in wanted.services if _promoted(service, states)}
+    actions += [Start(spec) for spec in wanted.machines if spec.id not in there and spec.id not in busy | held]
     return actions
 
 
@@ -211,7 +230,31 @@ def _behind_service(service: Service, spec: MachineSpec, status: MachineStatus) 
     return [Stop(status.id)] if service.kind == "cache" else [Resume(spec)]
 
 
-def _report(service: Service, states: list[State | None]) -> list[Action]:
+ALIVE = (State.BOOTING, State.READY, State.FAILED)
+
+
+def _promoted(service: Service, states: Mapping[str, State]) -> str | None:
+    """The node that takes over from a cache's primary that is gone; None where none has to, or none can."""
+    if service.primary is None or isinstance(service.change, Failover) or service.status not in KNOWN_TO_RUN:
+        return None
+    if states.get(service.primary) in ALIVE:
+        return None
+    return next((node for machine, node in service.standbys if states.get(machine) is State.READY), None)
+
+
+def _taken_over(service: Service, states: Mapping[str, State]) -> Failover | None:
+    """A failover whose former primary is gone: what can be done of it, once the new one is ready."""
+    change = service.change
+    if not isinstance(change, Failover) or states.get(service.primary or "") in ALIVE:
+        return None
+    ready = tuple(each for each in change.machines if states.get(each[1]) is State.READY)
+    return replace(change, machines=ready) if change.address in dict(ready) else None
+
+
+def _report(service: Service, found: Mapping[str, State]) -> list[Action]:
+    states = [found.get(machine) for machine in service.machines]
+    if failover := _taken_over(service, found):
+        return [CarryOut(service.id, failover.machines[0][1], failover)]
     if all(state is State.READY for state in states):
         if service.change:
             return [CarryOut(service.id, service.machines[0], service.change)]

@@ -75,7 +75,15 @@ def wanted(api: ApiState, config: LabConfig, authority: Path) -> Wanted:
                 for item in api.databases
             ),
             *(
-                Service("cache", item["id"], _machines(item), item["status"], _cache_change(item))
+                Service(
+                    "cache",
+                    item["id"],
+                    _machines(item),
+                    item["status"],
+                    _cache_change(item),
+                    primary=next(cache_machine(node["id"]) for node in item["nodes"] if node["role"] == "primary"),
+                    standbys=_standbys(item),
+                )
                 for item in api.caches
             ),
             *(
@@ -160,6 +168,11 @@ def _nodes(cache: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _machines(cache: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(cache_machine(node["id"]) for node in cache["nodes"])
+
+
+def _standbys(cache: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    replicas = [node["id"] for node in cache["nodes"] if node["role"] == "replica"]
+    return tuple((cache_machine(node), node) for node in replicas) if cache["automatic_failover"] else ()
 
 
 def _cache_change(cache: Mapping[str, Any]) -> Failover | TokenChange | ParameterChange | None:

@@ -109,6 +109,22 @@ def test_a_failover_is_carried_out_and_then_the_names_change_places(cache: Cache
     assert f"replicaof {new['address']} 6379" in cache.told(old["address"], tmp_path), "also when it is made anew"
 
 
+def test_the_primary_is_gone_and_a_replica_is_made_the_primary(cache: Cache) -> None:
+    service = cache.service()
+    primary = next(f"cache-{node['id']}" for node in cache.described()["nodes"] if node["role"] == "primary")
+    ((machine, node),) = service.standbys
+    assert (service.primary, machine) == (primary, f"cache-{node}")
+    with pytest.raises(requests.HTTPError, match="404"):
+        cache.api.put(f"replication-groups/{cache.name}/failover/{primary.removeprefix('cache-')}")
+    cache.api.put(f"replication-groups/{cache.name}/failover/{node}")
+    change = cache.service().change
+    assert isinstance(change, Failover), change
+    assert change.node == node
+    cache.api.put(f"replication-groups/{cache.name}/primary/{node}")
+    assert cache.service().primary == machine
+    assert cache.leads_to("endpoint") == change.address
+
+
 def test_tokens_are_carried_to_every_node(cache: Cache) -> None:
     cache.aws.modify_replication_group(
         ReplicationGroupId=cache.name, AuthToken=TOKEN[::-1], AuthTokenUpdateStrategy="ROTATE", ApplyImmediately=True

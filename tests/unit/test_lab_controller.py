@@ -15,6 +15,7 @@ from lab.controller.plan import (
     CarryOut,
     Failover,
     Halt,
+    Promote,
     Reboot,
     ReportInstance,
     ReportService,
@@ -147,6 +148,55 @@ def test_a_node_of_a_cache_that_ended_is_made_anew_with_the_role_that_it_has_by_
     assert plan(should, []) == [Start(spec("cache-1"))], "the next look starts it"
 
 
+PAIR = Service(
+    "cache",
+    "main",
+    ("cache-1", "cache-2", "cache-3"),
+    "available",
+    primary="cache-1",
+    standbys=(("cache-2", "main-002"), ("cache-3", "main-003")),
+)
+
+
+@pytest.mark.parametrize("state", [State.DEAD, State.OFF, State.SHUT_DOWN, None])
+def test_a_replica_that_is_ready_takes_over_from_a_primary_that_is_gone(state: State | None) -> None:
+    should = wanted(*PAIR.machines, services=(PAIR,))
+    found = [status("cache-2", State.BOOTING), status("cache-3")]
+    gone = [status("cache-1", state)] if state else []
+    told = plan(should, [*gone, *found])
+    assert told == [*(Stop(each.id) for each in gone), Promote("main", "main-003")], "it isn't started, empty, before"
+    assert plan(should, found, busy={"cache-1"}) == [Promote("main", "main-003")], "while the dead one is cleared away"
+
+
+def test_nobody_takes_over_from_a_primary_that_runs_or_where_nobody_can() -> None:
+    ready = [status("cache-2"), status("cache-3")]
+    for state in (State.READY, State.BOOTING, State.FAILED):
+        made = plan(wanted(*PAIR.machines, services=(PAIR,)), [status("cache-1", state), *ready])
+        assert not [each for each in made if isinstance(each, Promote)], state
+    for service in (
+        dataclasses.replace(PAIR, standbys=()),  # failover is off
+        dataclasses.replace(PAIR, status="creating"),  # the primary has yet to be started
+    ):
+        assert plan(wanted(*PAIR.machines, services=(service,)), ready) == [Start(spec("cache-1"))]
+    none_ready = [status("cache-2", State.BOOTING), status("cache-3", State.BOOTING)]
+    assert plan(wanted(*PAIR.machines, services=(PAIR,)), none_ready) == [Start(spec("cache-1"))]
+
+
+def test_a_failover_from_a_dead_primary_leaves_it_out_and_makes_it_anew_afterwards() -> None:
+    nodes = (("10.0.0.1", "cache-1"), ("10.0.0.2", "cache-2"), ("10.0.0.3", "cache-3"))
+    failover = Failover("main-002", "10.0.0.2", 6379, nodes)
+    should = wanted(*PAIR.machines, services=(dataclasses.replace(PAIR, status="modifying", change=failover),))
+    left = dataclasses.replace(failover, machines=nodes[1:])
+    assert plan(should, [status("cache-2"), status("cache-3")]) == [CarryOut("main", "cache-2", left)]
+    dead = [status("cache-1", State.DEAD), status("cache-2"), status("cache-3", State.BOOTING)]
+    only = dataclasses.replace(failover, machines=nodes[1:2])
+    assert plan(should, dead) == [Stop("cache-1"), CarryOut("main", "cache-2", only)]
+    alive = [status(each) for each in PAIR.machines]
+    assert plan(should, alive) == [CarryOut("main", "cache-1", failover)], "a failover to try it has them all"
+    over = dataclasses.replace(PAIR, primary="cache-2", standbys=(("cache-1", "main-001"), ("cache-3", "main-003")))
+    assert plan(wanted(*PAIR.machines, services=(over,)), alive[1:]) == [Start(spec("cache-1"))]
+
+
 RUNNING = (State.BOOTING, State.READY, State.FAILED)
 NAMES = st.sampled_from(["i-1", "i-2", "i-3", "i-4"])
 
@@ -209,7 +259,7 @@ class World:
                 self.impaired.add(instance)
             case ReportInstance(instance, _):
                 self.impaired.discard(instance)
-            case ReportService() | CarryOut():
+            case ReportService() | CarryOut() | Promote():
                 raise AssertionError("there are no services here")
 
 
