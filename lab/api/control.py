@@ -16,6 +16,8 @@ from lab.api import (
     load_balancers,
     metrics,
     rds,
+    rds_passwords,
+    rds_replicas,
     rds_rotation,
     rds_window,
     service_metrics,
@@ -59,7 +61,14 @@ class Control:
             case "POST", ["db-instances", identifier, "maintenance-window"]:
                 return self._maintenance_window(identifier)
             case "PUT", ["db-instances", identifier, "password", version]:
-                return self._done(rds_rotation.finish(identifier, version), f"{identifier} waits for no {version}")
+                known = rds_passwords.finish(identifier, version) or rds_rotation.finish(identifier, version)
+                return self._done(known, f"{identifier} waits for no {version}")
+            case "GET", ["db-instances", identifier, "login"]:
+                login = rds_passwords.login(identifier)
+                return _answer(login) if login else _error(404, f"there is no {identifier}")
+            case "PUT", ["db-instances", identifier, "promoted"]:
+                done = rds_replicas.finish_promotion(identifier)
+                return self._done(done, f"{identifier} waits for no promotion")
             case "GET", ["replication-groups"]:
                 return _answer([asdict(machine) for machine in elasticache.machines()])
             case "PUT", ["replication-groups", identifier]:

@@ -20,6 +20,9 @@ PASSWORD_LENGTH = 28
 # What RDS allows in a password, less what needs quoting in a URL or a shell.
 PASSWORD_CHARACTERS = string.ascii_letters + string.digits + "-._~"
 
+GIVEN = "given-"
+"""Begins the version of a password that RDS doesn't keep in Secrets Manager."""
+
 
 @dataclass(frozen=True)
 class DatabaseMachine:
@@ -37,13 +40,19 @@ class DatabaseMachine:
     secret_arn: str | None
     parameters: dict[str, str]
     secret_version: str | None = None
-    """The version of the secret that holds the password which counts."""
+    """The version of the secret that holds the password which counts, or of the password where a user gives it."""
     log_exports: tuple[str, ...] = ()
     """Which of its logs go to CloudWatch."""
     pending_version: str | None = None
-    """The version that holds the next password, while it is being changed."""
+    """The same of the next password, while it is being changed."""
     vcpus: int = 2
     """Of its class."""
+    source: str | None = None
+    """The instance that it streams from, of a read replica."""
+    source_endpoint: str | None = None
+    source_port: int | None = None
+    promoting: bool = False
+    """Whether it is to become an instance of its own."""
 
 
 def install() -> None:
@@ -85,6 +94,11 @@ def secret_version(secret: Any, stage: str) -> str | None:
     return None
 
 
+def given_pending(database: Any) -> str | None:
+    """The version of a password that no secret of RDS's has, and that PostgreSQL has to learn."""
+    return f"{GIVEN}{database.password_version}" if database.password_version != database.password_known else None
+
+
 def _create(original: Any, database: Any, *args: Any, **kwargs: Any) -> None:
     if kwargs.get("engine") == "postgres" and (version := kwargs.get("engine_version")):
         kwargs["engine_version"] = version = full_version(version)
@@ -94,19 +108,32 @@ def _create(original: Any, database: Any, *args: Any, **kwargs: Any) -> None:
     original(database, *args, **kwargs)
     database.status = "creating"
     database.dbi_resource_id = f"db-{secrets.token_hex(13).upper()}"
+    # What replicas stream by; theirs is their source's.
+    database.replication_secret = secrets.token_urlsafe(24)
+    database.password_version = database.password_known = 0
     if getattr(database, "db_subnet_group", None):
         place(database, kwargs.get("vpc_security_group_ids"))
 
 
-def place(database: Any, security_groups: list[str] | None) -> None:
+def place(
+    database: Any, security_groups: list[str] | None, *, zone: str | None = None, besides: str | None = None
+) -> None:
     """Give it an interface in its subnet group; without security groups, in the default one of the group's VPC."""
     backend: Any = ec2_backends[database.account_id][database.region]
     group = database.db_subnet_group
     database.vpc_security_group_ids = security_groups or [backend.get_default_security_group(group.vpc_id).id]
-    subnet = min(group._subnets, key=lambda subnet: subnet.availability_zone)
+    subnet = choose_subnet(group, zone, besides)
     description = f"RDSNetworkInterface {database.db_instance_identifier}"
     database.interface = private_interface(backend, subnet.id, database.vpc_security_group_ids, description)
     database.availability_zone = subnet.availability_zone
+
+
+def choose_subnet(group: Any, zone: str | None, besides: str | None = None) -> Any:
+    """One of a subnet group's: in `zone`; or else in the first one, but rather not in the one `besides`."""
+    subnets = [subnet for subnet in group._subnets if zone in (None, subnet.availability_zone)]
+    if not subnets:
+        raise InvalidParameterCombination(f"The DB subnet group {group.name} has no subnet in {zone}.")
+    return min(subnets, key=lambda subnet: (subnet.availability_zone == besides, subnet.availability_zone))
 
 
 def _endpoint(database: Any) -> str:
@@ -135,6 +162,7 @@ def _delete(original: Any, backend: Any, db_instance_identifier: str, *args: Any
 
 def _machine(database: Any) -> DatabaseMachine:
     secret = getattr(database, "master_user_secret", None)
+    source = database.backend.databases.get(database.source_db_instance_identifier) if database.is_replica else None
     parameters: dict[str, str] = {}
     for group in database.db_parameter_groups():
         parameters |= {
@@ -153,7 +181,11 @@ def _machine(database: Any) -> DatabaseMachine:
         secret_arn=secret.secret_arn if secret else None,
         parameters=parameters,
         log_exports=tuple(getattr(database, "enabled_cloudwatch_logs_exports", ())),
-        secret_version=secret_version(secret, "AWSCURRENT") if secret else None,
-        pending_version=secret_version(secret, "AWSPENDING") if secret else None,
+        secret_version=secret_version(secret, "AWSCURRENT") if secret else f"{GIVEN}{database.password_version}",
+        pending_version=(secret_version(secret, "AWSPENDING") if secret else None) or given_pending(database),
         vcpus=vcpus(database.db_instance_class),
+        source=source.db_instance_identifier if source else None,
+        source_endpoint=source.address if source else None,
+        source_port=source.port if source else None,
+        promoting=getattr(database, "promoting", False),
     )

@@ -11,7 +11,7 @@ from moto.ec2.models import ec2_backends
 from moto.rds import models, responses
 from moto.rds.exceptions import DBInstanceAlreadyExists, DBParameterGroupNotFoundError
 
-from lab.api import rds_window
+from lab.api import rds_passwords, rds_window
 from lab.api.patching import add, around
 from lab.api.rds import place
 from lab.api.rds_rules import check_class, check_family, check_storage, check_upgrade, check_zones
@@ -77,12 +77,15 @@ def _check(backend: Any, database: Any, asked: Any) -> None:
     if asked.get("db_instance_class"):
         check_class(asked["db_instance_class"], version)
     check_storage(database, asked.get("allocated_storage"))
+    rds_passwords.check(database, asked)
     if group := asked.get("db_subnet_group_name"):
         _refuse_same_vpc(database, backend.describe_db_subnet_groups(group)[0])
 
 
 def _change(original: Any, backend: Any, identifier: str, changes: Any) -> Any:
+    rds_passwords.keep(backend.databases[identifier], changes)
     changed = original(backend, identifier, changes)
+    rds_passwords.begin(changed, changes)
     if port := changes.get("db_port_number"):
         changed.port = port
     groups = changes.get("vpc_security_group_ids")

@@ -39,6 +39,7 @@ CHANGES = (
     "quotas",
     "rds",
     "rds_changes",
+    "rds_replicas",
     "rds_rotation",
     "refreshes",
     "s3",

@@ -12,7 +12,7 @@ from lab.machines import access
 from lab.machines.services import load_balancer, postgresql, redis
 
 from .api import Api
-from .plan import Change, Failover, ParameterChange, Reconfiguration, Rotation, TokenChange
+from .plan import Change, Failover, ParameterChange, Promotion, Reconfiguration, Rotation, TokenChange
 
 GAP_SECONDS: Final = 1.0
 """Between the new password in PostgreSQL and the secret that says so, when readers still get the old one. RDS does not
@@ -28,6 +28,9 @@ def carry_out(api: Api, service: str, machine: str, change: Change, machines: Pa
     match change:
         case Rotation():
             _set_password(api, service, machine, change, machines)
+        case Promotion():
+            _run(machine, postgresql.psql(change.port), postgresql.PROMOTE, machines)
+            api.put(f"db-instances/{service}/promoted")
         case Failover():
             _fail_over(api, service, change, machines)
         case TokenChange():
@@ -43,12 +46,18 @@ def carry_out(api: Api, service: str, machine: str, change: Change, machines: Pa
 
 
 def _set_password(api: Api, database: str, machine: str, rotation: Rotation, machines: Path) -> None:
-    secret = api.aws("secretsmanager").get_secret_value(SecretId=rotation.secret_arn, VersionId=rotation.version)
-    login = json.loads(secret["SecretString"])
+    login = _login(api, database, rotation)
     statement = postgresql.set_password(login["username"], login["password"])
     _run(machine, postgresql.psql(rotation.port), statement, machines, login["password"])
     time.sleep(GAP_SECONDS)
     api.put(f"db-instances/{database}/password/{rotation.version}")
+
+
+def _login(api: Api, database: str, rotation: Rotation) -> dict[str, str]:
+    if rotation.secret_arn is None:
+        return api.get(f"db-instances/{database}/login")
+    secret = api.aws("secretsmanager").get_secret_value(SecretId=rotation.secret_arn, VersionId=rotation.version)
+    return json.loads(secret["SecretString"])
 
 
 def _fail_over(api: Api, cache: str, failover: Failover, machines: Path) -> None:

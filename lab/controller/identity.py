@@ -1,7 +1,6 @@
 """Who is who for the metadata service: what each address's machine may learn about itself."""
 
 import contextlib
-import json
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +19,6 @@ from .api import Api, ApiState
 from .wanted import balancer_machine, cache_machine, database_machine
 
 SERVICE_TYPE = "lab.service"
-MASTER = ("username", "password")
 MACHINES = {"database": database_machine, "cache": cache_machine, "load-balancer": balancer_machine}
 
 
@@ -108,7 +106,7 @@ class Identities:
         if kind == "load-balancer":
             return load_balancer.user_data()
         # A machine that is started anew, empty, gets what counts by then.
-        state = item["secret_version"] if kind == "database" else _of_cache(item)
+        state = (item["secret_version"], item["source_endpoint"]) if kind == "database" else _of_cache(item)
         known = f"{machine} {state}"
         if known not in self._user_data:
             make = self._database_user_data if kind == "database" else self._cache_user_data
@@ -117,18 +115,18 @@ class Identities:
 
     def _database_user_data(self, item: Mapping[str, Any]) -> bytes:
         certificate, key = (path.read_text() for path in tls.issue(self._certificates, [item["endpoint"]]))
-        secret = self._api.aws("secretsmanager").get_secret_value(SecretId=item["secret_arn"])
-        username, password = (json.loads(secret["SecretString"])[name] for name in MASTER)
+        login = self._api.get(f"db-instances/{item['id']}/login")
+        source = item["source_endpoint"]
         return postgresql.user_data(
             postgresql.PostgresqlServer(
                 certificate=certificate,
                 key=key,
-                username=username,
-                password=password,
+                **login,
                 database=item["name"],
                 port=int(item["port"]),
                 force_ssl=item["parameters"].get("rds.force_ssl", "1") == "1",
                 logging=item["parameters"],
+                upstream=postgresql.Upstream(source, int(item["source_port"])) if source else None,
             )
         )
 

@@ -11,10 +11,20 @@ from lab.network.model import Network
 
 @dataclass(frozen=True)
 class Rotation:
-    """A change of a database's password that has begun: which version of which secret holds the new one."""
+    """A change of a database's password that has begun: which version of which secret holds the new one.
 
-    secret_arn: str
+    Without a secret, only the API knows it.
+    """
+
+    secret_arn: str | None
     version: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """A read replica is to become a database of its own."""
+
     port: int
 
 
@@ -53,7 +63,7 @@ class Reconfiguration:
     configuration: str
 
 
-Change = Rotation | Failover | TokenChange | ParameterChange | Reconfiguration
+Change = Rotation | Promotion | Failover | TokenChange | ParameterChange | Reconfiguration
 """What the API has begun, and what has to be done where the service runs."""
 
 
@@ -72,6 +82,8 @@ class Service:
     """A cache's, as a machine."""
     standbys: tuple[tuple[str, str], ...] = ()
     """A cache's replicas, as machines and nodes, where one takes over by itself."""
+    copied: bool = False
+    """Whether what it has is a copy of another's: a read replica."""
 
 
 @dataclass(frozen=True)
@@ -224,10 +236,10 @@ def _instance(spec: MachineSpec, status: MachineStatus, *, impaired: bool) -> li
 
 
 def _behind_service(service: Service, spec: MachineSpec, status: MachineStatus) -> list[Action]:
-    """The lab's own, whatever ended it: it is started again on its disk, but a cache's node anew and empty."""
+    """The lab's own, whatever ended it: it is started again on its disk, but a cache's node and a copy anew, empty."""
     if status.state in (State.READY, State.FAILED, State.BOOTING):
         return []
-    return [Stop(status.id)] if service.kind == "cache" else [Resume(spec)]
+    return [Stop(status.id)] if service.kind == "cache" or service.copied else [Resume(spec)]
 
 
 ALIVE = (State.BOOTING, State.READY, State.FAILED)

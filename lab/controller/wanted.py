@@ -13,7 +13,7 @@ from lab.machines.machine import MachineSpec
 from lab.network import dns, model
 
 from .api import ApiState
-from .plan import Failover, ParameterChange, Reconfiguration, Rotation, Service, TokenChange, Wanted
+from .plan import Failover, ParameterChange, Promotion, Reconfiguration, Rotation, Service, TokenChange, Wanted
 
 RUNNING = ("pending", "running")
 STOPPED = ("stopping", "stopped")
@@ -37,13 +37,15 @@ def wanted(api: ApiState, config: LabConfig, authority: Path) -> Wanted:
         elastic_addresses=api.elastic_addresses,
         nat_gateways=api.nat_gateways,
         services=[
-            *(_placed(database_machine(item["id"]), item) for item in api.databases),
+            *(_placed(database_machine(item["id"]), _with_replication(item, api.databases)) for item in api.databases),
             *(_placed(cache_machine(node["id"]), node) for node in nodes),
             *(_placed(balancer_machine(item["id"]), item) for item in api.load_balancers),
         ],
     )
     # ElastiCache's nodes reach each other beside the security groups that its users see.
     rules = {rule for cache in api.caches for rule in _among_nodes(_group(cache))}
+    # So do a database and its replicas.
+    rules |= {rule for source in _sources(api.databases) for rule in _among_nodes(_replication(source))}
     network = dataclasses.replace(network, rules=network.rules | rules)
     reboots = {item["id"]: item["reboots"] for item in api.instances}
     machines = [_instance(instance, reboots.get(instance["InstanceId"], 0), config, authority) for instance in running]
@@ -69,8 +71,9 @@ def wanted(api: ApiState, config: LabConfig, authority: Path) -> Wanted:
                     item["id"],
                     (database_machine(item["id"]),),
                     item["status"],
-                    _rotation(item),
+                    _promotion(item) or _rotation(item),
                     int(item["port"]),
+                    copied=item["source"] is not None,
                 )
                 for item in api.databases
             ),
@@ -158,6 +161,26 @@ def _cpus(vcpus: int, config: LabConfig) -> float | None:
 def _rotation(database: Mapping[str, Any]) -> Rotation | None:
     version = database["pending_version"]
     return Rotation(database["secret_arn"], version, int(database["port"])) if version else None
+
+
+def _promotion(database: Mapping[str, Any]) -> Promotion | None:
+    return Promotion(int(database["port"])) if database["promoting"] else None
+
+
+def _sources(databases: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The ids of those that have replicas."""
+    return {item["source"] for item in databases if item["source"]}
+
+
+def _replication(source: str) -> str:
+    return f"lab-replicas-{source}"
+
+
+def _with_replication(database: Mapping[str, Any], databases: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """A database in the group of its source, and in its own where it has replicas."""
+    sources = {database["source"], database["id"]} & _sources(databases)
+    groups = [*database["security_groups"], *map(_replication, sorted(sources))]
+    return {**database, "security_groups": groups}
 
 
 def _nodes(cache: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -260,7 +260,9 @@ def test_an_orderly_stop_lets_services_finish(host: MachineHost, pair: tuple[str
 
 def test_the_database_speaks_tls_only_and_its_master_user_is_no_superuser(host: MachineHost) -> None:
     certificate, key = host.certificate("db.lab.test")
-    server = postgresql.PostgresqlServer(certificate, key, username="master", password=PASSWORD, database="app")
+    server = postgresql.PostgresqlServer(
+        certificate, key, username="master", password=PASSWORD, replication="stream", database="app"
+    )
     host.start("i-database", "10.99.0.21", "postgresql", postgresql.user_data(server))
     host.start("i-client", "10.99.0.22", "postgresql")
     for name in ("i-database", "i-client"):

@@ -9,7 +9,8 @@ from tests.plan.lab_fleet import Fleet
 TOKEN = "a-token-of-thirty-two-characters"
 
 
-def create_database(api: ApiServer, fleet: Fleet, version: str = "17") -> dict[str, Any]:
+def create_database(api: ApiServer, fleet: Fleet, version: str = "17", **other: Any) -> dict[str, Any]:
+    """`other`: arguments besides, or others."""
     rds, name = api.client("rds"), f"db-{uuid.uuid4().hex[:8]}"
     rds.create_db_subnet_group(DBSubnetGroupName=name, DBSubnetGroupDescription="d", SubnetIds=fleet.private)
     rds.create_db_parameter_group(DBParameterGroupName=name, DBParameterGroupFamily="postgres17", Description="d")
@@ -17,19 +18,20 @@ def create_database(api: ApiServer, fleet: Fleet, version: str = "17") -> dict[s
         DBParameterGroupName=name,
         Parameters=[{"ParameterName": "rds.force_ssl", "ParameterValue": "1", "ApplyMethod": "immediate"}],
     )
-    return rds.create_db_instance(
-        DBInstanceIdentifier=name,
-        DBInstanceClass="db.t4g.micro",
-        Engine="postgres",
-        EngineVersion=version,
-        AllocatedStorage=20,
-        DBName="app",
-        MasterUsername="owner",
-        ManageMasterUserPassword=True,
-        DBSubnetGroupName=name,
-        DBParameterGroupName=name,
-        VpcSecurityGroupIds=[fleet.security_group],
-    )["DBInstance"]
+    given: dict[str, Any] = {
+        "DBInstanceIdentifier": name,
+        "DBInstanceClass": "db.t4g.micro",
+        "Engine": "postgres",
+        "EngineVersion": version,
+        "AllocatedStorage": 20,
+        "DBName": "app",
+        "MasterUsername": "owner",
+        "DBSubnetGroupName": name,
+        "DBParameterGroupName": name,
+        "VpcSecurityGroupIds": [fleet.security_group],
+    }
+    password = {} if "MasterUserPassword" in other else {"ManageMasterUserPassword": True}
+    return rds.create_db_instance(**given, **password, **other)["DBInstance"]
 
 
 def machine_of(api: ApiServer, kind: str, identifier: str) -> dict[str, Any]:

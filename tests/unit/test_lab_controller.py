@@ -16,6 +16,7 @@ from lab.controller.plan import (
     Failover,
     Halt,
     Promote,
+    Promotion,
     Reboot,
     ReportInstance,
     ReportService,
@@ -127,6 +128,22 @@ def test_a_password_is_set_where_the_database_runs_and_the_database_is_not_avail
     assert plan(should, [status("db-main")]) == [CarryOut("main", "db-main", rotation)]
     assert plan(should, [status("db-main", State.BOOTING)]) == [], "nobody is there to take it yet"
     assert plan(should, [status("db-main")], busy={"db-main"}) == [], "it is being set"
+
+
+def test_a_replica_whose_machine_ended_is_copied_anew_and_once_promoted_it_keeps_its_disk() -> None:
+    replica = Service("database", "copy", ("db-copy",), "available", copied=True)
+    for state in (State.DEAD, State.OFF, State.SHUT_DOWN, State.REBOOTING):
+        should = wanted("db-copy", services=(replica,))
+        assert plan(should, [status("db-copy", state)]) == [Stop("db-copy")], state
+        alone = wanted("db-copy", services=(dataclasses.replace(replica, copied=False),))
+        assert plan(alone, [status("db-copy", state)]) == [Resume(spec("db-copy"))], state
+
+
+def test_a_replica_is_promoted_where_it_runs() -> None:
+    replica = Service("database", "copy", ("db-copy",), "modifying", Promotion(5432), copied=True)
+    should = wanted("db-copy", services=(replica,))
+    assert plan(should, [status("db-copy")]) == [CarryOut("copy", "db-copy", Promotion(5432))]
+    assert plan(should, [status("db-copy", State.BOOTING)]) == [], "it has nothing yet"
 
 
 def test_a_cache_is_available_once_all_its_nodes_are_ready_and_fails_over_then() -> None:

@@ -7,10 +7,13 @@ import pytest
 import yaml
 
 from lab.machines.services import postgresql, redis
-from lab.machines.services.postgresql import PostgresqlServer
+from lab.machines.services.postgresql import PostgresqlServer, Upstream
 from lab.machines.services.redis import RedisServer
 
-DATABASE = PostgresqlServer("CERT", "KEY", username='od"d', password="it's", database="app", port=5433)
+DATABASE = PostgresqlServer(
+    "CERT", "KEY", username='od"d', password="it's", replication="own-way", database="app", port=5433
+)
+REPLICA = dataclasses.replace(DATABASE, upstream=Upstream("source.rds.amazonaws.com", 5434))
 CACHE = RedisServer("CERT", "KEY", ("a-token!of#sixteen$",), "nodes-own")
 
 
@@ -23,10 +26,12 @@ def files(user_data: bytes) -> dict[str, dict[str, str]]:
     return {file["path"]: file for file in config(user_data)["write_files"]}
 
 
-@pytest.mark.parametrize("user_data", [postgresql.user_data(DATABASE), redis.user_data(CACHE)])
+@pytest.mark.parametrize(
+    "user_data", [postgresql.user_data(DATABASE), postgresql.user_data(REPLICA), redis.user_data(CACHE)]
+)
 def test_only_owners_read_what_is_secret(user_data: bytes) -> None:
     for path, file in files(user_data).items():
-        secret = any(word in file["content"] for word in ("KEY", "it''s", "sixteen", "nodes-own"))
+        secret = any(word in file["content"] for word in ("KEY", "it''s", "own-way", "sixteen", "nodes-own"))
         assert not secret or file["permissions"] == "0600", path
 
 
@@ -51,16 +56,29 @@ def test_statements_are_counted_and_the_master_user_may_look_at_them_as_on_rds()
 
 def test_a_database_is_made_only_when_it_has_a_name() -> None:
     assert "CREATE DATABASE" in postgresql.roles(DATABASE), "named"
-    nameless = PostgresqlServer("CERT", "KEY", username="master", password="secret")
+    nameless = PostgresqlServer("CERT", "KEY", username="master", password="secret", replication="r")
     assert "CREATE DATABASE" not in postgresql.roles(nameless), "RDS makes none either"
 
 
 @pytest.mark.parametrize(("force_ssl", "kind"), [(True, "hostssl"), (False, "host")])
 def test_force_ssl_decides_who_may_connect(force_ssl: bool, kind: str) -> None:
-    server = PostgresqlServer("CERT", "KEY", username="master", password="secret", force_ssl=force_ssl)
+    server = PostgresqlServer("CERT", "KEY", username="master", password="secret", replication="r", force_ssl=force_ssl)
     access = next(file for path, file in files(postgresql.user_data(server)).items() if path.endswith("pg_hba.conf"))
-    remote = [line.split()[0] for line in access["content"].splitlines() if not line.startswith("local")]
-    assert remote == [kind], access["content"]
+    kinds = {line.split()[1]: line.split()[0] for line in access["content"].splitlines() if "0.0.0.0/0" in line}
+    assert kinds == {"all": kind, "replication": "hostssl"}, access["content"]
+
+
+def test_a_replica_begins_with_a_copy_of_its_source_and_follows_it_by_its_name() -> None:
+    own = files(postgresql.user_data(REPLICA))
+    settings = next(file["content"] for path, file in own.items() if path.endswith("lab.conf"))
+    (followed,) = [line for line in settings.splitlines() if line.startswith("primary_conninfo")]
+    assert "host=source.rds.amazonaws.com port=5434 user=rdsrepladmin" in followed
+    assert "sslmode=verify-full" in followed, "whoever has that name proves it"
+    script = config(postgresql.user_data(REPLICA))["runcmd"][0][-1]
+    steps = [script.index(step) for step in ("pg_basebackup", "standby.signal", "systemctl start")]
+    assert steps == sorted(steps), "a server without the signal would go its own way"
+    assert not [path for path in own if path.endswith("roles.sql")], "users are its source's"
+    assert "primary_conninfo" not in str(files(postgresql.user_data(DATABASE)))
 
 
 def test_the_cache_has_no_port_without_tls() -> None:

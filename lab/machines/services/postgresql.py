@@ -1,8 +1,9 @@
 """What stands behind an RDS endpoint in the lab: Debian's PostgreSQL, set up as RDS sets up its own.
 
 The master user is no superuser but a member of `rds_superuser`; passwords are SCRAM; with `force_ssl` (RDS's default
-since PostgreSQL 15) connections without TLS are refused. Not emulated: durable storage, backups, replicas,
-parameter groups. pg_stat_statements is loaded, as by RDS's default parameter groups, and the master user may create it.
+since PostgreSQL 15) connections without TLS are refused. A read replica streams from its source, by that one's name.
+Not emulated: durable storage, backups, parameter groups. pg_stat_statements is loaded, as by RDS's default parameter
+groups, and the master user may create it.
 
 Source: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Appendix.PostgreSQL.CommonDBATasks.Roles.html
 """
@@ -20,6 +21,8 @@ VERSION: Final = "17"
 
 _UNIT: Final = f"postgresql@{VERSION}-main.service"
 _CONFIGURATION: Final = f"/etc/postgresql/{VERSION}/main"
+_DATA: Final = f"/var/lib/postgresql/{VERSION}/main"
+_PROGRAMS: Final = f"/usr/lib/postgresql/{VERSION}/bin"
 _STATEMENTS: Final = f"/usr/share/postgresql/{VERSION}/extension/pg_stat_statements.control"
 
 # The boot starts it by itself as soon as user data has written its key. Debian's wrapper would sleep for 2 s after a
@@ -33,7 +36,7 @@ Type=notify
 User=postgres
 PIDFile=
 ExecStart=
-ExecStart=/usr/lib/postgresql/{VERSION}/bin/postgres -D /var/lib/postgresql/{VERSION}/main \
+ExecStart={_PROGRAMS}/postgres -D {_DATA} \
     -c config_file={_CONFIGURATION}/postgresql.conf
 ExecStop=
 ExecReload=
@@ -60,54 +63,95 @@ LOG_PREFIX: Final = "%t:%r:%u@%d:[%p]:"
 
 Source: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_LogAccess.Concepts.PostgreSQL.overview.parameter-groups.html
 """
+REPLICATOR: Final = "rdsrepladmin"
+"""The role by which replicas stream. RDS's own name."""
+_PASSWORDS: Final = "/var/lib/postgresql/upstream"
+_COPY_SECONDS: Final = 300
+"""How long a replica waits for a source that boots, or doesn't answer."""
+
 LOGGING: Final = ("log_min_duration_statement", "log_parameter_max_length", "log_statement")
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """Whom a server streams from: a name that may lead elsewhere later, and must be in the other's certificate."""
+
+    host: str
+    port: int
 
 
 @dataclass(frozen=True)
 class PostgresqlServer:
     """One database. `certificate` (with its chain) and `key` are PEM texts for the endpoint's name.
 
-    `database` is RDS's `DBName`; without it there is only `postgres`.
+    `database` is RDS's `DBName`; without it there is only `postgres`. `replication` is the password by which replicas
+    stream: from this server, or, of one that has an `upstream`, this one from that. Such a server begins with a copy of
+    all that its upstream has, users and passwords too.
     """
 
     certificate: str
     key: str = field(repr=False)
     username: str
     password: str = field(repr=False)
+    replication: str = field(repr=False)
     database: str | None = None
     port: int = 5432
     force_ssl: bool = True
     logging: Mapping[str, str] = field(default_factory=dict[str, str])
     """Those of the parameters that say what is logged."""
+    upstream: Upstream | None = None
 
 
 def user_data(server: PostgresqlServer) -> bytes:
-    """What the machine's cloud-init runs: configuration, start, roles and database."""
+    """What the machine's cloud-init runs: configuration, start, roles and database; or a copy of its upstream's."""
     files = [
         ConfigFile(f"{_CONFIGURATION}/server.pem", server.certificate, "postgres", public=True),
         ConfigFile(f"{_CONFIGURATION}/server.key", server.key, "postgres"),
         ConfigFile(f"{_CONFIGURATION}/conf.d/lab.conf", _settings(server), "postgres", public=True),
         ConfigFile(f"{_CONFIGURATION}/pg_hba.conf", _access(server), "postgres"),
-        # In memory, and gone once it has run.
-        ConfigFile("/run/lab/roles.sql", roles(server), "root"),
     ]
-    return render(
-        files,
-        [
-            # RDS lets a member of rds_superuser create it; PostgreSQL lets a database's owner create what is trusted.
-            f"echo 'trusted = true' >> {_STATEMENTS}",
-            f"systemctl start {_UNIT}",
-            f"{' '.join(psql(server.port))} < /run/lab/roles.sql",
-            "rm /run/lab/roles.sql",
-        ],
-    )
+    # RDS lets a member of rds_superuser create it; PostgreSQL lets a database's owner create what is trusted.
+    trust, start = f"echo 'trusted = true' >> {_STATEMENTS}", f"systemctl start {_UNIT}"
+    if server.upstream:
+        known = f"*:*:*:{REPLICATOR}:{server.replication}\n"
+        copy = _copy(server.upstream)
+        return render([*files, ConfigFile(_PASSWORDS, known, "postgres")], [trust, *copy, start])
+    # In memory, and gone once it has run.
+    made = ConfigFile("/run/lab/roles.sql", roles(server), "root")
+    run = f"{' '.join(psql(server.port))} < {made.path}"
+    return render([*files, made], [trust, start, run, f"rm {made.path}"])
+
+
+def _copy(upstream: Upstream) -> list[str]:
+    """The data directory as the upstream has it by now, to be followed from there."""
+    copy = f"runuser -u postgres -- {_PROGRAMS}/pg_basebackup --pgdata={_DATA} --checkpoint=fast"
+    return [
+        f"end=$(($(date +%s) + {_COPY_SECONDS}))",
+        f"while rm -rf {_DATA} && ! {copy} --dbname='{_connection(upstream)}'; do"
+        f" [ $(date +%s) -lt $end ] || exit 1; sleep 0.5; done",
+        f"install -o postgres -g postgres -m 600 /dev/null {_DATA}/standby.signal",
+    ]
+
+
+def _connection(upstream: Upstream) -> str:
+    trust = "sslmode=verify-full sslrootcert=/etc/ssl/certs/ca-certificates.crt"
+    found = f"host={upstream.host} port={upstream.port} user={REPLICATOR} passfile={_PASSWORDS}"
+    return f"{found} {trust} connect_timeout=5"
 
 
 def psql(port: int) -> list[str]:
     """The command that runs the SQL on its standard input as the superuser, until a statement fails."""
     # Not by way of Debian's wrapper, which is slow to choose between versions.
-    program = f"/usr/lib/postgresql/{VERSION}/bin/psql"
-    return ["runuser", "-u", "postgres", "--", program, f"--port={port}", "--set=ON_ERROR_STOP=1", "--quiet"]
+    return [
+        "runuser",
+        "-u",
+        "postgres",
+        "--",
+        f"{_PROGRAMS}/psql",
+        f"--port={port}",
+        "--set=ON_ERROR_STOP=1",
+        "--quiet",
+    ]
 
 
 STATE: Final = """\
@@ -118,12 +162,24 @@ SELECT json_build_object(
     'StorageUsed', (SELECT sum(pg_database_size(oid)) FROM pg_database) + (SELECT sum(size) FROM pg_ls_waldir()),
     'ReplicaLag', CASE
         WHEN NOT pg_is_in_recovery() THEN NULL
+        WHEN NOT EXISTS (SELECT FROM pg_stat_wal_receiver) THEN -1
         WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
         ELSE extract(epoch FROM now() - pg_last_xact_replay_timestamp())
     END
 );
 """
-"""SQL that tells how the server is: JSON, under the names of RDS's metrics. A replica alone has a lag."""
+"""SQL that tells how the server is: JSON, under the names of RDS's metrics. A replica alone has a lag, and one of -1
+when it streams from nobody.
+
+Source: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_PostgreSQL.Replication.ReadReplicas.Monitoring.html
+"""
+
+PROMOTE: Final = """\
+DO $$ BEGIN
+    IF pg_is_in_recovery() AND NOT pg_promote() THEN RAISE 'it does not end its recovery'; END IF;
+END $$;
+"""
+"""SQL after which a replica takes writes."""
 
 
 def questions(port: int) -> list[str]:
@@ -144,6 +200,7 @@ def roles(server: PostgresqlServer) -> str:
         f"GRANT {_GRANTED} TO rds_superuser WITH ADMIN OPTION",
         f"CREATE ROLE {user} LOGIN CREATEDB CREATEROLE PASSWORD {_literal(server.password)}",
         f"GRANT rds_superuser TO {user}",
+        f"CREATE ROLE {REPLICATOR} LOGIN REPLICATION PASSWORD {_literal(server.replication)}",
     ]
     if server.database:
         statements.append(f"CREATE DATABASE {_identifier(server.database)} OWNER {user}")
@@ -152,7 +209,8 @@ def roles(server: PostgresqlServer) -> str:
 
 def _settings(server: PostgresqlServer) -> str:
     logged = [f"{name} = {_literal(server.logging[name])}" for name in LOGGING if name in server.logging]
-    return "\n".join([_basics(server), *logged, ""])
+    followed = [f"primary_conninfo = {_literal(_connection(server.upstream))}"] if server.upstream else []
+    return "\n".join([_basics(server), *logged, *followed, ""])
 
 
 def _basics(server: PostgresqlServer) -> str:
@@ -165,6 +223,11 @@ ssl_key_file = '{_CONFIGURATION}/server.key'
 ssl_min_protocol_version = 'TLSv1.2'
 password_encryption = 'scram-sha-256'
 shared_preload_libraries = 'pg_stat_statements'
+# For 15 replicas and a standby. They keep no slots: one that is away for longer than this is to be made anew.
+max_wal_senders = 20
+wal_keep_size = '512MB'
+wal_receiver_timeout = '10s'
+wal_retrieve_retry_interval = '1s'
 # What is written lives as long as the machine; a crash of the server alone loses nothing.
 fsync = off
 logging_collector = on
@@ -179,7 +242,8 @@ log_timezone = 'UTC'"""
 def _access(server: PostgresqlServer) -> str:
     # Without an entry that matches, a connection without TLS is refused in the very words that RDS uses.
     kind = "hostssl" if server.force_ssl else "host"
-    return f"local all postgres peer\n{kind} all all 0.0.0.0/0 scram-sha-256\n"
+    replicas = f"hostssl replication {REPLICATOR} 0.0.0.0/0 scram-sha-256\n"
+    return f"local all postgres peer\n{replicas}{kind} all all 0.0.0.0/0 scram-sha-256\n"
 
 
 def _identifier(name: str) -> str:
