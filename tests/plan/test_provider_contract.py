@@ -7,7 +7,7 @@ import pytest
 from lab.provider import registry
 from lab.provider.values import UNKNOWN, plain
 from tests.plan.provider_cases import Case, Together, all_cases, value
-from tests.plan.provider_client import Made, ProviderClient
+from tests.plan.provider_client import Made, ProviderCallError, ProviderClient
 from tests.plan.provider_world import World
 
 OWN_TAGS = {"tier": "contract", "project": "own"}
@@ -69,6 +69,10 @@ def test_each_input_is_changed_in_place_or_says_that_it_replaces(
         if not isinstance(other, Together):
             other = Together({key: other}, frozenset({key} & kind.replaces_on.keys()))
         new = made.changed(other.values)
+        if key in case.refused:
+            with pytest.raises(ProviderCallError):
+                made.diff(new)
+            return
         found = made.diff(new)
         assert found.changed, "another value is a difference"
         assert found.replaces == other.replaces, "only what AWS can't change replaces"

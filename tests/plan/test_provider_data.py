@@ -104,6 +104,42 @@ def test_a_databases_machine_learns_of_changes(api: ApiServer, provider: Provide
     assert not interfaces(api, identifier)
 
 
+def test_a_replica_is_made_from_its_source_and_promoted_when_that_is_taken_away(
+    api: ApiServer, provider: ProviderClient, world: World
+) -> None:
+    given = {"manageMasterUserPassword": None, "password": "a-password-of-ones-own", "backupRetentionPeriod": 1}
+    source = make_database(provider, world, **given)
+    named = source.inputs["identifier"]
+    replica = Made(
+        provider,
+        DATABASE,
+        {
+            "replicateSourceDb": named,
+            "instanceClass": "db.t4g.small",
+            "backupRetentionPeriod": 2,
+            "skipFinalSnapshot": True,
+        },
+        world.unique("replica"),
+    )
+    identifier = replica.inputs["identifier"]
+    found, of = (machine(api, "db-instances", each) for each in (identifier, named))
+    assert found is not None
+    assert of is not None
+    assert (found["source"], found["parameters"]) == (named, of["parameters"])
+    assert not replica.diff(replica.changed({})).changed, "what it has from its source is no change"
+    assert replica.read()[2] == replica.inputs, "a refresh finds what was made"
+    imported = provider.read(DATABASE, identifier)[2]
+    assert (imported["replicateSourceDb"], imported["backupRetentionPeriod"]) == (named, 2)
+    api.control(f"db-instances/{identifier}", "PUT", {"status": "available"})
+    replica.update(replicateSourceDb=None)
+    found = machine(api, "db-instances", identifier)
+    assert found is not None
+    assert found["promoting"]
+    api.control(f"db-instances/{identifier}/promoted", "PUT")
+    for each in (replica, source):
+        each.delete()
+
+
 def test_a_major_version_stays_while_minor_ones_change(provider: ProviderClient, world: World) -> None:
     database = make_database(provider, world)
     assert database.state["engineVersionActual"] == "16.10"

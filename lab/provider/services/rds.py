@@ -7,9 +7,10 @@ from typing_extensions import override
 
 from lab.aws import Aws
 from lab.provider import tags
+from lab.provider.errors import InputError
 from lab.provider.resource import Autoname, Created, Found, Properties, Resource
 from lab.provider.services import data_groups
-from lab.provider.values import Spec, aws_tags, present, translate, unless_default, untranslate
+from lab.provider.values import UNKNOWN, Spec, aws_tags, present, translate, unless_default, untranslate
 
 SUBNET_GROUP = "terraform-provider-aws internal/service/rds/subnet_group.go, ForceNew"
 PARAMETER_GROUP = "terraform-provider-aws internal/service/rds/parameter_group.go, ForceNew"
@@ -36,6 +37,7 @@ INSTANCE: Spec = {
     "manageMasterUserPassword": "ManageMasterUserPassword",
     "multiAz": "MultiAZ",
     "parameterGroupName": "DBParameterGroupName",
+    "password": "MasterUserPassword",
     "port": "Port",
     "publiclyAccessible": "PubliclyAccessible",
     "storageEncrypted": "StorageEncrypted",
@@ -43,6 +45,26 @@ INSTANCE: Spec = {
     "username": "MasterUsername",
     "vpcSecurityGroupIds": "VpcSecurityGroupIds",
 }
+SOURCE = "replicateSourceDb"
+REPLICA = (
+    "autoMinorVersionUpgrade",
+    "copyTagsToSnapshot",
+    "dbSubnetGroupName",
+    "deletionProtection",
+    "enabledCloudwatchLogsExports",
+    "identifier",
+    "instanceClass",
+    "multiAz",
+    "parameterGroupName",
+    "port",
+    "publiclyAccessible",
+    "storageType",
+    "vpcSecurityGroupIds",
+)
+"""Inputs that a replica is made with; others the AWS provider changes when it is there, or they are its source's."""
+LATER = ("backupRetentionPeriod",)
+"""Those others."""
+
 LOCAL = ("allowMajorVersionUpgrade", "applyImmediately", "finalSnapshotIdentifier", "skipFinalSnapshot")
 """What matters at an update or a deletion only."""
 
@@ -83,8 +105,8 @@ class Instance(Resource):
     """A database. Its machine starts after the program has run, so creating it doesn't wait for `available`."""
 
     pulumi_type = "aws:rds/instance:Instance"
-    required = ("engine", "instanceClass")
-    optional = (*(key for key in INSTANCE if key not in ("engine", "identifier", "instanceClass")), *LOCAL)
+    required = ("instanceClass",)
+    optional = (*(key for key in INSTANCE if key not in ("identifier", "instanceClass")), SOURCE, *LOCAL)
     autoname = Autoname("identifier", longest=63, lower=True)
     tagged = True
     replaces_on: ClassVar[Mapping[str, str]] = dict.fromkeys(REPLACES, INSTANCE_SOURCE)
@@ -96,11 +118,13 @@ class Instance(Resource):
         "masterUserSecrets": ("manageMasterUserPassword",),
         "status": (),
     }
+    secret_outputs = ("password",)
     computed = (
         "allocatedStorage",
         "backupRetentionPeriod",
         "dbName",
         "dbSubnetGroupName",
+        "engine",
         "engineVersion",
         "multiAz",
         "parameterGroupName",
@@ -113,6 +137,8 @@ class Instance(Resource):
 
     @override
     def create(self, aws: Aws, inputs: Properties) -> Created:
+        if inputs.get(SOURCE):
+            return self._replicate(aws, inputs)
         given = {key: value for key, value in inputs.items() if key in INSTANCE}
         instance = aws("rds").create_db_instance(
             Tags=aws_tags(inputs["tagsAll"]), **translate(given, INSTANCE, "inputs")
@@ -120,6 +146,27 @@ class Instance(Resource):
         # Asked for anew, as it is after its creation: the secret in the answer above is still being made.
         made = _find(aws, instance["DbiResourceId"]) or instance
         return Created(instance["DbiResourceId"], _instance_outputs(made))
+
+    def _replicate(self, aws: Aws, inputs: Properties) -> Created:
+        """A read replica of another instance, by its name or its ARN."""
+        given = {key: value for key, value in inputs.items() if key in REPLICA}
+        made = aws("rds").create_db_instance_read_replica(
+            SourceDBInstanceIdentifier=inputs[SOURCE],
+            Tags=aws_tags(inputs["tagsAll"]),
+            **translate(given, INSTANCE, "inputs"),
+        )["DBInstance"]
+        later = {str(INSTANCE[key]): inputs[key] for key in LATER if inputs.get(key) is not None}
+        if later:
+            named = inputs["identifier"]
+            aws("rds").modify_db_instance(DBInstanceIdentifier=named, ApplyImmediately=True, **later)
+        return Created(made["DbiResourceId"], _instance_outputs(_find(aws, made["DbiResourceId"]) or made))
+
+    @override
+    def refusal(self, old: Properties, new: Properties) -> InputError | None:
+        """A replica's source can't be another: terraform-provider-aws internal/service/rds/instance.go, update."""
+        if new.get(SOURCE) in (None, UNKNOWN, old.get(SOURCE)):
+            return None
+        return InputError("cannot elect new source database for replication", SOURCE)
 
     @override
     def read(self, aws: Aws, identifier: str, state: Properties) -> Found | None:
@@ -137,6 +184,7 @@ class Instance(Resource):
             ),
             "parameterGroupName": instance["DBParameterGroups"][0]["DBParameterGroupName"],
             "port": endpoint["Port"],
+            SOURCE: _source(instance, state),
             "vpcSecurityGroupIds": [group["VpcSecurityGroupId"] for group in instance["VpcSecurityGroups"]],
             "tags": tags.of_arn(aws, "rds", instance["DBInstanceArn"]),
         }
@@ -154,6 +202,9 @@ class Instance(Resource):
             and old.get(key) != new.get(key)
             and (value := new.get(key, FALLBACKS.get(key))) is not None
         }
+        if old.get(SOURCE) and not new.get(SOURCE):
+            promoted = present(BackupRetentionPeriod=changed.pop("BackupRetentionPeriod", None))
+            aws("rds").promote_read_replica(DBInstanceIdentifier=old["identifier"], **promoted)
         if EXPORTS in changed:
             changed["CloudwatchLogsExportConfiguration"] = _exports(old, changed.pop(EXPORTS))
         if not changed:
@@ -184,6 +235,12 @@ def _find(aws: Aws, identifier: str) -> Properties | None:
         if found:
             return found[0]
     return None
+
+
+def _source(instance: Properties, state: Properties) -> str | None:
+    """As the program names it: by name or by ARN."""
+    name, given = instance.get("ReadReplicaSourceDBInstanceIdentifier"), state.get(SOURCE)
+    return given if name and given and given.rpartition(":")[2] == name else name
 
 
 def _exports(old: Properties, wanted: list[str]) -> Properties:

@@ -22,7 +22,7 @@ class Case:
     `changes` has another valid value for every input that the type takes (None: taken away), or a function of the
     world that gives it; or a `Together` where other inputs have to change along. `untold` are inputs that the API
     never tells, such as what matters at a deletion only. `import_id` turns the resource's id and inputs into the id
-    that `pulumi import` takes, where that is another.
+    that `pulumi import` takes, where that is another. `refused` are inputs whose change the AWS provider refuses.
     """
 
     type: str
@@ -31,6 +31,7 @@ class Case:
     untold: tuple[str, ...] = ()
     importable: bool = True
     import_id: Callable[[str, dict[str, Any]], str] = lambda identifier, _inputs: identifier
+    refused: tuple[str, ...] = ()
     leaves_nothing: bool = True
     """Whether a delete takes it away; what belongs to AWS, such as a VPC's own security group, stays."""
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.plan.provider_cases import Case
+from tests.plan.provider_cases import Case, Together
 from tests.plan.provider_world import World
 
 
@@ -78,8 +78,10 @@ CASES = (
             "manageMasterUserPassword": None,
             "multiAz": False,
             "parameterGroupName": lambda world: world.database_parameters(),
+            "password": Together({"password": "a-password-of-ones-own", "manageMasterUserPassword": None}),
             "port": 5433,
             "publiclyAccessible": True,
+            "replicateSourceDb": "another",
             "storageEncrypted": False,
             "storageType": "gp2",
             "username": "another",
@@ -89,7 +91,14 @@ CASES = (
             "finalSnapshotIdentifier": "another-final",
             "skipFinalSnapshot": False,
         },
-        untold=("allowMajorVersionUpgrade", "applyImmediately", "finalSnapshotIdentifier", "skipFinalSnapshot"),
+        untold=(
+            "allowMajorVersionUpgrade",
+            "applyImmediately",
+            "finalSnapshotIdentifier",
+            "password",
+            "skipFinalSnapshot",
+        ),
+        refused=("replicateSourceDb",),
         import_id=lambda _identifier, inputs: inputs["identifier"],
     ),
 )
