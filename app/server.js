@@ -1,22 +1,22 @@
 import { serve } from "@expressway/kit";
+import { createCache } from "@expressway/kit/cache";
+import { Redis } from "ioredis";
 import { createApp } from "./src/app.js";
-import { Cache } from "./src/cache.js";
 import { connectDatabase } from "./src/database.js";
 import { ItemStore } from "./src/items.js";
 import { log } from "./src/log.js";
-import { connectRedis } from "./src/redis.js";
 
-const { DATABASE_URL, REDIS_URL, DATABASE_POOL_MAX } = process.env;
+const { DATABASE_URL, DATABASE_POOL_MAX } = process.env;
 
 const database = DATABASE_URL ? connectDatabase(DATABASE_POOL_MAX) : null;
-const redis = REDIS_URL ? connectRedis() : null;
+const cache = createCache(Redis, { namespace: "expressway", log: (message) => log("error", message) });
 const store = database && new ItemStore(database);
 
-serve(createApp({ store, cache: new Cache(redis) }), {
+serve(createApp({ store, cache }), {
   log: (message) => log("info", message),
   ready: async () => store?.createTable(),
   close: async () => {
-    redis?.disconnect();
+    cache.close();
     await database?.end();
   },
 });

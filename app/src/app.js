@@ -9,7 +9,7 @@ const MAX_BODY = 1024 * 1024;
 
 /**
  * The Express app.
- * @param {{store: import("./items.js").ItemStore | null, cache: import("./cache.js").Cache}} parts
+ * @param {{store: import("./items.js").ItemStore | null, cache: import("@expressway/kit/cache").Cache}} parts
  */
 export function createApp({ store, cache }) {
   const app = express();

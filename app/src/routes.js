@@ -9,7 +9,7 @@ const keyOf = (id) => `items:${id}`;
 /**
  * The routes under /items. Reads go through the cache; writes go to the database and then invalidate.
  * @param {import("./items.js").ItemStore | null} store
- * @param {import("./cache.js").Cache} cache
+ * @param {import("@expressway/kit/cache").Cache} cache
  */
 export function itemRoutes(store, cache) {
   const routes = Router();

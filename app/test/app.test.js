@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { after, beforeEach, test } from "node:test";
+import { Cache } from "@expressway/kit/cache";
 import { createApp } from "../src/app.js";
-import { Cache } from "../src/cache.js";
 import { FakeRedis, FakeStore } from "./fakes.js";
 
 let store;

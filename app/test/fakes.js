@@ -1,21 +1,28 @@
 import { EventEmitter } from "node:events";
 import { setImmediate as turn } from "node:timers/promises";
+import { FRESH, THEIRS, YOURS } from "../kit/cache-scripts.js";
 
-/** Redis with the scripts of src/redis.js, in memory; each command takes a turn of the event loop. */
+/** Redis with the scripts of kit/cache-scripts.js, in memory; each command takes a turn of the event loop. */
 export class FakeRedis extends EventEmitter {
   status = "ready";
   keys = new Map();
 
-  claim = (key, lease) =>
+  claim = (key, _generation, lease) =>
     this.#run(() => {
-      const held = this.keys.get(key) ?? null;
-      if (held === null) this.keys.set(key, lease);
-      return held;
+      const held = this.keys.get(key);
+      if (held === undefined) {
+        this.keys.set(key, { lease });
+        return [YOURS, "", 0];
+      }
+      return held.lease ? [THEIRS, "", 0, held.lease] : [FRESH, held.value];
     });
 
-  fill = (key, lease, value) => this.#run(() => this.keys.get(key) === lease && this.keys.set(key, value));
+  fill = (key, lease, value) =>
+    this.#run(() => this.keys.get(key)?.lease === lease && this.keys.set(key, { value }));
 
-  release = (key, lease) => this.#run(() => this.keys.get(key) === lease && this.keys.delete(key));
+  release = (key, lease) => this.#run(() => this.keys.get(key)?.lease === lease && this.keys.delete(key));
+
+  hget = (key, field) => this.#run(() => this.keys.get(key)?.[field] ?? null);
 
   del = (keys) => this.#run(() => keys.map((key) => this.keys.delete(key)));
 

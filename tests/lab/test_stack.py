@@ -454,7 +454,7 @@ def test_a_worker_that_serves_is_profiled_by_one_command_and_serves_on(stack: St
     told = json.loads(run.stdout)
     assert told["machine"] == machine
     own = {each["where"].split(":")[0] for each in told["functions"] if each["origin"] == "app"}
-    assert {"src/routes.js", "src/cache.js"} <= own, "the app's own, by its own folder"
+    assert {"src/routes.js", "kit/cache.js"} <= own, "the app's own, by its own folder"
     assert any(each["where"].startswith("node_modules/express/") for each in told["functions"])
     assert json.loads(page.with_suffix(".cpuprofile").read_text())["nodes"]
     assert len(before) >= 3, "PM2 and its workers"

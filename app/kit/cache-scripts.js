@@ -1,0 +1,63 @@
+// What a key holds in Redis is one hash: `value` (JSON, or empty while there is none), `fresh` (until when it may be
+// handed out as it is), `generation` (of the namespace, when it was read), and, while somebody reads it from the
+// database, `lease` (whose) and `until` (when that ends). Each step is one script, so that Redis itself puts readers and
+// writers in order; all times are Redis's own, in milliseconds, so that the machines' clocks don't count.
+
+const NOW = `
+  local time = redis.call('TIME')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)`;
+
+/** The answers of `claim`. */
+export const FRESH = 0; // take it
+export const YOURS = 1; // read the database; with what is there meanwhile
+export const THEIRS = 2; // somebody does; with the lease, and what is there meanwhile
+
+export const SCRIPTS = {
+  // KEYS: the key, the namespace's generation. ARGV: a lease, how long it lasts.
+  // Returns: one of the above, the value, how long ago it ceased to be fresh, the lease that holds.
+  // Writing comes first, though mostly it changes nothing, so that a node which a failover has demoted refuses: what it
+  // has may be old.
+  claim: {
+    numberOfKeys: 2,
+    lua: `
+      redis.call('HSETNX', KEYS[1], 'value', '')
+      local held = redis.call('HMGET', KEYS[1], 'value', 'fresh', 'generation', 'lease', 'until')
+      local generation = redis.call('GET', KEYS[2]) or '0'
+      ${NOW}
+      local value, late = held[1], 0
+      if value == '' or held[3] ~= generation then
+        value = ''
+      else
+        late = now - held[2]
+        if late < 0 then return {${FRESH}, value} end
+      end
+      if held[4] and now < tonumber(held[5]) and held[3] == generation then
+        return {${THEIRS}, value, late, held[4]}
+      end
+      redis.call('HSET', KEYS[1], 'lease', ARGV[1], 'until', now + ARGV[2])
+      if value == '' then redis.call('HSET', KEYS[1], 'value', '', 'generation', generation) end
+      if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+      return {${YOURS}, value, late}`,
+  },
+  // KEYS: the key. ARGV: the lease, the value, how long it is fresh, how long it is kept. The generation stays that of the
+  // claim: what was read before all was forgotten doesn't count.
+  fill: {
+    numberOfKeys: 1,
+    lua: `
+      if redis.call('HGET', KEYS[1], 'lease') ~= ARGV[1] then return 0 end
+      ${NOW}
+      redis.call('HSET', KEYS[1], 'value', ARGV[2], 'fresh', now + ARGV[3])
+      redis.call('HDEL', KEYS[1], 'lease', 'until')
+      redis.call('PEXPIRE', KEYS[1], ARGV[4])
+      return 1`,
+  },
+  // KEYS: the key. ARGV: the lease.
+  release: {
+    numberOfKeys: 1,
+    lua: `
+      local held = redis.call('HMGET', KEYS[1], 'lease', 'value')
+      if held[1] ~= ARGV[1] then return 0 end
+      if held[2] == '' then return redis.call('DEL', KEYS[1]) end
+      return redis.call('HDEL', KEYS[1], 'lease', 'until')`,
+  },
+};

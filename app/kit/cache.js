@@ -1,0 +1,375 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Breaker } from "./breaker.js";
+import { FRESH, SCRIPTS, YOURS } from "./cache-scripts.js";
+import { current } from "./environment.js";
+import { createRedis } from "./redis.js";
+
+// All in milliseconds.
+const FIRST_POLL = 10; // for the end of another machine's read
+const LONGEST_POLL = 50;
+const RECENT = 10_000; // what a primary was told and its replica not yet, when that took its place
+const SETTLE = 2_500; // after Redis is back: longer than any worker takes to reconnect (connect)
+const FORGETTING = 1_000; // for Redis to take an invalidation: a write waits longer than a read would
+
+const DEFAULTS = {
+  namespace: "cache",
+  version: 1,
+  ttl: 60_000, // bounds staleness if an invalidation is lost (Redis fails over, a worker is killed)
+  negativeTtl: 10_000,
+  jitter: 0.1,
+  staleWhileRevalidate: 0,
+  staleIfError: 0,
+  lease: 5_000, // longer than a database read may take
+  wait: 3_000, // for someone else's read; then read the database too
+  timeout: 200,
+  outageTtl: 0,
+  failures: 5,
+  pause: 1_000,
+};
+
+/**
+ * A cache on the Redis that a variable names; without the variable, one that only shares reads within this process.
+ * @param {typeof import("ioredis").Redis} Redis
+ * @param {import("./cache.d.ts").CacheOptions} [options]
+ */
+export function createCache(Redis, { variable = "REDIS_URL", log = (message) => console.log(message), ...options } = {}) {
+  return new Cache(current(variable) ? connect(Redis, variable, log) : null, options);
+}
+
+/**
+ * Cache-aside: one database read for any number of parallel misses, on all workers of all servers, and no stale fill.
+ *
+ * Who misses puts a lease under the key, reads the database, and replaces the lease with the value; who finds a lease
+ * waits for the value. A write deletes the key after its commit, lease and all: a reader that read the old row then
+ * finds its lease gone and stores nothing. Everybody asks Redis, even if the same process reads that key already, since
+ * Redis knows whether a write came between. While Redis is away, reads go to the database, and parallel ones of a key
+ * within a worker share one.
+ */
+export class Cache {
+  #redis;
+  #options;
+  #prefix;
+  #generation; // the key that says which generation of values counts
+  #breaker;
+  #flights = new Map(); // reads of the database: by lease, and by key while Redis is away
+  #watches = new Map(); // waits for other processes' leases
+  #owed = new Map(); // invalidations that Redis hasn't heard of, to when they stop mattering
+  #recent = new Map(); // those that it has, to when
+  #unsettledUntil = 0;
+  #longest; // for how long Redis keeps any value
+  #counts = { hits: 0, misses: 0, stale: 0, bypassed: 0, loads: 0, loadErrors: 0, redisErrors: 0, invalidations: 0 };
+
+  /**
+   * @param {object | null} redis a connection with the scripts of cache-scripts.js; null: no cache
+   * @param {import("./cache.d.ts").CacheSettings} [options]
+   */
+  constructor(redis, options = {}) {
+    this.#redis = redis;
+    this.#options = check({ ...DEFAULTS, ...options });
+    const { namespace, version, failures, pause } = this.#options;
+    this.#generation = `${namespace}:v${version}`;
+    this.#prefix = `${this.#generation}:`;
+    this.#longest = lifetime(this.#options);
+    this.#breaker = new Breaker({ failures, pause, longestPause: 5 * pause });
+    let interrupted = false;
+    redis?.on("close", () => {
+      interrupted = true;
+    });
+    redis?.on("ready", () => {
+      // It may have kept what was written to the database meanwhile, or be another node, which doesn't know all that
+      // the one before was told: let every worker tell it before any reads from it.
+      if (interrupted) {
+        this.#unsettledUntil = Date.now() + SETTLE;
+        this.#owe(this.#heardLately());
+        this.#breaker.reset();
+      }
+      interrupted = false;
+      this.#settle()?.catch(() => {});
+    });
+  }
+
+  /**
+   * @template T
+   * @param {string} key
+   * @param {() => Promise<T>} load reads the database
+   * @param {import("./cache.d.ts").ReadOptions} [options]
+   * @returns {Promise<T>}
+   */
+  async get(key, load, options) {
+    return (await this.read(key, load, options)).value;
+  }
+
+  /** As `get`, and where the value came from. */
+  async read(key, load, options) {
+    const found = await this.#read(this.#prefix + key, load, options ? this.#with(options) : this.#options);
+    this.#counts[COUNTED[found.from]] += 1;
+    return found;
+  }
+
+  /** Forget keys, after the write they depend on is committed. */
+  async invalidate(...keys) {
+    const names = keys.map((key) => this.#prefix + key);
+    for (const name of names) this.#flights.delete(name); // who asks from now on must not get what was read before
+    await this.#forget(names);
+  }
+
+  /** Forget all keys of the namespace, on all machines. */
+  async invalidateAll() {
+    this.#flights.clear();
+    await this.#forget([this.#generation]);
+  }
+
+  /** What this process has seen, and whether it asks Redis. */
+  snapshot() {
+    let state = "off";
+    if (this.#redis) state = this.#redis.status === "ready" ? "ready" : "away";
+    if (state === "ready" && Date.now() < this.#unsettledUntil) state = "settling";
+    return { redis: state, breaker: this.#breaker.state, owed: this.#owed.size, ...this.#counts };
+  }
+
+  close() {
+    this.#redis?.disconnect();
+  }
+
+  async #read(name, load, options) {
+    const lease = randomUUID();
+    const patience = Date.now() + options.wait;
+    for (;;) {
+      let claimed;
+      try {
+        claimed = await this.#claim(name, lease, options);
+      } catch {
+        return { value: await this.#alone(name, load, options.outageTtl), from: "bypass" };
+      }
+      const [state, text, late, holder] = claimed;
+      if (state === FRESH) return { value: JSON.parse(text), from: "hit" };
+      const upTo = (bound) => text !== "" && late <= bound;
+      const stale = () => ({ value: JSON.parse(text), from: "stale" });
+      if (upTo(options.staleWhileRevalidate)) {
+        if (state === YOURS) this.#lead(name, lease, load, options).catch(() => {});
+        return stale();
+      }
+      try {
+        if (state === YOURS) return { value: await this.#lead(name, lease, load, options), from: "miss" };
+        // Who reads it is this process, and no write has come between: else the lease would be gone.
+        if (this.#flights.has(holder)) return { value: await this.#flights.get(holder), from: "hit" };
+        if (Date.now() > patience) return { value: await this.#alone(holder, load, 0), from: "miss" };
+      } catch (error) {
+        if (upTo(options.staleIfError)) return stale();
+        throw error;
+      }
+      await this.#watch(name, holder, patience);
+    }
+  }
+
+  /** Read the database, and replace the lease with what it had. */
+  async #lead(name, lease, load, options) {
+    const flight = this.#load(load);
+    this.#flights.set(lease, flight);
+    try {
+      const value = await flight;
+      await this.#fill(name, lease, value, options);
+      return value;
+    } catch (error) {
+      await this.#ask((redis) => redis.release(name, lease)).catch(() => {});
+      throw error;
+    } finally {
+      this.#flights.delete(lease);
+    }
+  }
+
+  async #fill(name, lease, value, options) {
+    const ttl = value === null ? Math.min(options.ttl, options.negativeTtl) : options.ttl;
+    // Values that were read together must not all expire together; earlier, as the longest is a promise.
+    const fresh = Math.round(ttl * (1 - options.jitter * Math.random()));
+    const kept = fresh + Math.max(options.staleWhileRevalidate, options.staleIfError);
+    const text = JSON.stringify(value);
+    await this.#ask((redis) => redis.fill(name, lease, text, fresh, kept)).catch(() => {});
+  }
+
+  async #claim(name, lease, options) {
+    const claim = (redis) => redis.claim(name, this.#generation, lease, options.lease);
+    // An answer that comes too late may be a lease that nobody would fill.
+    return this.#ask(claim, ([state]) => state === YOURS && this.#redis.release(name, lease));
+  }
+
+  /** Wait until the lease has ended, however many of this process wait for it. */
+  #watch(name, lease, deadline) {
+    const running = this.#watches.get(lease);
+    if (running) return running;
+    const watch = this.#poll(name, lease, deadline).finally(() => this.#watches.delete(lease));
+    this.#watches.set(lease, watch);
+    return watch;
+  }
+
+  async #poll(name, lease, deadline) {
+    for (let pause = FIRST_POLL; Date.now() <= deadline; pause = Math.min(1.5 * pause, LONGEST_POLL)) {
+      await sleep(pause);
+      try {
+        if ((await this.#ask((redis) => redis.hget(name, "lease"))) !== lease) return;
+      } catch {
+        return; // who waits asks Redis next, and does without it then
+      }
+    }
+  }
+
+  /** Run `command`, after what Redis is owed, unless Redis is away or takes too long. */
+  async #ask(command, unheard) {
+    if (Date.now() < this.#unsettledUntil || this.#redis?.status !== "ready") throw new Error("no cache");
+    return this.#breaker.run(async () => {
+      // One connection carries both in this order, so Redis has forgotten the keys when it runs the command.
+      const settled = this.#settle();
+      const asked = command(this.#redis);
+      try {
+        return (await within(this.#options.timeout, Promise.all([asked, settled])))[0];
+      } catch (error) {
+        this.#counts.redisErrors += 1;
+        if (unheard) asked.then(unheard).catch(() => {});
+        throw error;
+      }
+    });
+  }
+
+  async #forget(names) {
+    if (this.#redis === null) return;
+    this.#counts.invalidations += 1;
+    this.#owe(names);
+    await this.#settle()?.catch(() => {});
+  }
+
+  /** Send the invalidations that Redis hasn't heard of; what fails stays owed. */
+  #settle() {
+    if (this.#redis.status !== "ready" || this.#owed.size === 0) return undefined;
+    const owed = [...this.#owed.keys()];
+    this.#owed.clear();
+    return within(FORGETTING, this.#tell(owed)).then(
+      () => this.#remember(owed),
+      (error) => {
+        this.#owe(owed);
+        throw error;
+      },
+    );
+  }
+
+  async #tell(names) {
+    const keys = names.filter((name) => name !== this.#generation);
+    const told = keys.length > 0 ? [this.#redis.del(keys)] : [];
+    // Not a count: one that Redis loses would begin again, and find values of its first round.
+    if (keys.length < names.length) told.push(this.#redis.set(this.#generation, randomUUID()));
+    await Promise.all(told);
+  }
+
+  #remember(names) {
+    const now = Date.now();
+    for (const name of names) {
+      this.#recent.delete(name); // so that this map stays in order of time too
+      this.#recent.set(name, now);
+    }
+    for (const [name, when] of this.#recent) {
+      if (when > now - RECENT) break;
+      this.#recent.delete(name);
+    }
+  }
+
+  #heardLately() {
+    const since = Date.now() - RECENT;
+    return [...this.#recent].filter(([, when]) => when > since).map(([name]) => name);
+  }
+
+  #owe(names) {
+    const now = Date.now();
+    for (const name of names) {
+      this.#owed.delete(name); // so that the map stays in order of time
+      this.#owed.set(name, now + this.#longest);
+    }
+    // By then the stale values have expired in Redis: a long outage must not fill this process's memory.
+    for (const [name, until] of this.#owed) {
+      if (until > now) break;
+      this.#owed.delete(name);
+    }
+  }
+
+  /** One read of the database for all of this process that ask under `name` meanwhile, and for `hold` after it. */
+  #alone(name, load, hold) {
+    const running = this.#flights.get(name);
+    if (running) return running;
+    const flight = this.#load(load);
+    const drop = () => {
+      if (this.#flights.get(name) === flight) this.#flights.delete(name);
+    };
+    flight.then(() => (hold > 0 ? setTimeout(drop, hold).unref() : drop()), drop);
+    this.#flights.set(name, flight);
+    return flight;
+  }
+
+  async #load(load) {
+    this.#counts.loads += 1;
+    try {
+      return (await load()) ?? null;
+    } catch (error) {
+      this.#counts.loadErrors += 1;
+      throw error;
+    }
+  }
+
+  #with(options) {
+    const merged = check({ ...this.#options, ...options });
+    this.#longest = Math.max(this.#longest, lifetime(merged));
+    return merged;
+  }
+}
+
+const COUNTED = { hit: "hits", miss: "misses", stale: "stale", bypass: "bypassed" };
+
+function lifetime({ ttl, staleWhileRevalidate, staleIfError }) {
+  return ttl + Math.max(staleWhileRevalidate, staleIfError);
+}
+
+function check(options) {
+  for (const [name, value] of Object.entries(options)) {
+    if (!(name in DEFAULTS)) throw new TypeError(`a cache has no option ${name}`);
+    if (typeof DEFAULTS[name] === "number" && name !== "version" && !(Number.isFinite(value) && value >= 0)) {
+      throw new TypeError(`the cache's ${name} must be a number of at least 0, not ${value}`);
+    }
+  }
+  if (options.jitter > 1) throw new TypeError(`the cache's jitter must be a share from 0 to 1, not ${options.jitter}`);
+  return options;
+}
+
+/** What `promise` resolves to, unless it takes longer. */
+function within(milliseconds, promise) {
+  let timer;
+  const limit = new Promise((_, reject) => {
+    const late = () => reject(new Error(`Redis took longer than ${milliseconds} ms`));
+    // A turn later, in which answers are read: where the process itself was busy, Redis isn't the one that is late.
+    timer = setTimeout(() => setImmediate(late), milliseconds);
+  });
+  return Promise.race([promise, limit]).finally(() => clearTimeout(timer));
+}
+
+/** A connection that fails fast while Redis is away, and comes back by itself, on another node if need be. */
+function connect(Redis, variable, log) {
+  const redis = createRedis(Redis, {
+    variable,
+    enableOfflineQueue: false, // a cache that must be waited for is no cache
+    maxRetriesPerRequest: 0,
+    autoResendUnfulfilledCommands: false,
+    connectTimeout: 1_000,
+    socketTimeout: 2_000, // silence while an answer is due: drop the connection and open another
+    retryStrategy: (attempt) => Math.min(100 * attempt, 1_000),
+    scripts: SCRIPTS,
+  });
+
+  // One line when it goes and one when it is back, not one per attempt.
+  let reachable = true;
+  redis.on("error", (error) => {
+    if (reachable) log(`cache unavailable, reading from the database: ${error.message}`);
+    reachable = false;
+  });
+  redis.on("ready", () => {
+    if (!reachable) log("cache available again");
+    reachable = true;
+  });
+  return redis;
+}
