@@ -1,5 +1,6 @@
 """The stack: which components there are, what each gets from the others, and what the stack tells the world."""
 
+from collections.abc import Mapping
 from typing import TypedDict
 
 import pulumi
@@ -13,6 +14,7 @@ from components import (
     Cache,
     CacheArgs,
     Database,
+    DatabaseArgs,
     LoadBalancer,
     LoadBalancerArgs,
     Monitoring,
@@ -106,25 +108,7 @@ def build(settings: Settings) -> None:
     _check_standing(settings)
     release = _release(settings)  # first, because without an artifact nothing should be made
     network = _network(settings)
-    database = Database(
-        settings.name("database"),
-        {
-            "vpc_id": network.vpc_id,
-            "subnet_ids": network.private_subnet_ids,
-            "engine_version": settings.database.engine_version,
-            "instance_class": settings.database.instance_class,
-            "storage_gb": settings.database.storage_gb,
-            "multi_az": settings.database.multi_az,
-            "backup_days": settings.database.backup_days,
-            "deletion_protection": settings.database.deletion_protection,
-            "final_snapshot": settings.production,
-            "apply_immediately": settings.database.apply_immediately,
-            "database_name": settings.database.name,
-            "export_logs": settings.monitoring.logs,
-            "log_retention_days": settings.monitoring.log_retention_days,
-            "slow_statement_ms": settings.database.slow_statement_ms,
-        },
-    )
+    database = _database(settings, network)
     cache = _cache(settings, network)
     servers = _app_servers(settings, network, release, database, cache)
     edge = _edge(settings, network, release, servers)
@@ -168,6 +152,8 @@ def _standing(settings: Settings) -> Standing:
     there, network = state.read(), settings.name("network")
     database = there.outputs(state.DATABASE, f"{settings.name('database')}-instance")
     cache = there.outputs(state.CACHE, f"{settings.name('cache')}-redis")
+    point: Mapping[str, str] = database.get("restoreToPointInTime") or {}
+    copied = database.get("snapshotIdentifier") or point
     ranges = {each.name: each.outputs for each in there.all(state.SUBNET)}
     prefix = f"{network}-public-"
     zones = [name.removeprefix(prefix) for name in ranges if name.startswith(prefix)]
@@ -178,7 +164,12 @@ def _standing(settings: Settings) -> Standing:
             for zone in zones
             if (private := ranges.get(f"{network}-private-{zone}"))
         },
-        database_name=database.get("dbName"),
+        has_database=bool(database),
+        snapshot=database.get("snapshotIdentifier"),
+        restore_from=point.get("sourceDbInstanceIdentifier"),
+        restore_time=point.get("restoreTime"),
+        # A copy has the databases that its source had.
+        database_name=None if copied else database.get("dbName"),
         database_version=database.get("engineVersionActual"),
         instance_class=database.get("instanceClass"),
         storage_gb=database.get("allocatedStorage"),
@@ -222,6 +213,41 @@ def _cache(settings: Settings, network: Network) -> Cache:
     if wanted.maintenance_window is not None:
         args["maintenance_window"] = wanted.maintenance_window
     return Cache(settings.name("cache"), args)
+
+
+def _database(settings: Settings, network: Network) -> Database:
+    wanted = settings.database
+    args: DatabaseArgs = {
+        "vpc_id": network.vpc_id,
+        "subnet_ids": network.private_subnet_ids,
+        "engine_version": wanted.engine_version,
+        "instance_class": wanted.instance_class,
+        "storage_gb": wanted.storage_gb,
+        "multi_az": wanted.multi_az,
+        "backup_days": wanted.backup_days,
+        "deletion_protection": wanted.deletion_protection,
+        "final_snapshot": settings.production,
+        "apply_immediately": wanted.apply_immediately,
+        "database_name": wanted.name,
+        "export_logs": settings.monitoring.logs,
+        "log_retention_days": settings.monitoring.log_retention_days,
+        "slow_statement_ms": wanted.slow_statement_ms,
+        "insights": wanted.insights,
+        "parameters": wanted.parameters,
+    }
+    if wanted.max_storage_gb is not None:
+        args["max_storage_gb"] = wanted.max_storage_gb
+    if wanted.backup_window is not None:
+        args["backup_window"] = wanted.backup_window
+    if wanted.maintenance_window is not None:
+        args["maintenance_window"] = wanted.maintenance_window
+    if wanted.snapshot is not None:
+        args["snapshot"] = wanted.snapshot
+    if wanted.restore_from is not None:
+        args["restore_from"] = wanted.restore_from
+    if wanted.restore_time is not None:
+        args["restore_time"] = wanted.restore_time
+    return Database(settings.name("database"), args)
 
 
 def _machines(settings: Settings) -> MachineArgs:

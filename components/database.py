@@ -1,7 +1,8 @@
 """PostgreSQL on RDS."""
 
 import secrets
-from typing import NotRequired, TypedDict, cast
+from collections.abc import Mapping
+from typing import Any, NotRequired, TypedDict, cast
 
 import pulumi
 import pulumi_aws as aws
@@ -9,9 +10,11 @@ import pulumi_aws as aws
 from . import _logs, _security, planning, state
 from ._checks import check_values, require, require_names
 from .access import DatabaseAccessArgs
-from .planning import postgres_major, postgres_version
+from .planning import Finding, postgres_major, postgres_version
 
 SNAPSHOT = "finalSnapshotIdentifier"
+STARTS = ("snapshotIdentifier", "restoreToPointInTime")
+"""What an instance's state has of where its data came from."""
 
 _RULES = {
     "engine_version": planning.POSTGRES_VERSION,
@@ -21,6 +24,13 @@ _RULES = {
     "database_name": planning.DATABASE_NAME,
     "log_retention_days": planning.LOG_RETENTION_DAYS,
     "slow_statement_ms": planning.SLOW_STATEMENT_MS,
+    "max_storage_gb": planning.MAX_STORAGE_GB,
+    "backup_window": planning.BACKUP_WINDOW,
+    "maintenance_window": planning.MAINTENANCE_WINDOW,
+    "insights": planning.INSIGHTS,
+    "snapshot": planning.SNAPSHOT,
+    "restore_from": planning.RESTORE_FROM,
+    "restore_time": planning.RESTORE_TIME,
 }
 
 
@@ -41,7 +51,7 @@ class DatabaseArgs(TypedDict):
     multi_az: NotRequired[bool]
     """A standby in another zone, which takes over by itself. Default: true."""
     backup_days: NotRequired[int]
-    """Days that automatic backups are kept. Default: 7."""
+    """Days that automatic backups are kept, and that a point in time can be gone back to. Default: 7."""
     deletion_protection: NotRequired[bool]
     """Whether RDS refuses to delete it. Default: true."""
     final_snapshot: NotRequired[bool]
@@ -58,6 +68,30 @@ class DatabaseArgs(TypedDict):
     Default: 30."""
     slow_statement_ms: NotRequired[int]
     """Milliseconds from which on that log has a statement, without its values; 0 is all, -1 none. Default: 1000."""
+    max_storage_gb: NotRequired[int]
+    """GiB up to which RDS raises the storage by itself, when less than a tenth of it is free; a tenth more than
+    `storage_gb` at least. Without it, storage stays as it is. Default: none."""
+    backup_window: NotRequired[str]
+    """When RDS takes its daily snapshot: UTC, 30 minutes or longer, such as 03:00-03:30. Without it RDS chooses.
+    Default: none."""
+    maintenance_window: NotRequired[str]
+    """When RDS makes what can take the database away: UTC, 30 minutes or longer, such as sun:04:00-sun:04:30, and apart
+    from `backup_window`. Without it RDS chooses. Default: none."""
+    insights: NotRequired[str]
+    """Mode of CloudWatch Database Insights, which shows what Performance Insights measures: `standard` (a week, free of
+    charge), `advanced` (15 months, at a price), or `none`. Default: none."""
+    parameters: NotRequired[dict[str, str]]
+    """PostgreSQL's parameters that are to differ from those that the program sets; some count after a reboot only.
+    Default: none."""
+    snapshot: NotRequired[str]
+    """Name or ARN of the snapshot that the database starts from, which has to be encrypted. User and database are the
+    snapshot's, `database_name` has to be among its own; it counts when the database is made, and never after.
+    Default: none."""
+    restore_from: NotRequired[str]
+    """Identifier of the RDS instance whose backups the database starts from, as of `restore_time`; otherwise as
+    `snapshot`. Default: none."""
+    restore_time: NotRequired[str]
+    """The point in time: UTC, such as 2026-11-26T09:30:00Z. Without it, the latest that there is. Default: none."""
 
 
 class Database(pulumi.ComponentResource):
@@ -86,7 +120,7 @@ class Database(pulumi.ComponentResource):
     def __init__(self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("expressway:index:Database", name, None, opts)
         require_names("Database", name, args, DatabaseArgs)
-        require("Database", name, check_values(args, _RULES))
+        require("Database", name, _find_mistakes(args))
         child = pulumi.ResourceOptions(parent=self)
         at_once = args.get("apply_immediately", False)
         there = state.read()
@@ -98,14 +132,13 @@ class Database(pulumi.ComponentResource):
             f"{name}-subnets", subnet_ids=args["subnet_ids"], description=f"PostgreSQL {name}", opts=child
         )
         major = postgres_major(version)
-        slow = args.get("slow_statement_ms", 1000)
-        parameters = self._create_parameters(name, major, slow, child)
+        parameters = self._create_parameters(name, major, args, child)
         # Later runs draw another, and ignore it.
         ignored = [] if stands and not stands.get(SNAPSHOT) else [SNAPSHOT]
         asked = postgres_major(stands.get("engineVersion", "")) == major
         if running and postgres_major(running) != major and (asked or not at_once):
             # Until the window, the old version runs with its own group, which RDS would refuse to delete.
-            self._create_parameters(name, postgres_major(running), slow, child)
+            self._create_parameters(name, postgres_major(running), args, child)
             if asked:
                 # RDS tells of the old group until then, and takes the new one only along with its version.
                 ignored.append("parameterGroupName")
@@ -118,6 +151,9 @@ class Database(pulumi.ComponentResource):
         logs = None
         if exported and (not stands or there.outputs(state.LOG_GROUP, f"{name}-logs")):
             logs = self._create_log_group(name, identifier, args, child)
+        start = _start(args, stands)
+        most, grown = args.get("max_storage_gb"), int(stands.get("allocatedStorage", 0))
+        insights = args.get("insights", "none")
         final_snapshot = args.get("final_snapshot", True)
         protection = args.get("deletion_protection", True)
         instance = aws.rds.Instance(
@@ -128,18 +164,27 @@ class Database(pulumi.ComponentResource):
             # A new major version is set by whoever wants it, and shows in the preview.
             allow_major_version_upgrade=True,
             instance_class=args.get("instance_class", "db.t4g.micro"),
-            allocated_storage=args.get("storage_gb", 20),
+            allocated_storage=planning.storage_gb(args.get("storage_gb", 20), grown, most),
+            max_allocated_storage=most,
             storage_type="gp3",
             storage_encrypted=True,
-            db_name=args.get("database_name", "app"),
-            username="expressway",
+            # What is in a copy already has both.
+            db_name=None if start else args.get("database_name", "app"),
+            username=None if start else "expressway",
             manage_master_user_password=True,
+            snapshot_identifier=start.get("snapshotIdentifier"),
+            restore_to_point_in_time=_point_in_time(start),
             db_subnet_group_name=subnets.name,
             vpc_security_group_ids=[group.id],
             parameter_group_name=parameters.name,
             multi_az=args.get("multi_az", True),
             publicly_accessible=False,
             backup_retention_period=args.get("backup_days", 7),
+            backup_window=args.get("backup_window"),
+            maintenance_window=args.get("maintenance_window"),
+            performance_insights_enabled=insights != "none",
+            performance_insights_retention_period=planning.INSIGHTS_DAYS.get(insights),
+            database_insights_mode=_insights_mode(insights, stands),
             copy_tags_to_snapshot=True,
             auto_minor_version_upgrade=True,
             apply_immediately=at_once,
@@ -159,7 +204,8 @@ class Database(pulumi.ComponentResource):
 
         self.host = instance.address
         self.port = instance.port.apply(int)
-        self.name = instance.db_name
+        # RDS tells of a copy what it was made with once, and not what is in it.
+        self.name = pulumi.Output.from_input(args.get("database_name", "app")) if start else instance.db_name
         self.secret_arn = instance.master_user_secrets.apply(lambda secrets: cast(str, secrets[0].secret_arn))
         self.security_group_id = group.id
         self.identifier = instance.identifier
@@ -195,21 +241,67 @@ class Database(pulumi.ComponentResource):
         )
 
     def _create_parameters(
-        self, name: str, major: str, slow_statement_ms: int, child: pulumi.ResourceOptions
+        self, name: str, major: str, args: DatabaseArgs, child: pulumi.ResourceOptions
     ) -> "aws.rds.ParameterGroup":
+        planned = planning.postgres_parameters(args.get("slow_statement_ms", 1000), args.get("parameters"))
         return aws.rds.ParameterGroup(
             # The family is part of the name, as RDS can't change it in place.
             f"{name}-postgres{major}",
             family=f"postgres{major}",
             description=f"PostgreSQL {name}",
-            parameters=[
-                {"name": "rds.force_ssl", "value": "1"},
-                {"name": "log_min_duration_statement", "value": str(slow_statement_ms)},
-                # Values are people's data, and no log's.
-                {"name": "log_parameter_max_length", "value": "0"},
-            ],
+            # RDS would refuse to change at once what it takes with a reboot only.
+            parameters=[_parameter(each) for each in planned],
             opts=child,
         )
+
+
+def _parameter(planned: planning.Parameter) -> "aws.rds.ParameterGroupParameterArgsDict":
+    # Not the class, which says `immediate` where nothing is said: standing groups would change.
+    given: aws.rds.ParameterGroupParameterArgsDict = {"name": planned.name, "value": planned.value}
+    return {**given, "apply_method": "pending-reboot"} if planned.waits else given
+
+
+def _find_mistakes(args: DatabaseArgs) -> list[Finding]:
+    findings = [*check_values(args, _RULES), *planning.check_parameters("parameters", args.get("parameters", {}))]
+    wrong = {each.path for each in findings}
+    if not wrong & {"backupWindow", "maintenanceWindow"}:
+        findings += planning.check_windows(args.get("backup_window"), args.get("maintenance_window"))
+    if not wrong & {"storageGb", "maxStorageGb"}:
+        findings += planning.check_max_storage("maxStorageGb", args.get("max_storage_gb"), args.get("storage_gb", 20))
+    if not wrong & {"snapshot", "restoreFrom", "restoreTime"}:
+        findings += planning.check_start(args.get("snapshot"), args.get("restore_from"), args.get("restore_time"))
+    return findings
+
+
+def _start(args: DatabaseArgs, stands: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the database starts from, or has started from: RDS would make it anew for another. Empty for nothing."""
+    if stands:
+        return {key: stands[key] for key in STARTS if stands.get(key)}
+    if snapshot := args.get("snapshot"):
+        return {"snapshotIdentifier": snapshot}
+    if source := args.get("restore_from"):
+        time = args.get("restore_time")
+        when = {"restoreTime": time} if time else {"useLatestRestorableTime": True}
+        return {"restoreToPointInTime": {"sourceDbInstanceIdentifier": source, **when}}
+    return {}
+
+
+def _point_in_time(start: Mapping[str, Any]) -> "aws.rds.InstanceRestoreToPointInTimeArgs | None":
+    point: Mapping[str, Any] | None = start.get("restoreToPointInTime")
+    if point is None:
+        return None
+    return aws.rds.InstanceRestoreToPointInTimeArgs(
+        source_db_instance_identifier=point.get("sourceDbInstanceIdentifier"),
+        restore_time=point.get("restoreTime"),
+        use_latest_restorable_time=point.get("useLatestRestorableTime"),
+    )
+
+
+def _insights_mode(insights: str, stands: Mapping[str, Any]) -> str | None:
+    if insights != "none":
+        return insights
+    # RDS keeps the mode otherwise, and refuses the advanced one without Performance Insights.
+    return "standard" if stands.get("databaseInsightsMode") == "advanced" else None
 
 
 def _log_group(identifier: pulumi.Input[str]) -> pulumi.Output[str]:

@@ -34,6 +34,7 @@ def main() -> int:
         "settings.md": settings_page(),
         "outputs.md": outputs_page(),
         "alarms.md": alarms_page(),
+        "parameters.md": parameters_page(),
         **{f"{name}.json": json.dumps(policy, indent=2) + "\n" for name, policy in policies().items()},
     }
     stale = [name for name, text in pages.items() if not _same(REFERENCE / name, text)]
@@ -108,6 +109,20 @@ def alarms_page() -> str:
     text += ["## What to do\n", "The alarm's description, which is in its message.\n"]
     text += [_table(("alarm", "what it says"), [(f"`{each.key}`", each.text) for each in found])]
     return "\n".join(text)
+
+
+def parameters_page() -> str:
+    """What PostgreSQL is told, and why."""
+    text = [
+        "# PostgreSQL's parameters",
+        NOTE,
+        "Those that the database's parameter group has otherwise than RDS's own, by the settings' defaults. All of "
+        "them count at once, without a reboot. `database.parameters` sets others, and refuses those that the program "
+        "depends on.\n",
+    ]
+    slow = Document.model_fields["database"].default.slow_statement_ms
+    rows = [(f"`{each.name}`", each.value, each.why) for each in planning.postgres_parameters(slow)]
+    return "\n".join([*text, _table(("parameter", "value", "why"), rows)])
 
 
 def _rule(alarm: planning.Alarm) -> tuple[str, str, str]:

@@ -186,6 +186,22 @@ class DatabaseSettings(Section):
     """The database made in it."""
     slow_statement_ms: Annotated[int, Ruled(planning.SLOW_STATEMENT_MS)] = 1000
     """Milliseconds from which on a statement is in its log, without its values; 0 is all, -1 none."""
+    max_storage_gb: Annotated[int, Ruled(planning.MAX_STORAGE_GB)] | None = None
+    """GiB up to which RDS raises the storage by itself; a tenth more than `storageGb` at least."""
+    backup_window: Annotated[str, Ruled(planning.BACKUP_WINDOW)] | None = None
+    """When RDS takes its daily snapshot, in UTC: 30 minutes or longer. Without it RDS chooses."""
+    maintenance_window: Annotated[str, Ruled(planning.MAINTENANCE_WINDOW)] | None = None
+    """When RDS makes what can take it away, in UTC: 30 minutes or longer. Without it RDS chooses."""
+    insights: Annotated[str, Ruled(planning.INSIGHTS)] = "none"
+    """Mode of CloudWatch Database Insights: none, standard (a week, free of charge) or advanced (15 months)."""
+    parameters: dict[str, str] = {}
+    """PostgreSQL's parameters that are to differ from those that the program sets (docs/database.md)."""
+    snapshot: Annotated[str, Ruled(planning.SNAPSHOT)] | None = None
+    """Name or ARN of the encrypted snapshot that it starts from, when it is made."""
+    restore_from: Annotated[str, Ruled(planning.RESTORE_FROM)] | None = None
+    """Identifier of the RDS instance whose backups it starts from, when it is made."""
+    restore_time: Annotated[str, Ruled(planning.RESTORE_TIME)] | None = None
+    """The point in time of `restoreFrom`, in UTC. Without it the latest."""
 
 
 class SessionManagerSettings(Section):

@@ -56,6 +56,7 @@ def check(document: Document, stack: str, region: str | None, sound: Sound) -> I
     yield from _edge(document)
     yield from _cache(document, sound)
     yield from _session_manager(document, sound)
+    yield from _database(document, sound)
     yield from _monitoring(document)
 
 
@@ -117,6 +118,18 @@ def _cache(document: Document, sound: Sound) -> Iterator[Problem]:
     if sound("cache.snapshotWindow") and sound("cache.maintenanceWindow"):
         findings += planning.check_cache_windows(cache.snapshot_window, cache.maintenance_window)
     yield from (Problem.of(each, "expressway:cache.") for each in findings)
+
+
+def _database(document: Document, sound: Sound) -> Iterator[Problem]:
+    database = document.database
+    findings = planning.check_parameters("parameters", database.parameters) if sound("database.parameters") else []
+    if sound("database.backupWindow") and sound("database.maintenanceWindow"):
+        findings += planning.check_windows(database.backup_window, database.maintenance_window)
+    if sound("database.storageGb") and sound("database.maxStorageGb"):
+        findings += planning.check_max_storage("maxStorageGb", database.max_storage_gb, database.storage_gb)
+    if all(sound(f"database.{name}") for name in ("snapshot", "restoreFrom", "restoreTime")):
+        findings += planning.check_start(database.snapshot, database.restore_from, database.restore_time)
+    yield from (Problem.of(each, "expressway:database.") for each in findings)
 
 
 def _monitoring(document: Document) -> Iterator[Problem]:

@@ -17,6 +17,12 @@ class Standing:
     cidr: str | None = None
     subnets: dict[str, planning.Subnet] = field(default_factory=dict)
     """By zone."""
+    has_database: bool = False
+    snapshot: str | None = None
+    """The snapshot that the database has started from."""
+    restore_from: str | None = None
+    """The instance whose backups it has started from."""
+    restore_time: str | None = None
     database_name: str | None = None
     database_version: str | None = None
     """The full version that runs."""
@@ -40,7 +46,8 @@ def check(settings: Settings, standing: Standing) -> Iterator[Problem]:
         yield _fixed("database.name", database.name, standing.database_name, rule)
     if (running := standing.database_version) and _older(database.engine_version, running):
         yield _lower("database.engineVersion", database.engine_version, running, "RDS takes no older major version")
-    if standing.storage_gb is not None and database.storage_gb < standing.storage_gb:
+    yield from _other_start(settings, standing)
+    if standing.storage_gb is not None and _storage_gb(settings, standing) < standing.storage_gb:
         rule = "a database's storage can't shrink"
         yield _lower("database.storageGb", database.storage_gb, standing.storage_gb, rule)
     rule = "ElastiCache would replace the cache, with all that is in it"
@@ -59,7 +66,7 @@ def waiting(settings: Settings, standing: Standing) -> list[str]:
         return []
     pairs: list[tuple[str, object, object]] = [
         ("instanceClass", database.instance_class, standing.instance_class),
-        ("storageGb", database.storage_gb, standing.storage_gb),
+        ("storageGb", _storage_gb(settings, standing), standing.storage_gb),
         ("multiAz", database.multi_az, standing.multi_az),
     ]
     running = standing.database_version
@@ -72,6 +79,29 @@ def waiting(settings: Settings, standing: Standing) -> list[str]:
         for name, wanted, now in pairs
         if now is not None and wanted != now
     ]
+
+
+def _storage_gb(settings: Settings, standing: Standing) -> int:
+    database = settings.database
+    return planning.storage_gb(database.storage_gb, standing.storage_gb, database.max_storage_gb)
+
+
+def _other_start(settings: Settings, standing: Standing) -> Iterator[Problem]:
+    """A database starts from a copy once. Afterwards the setting may stay or go."""
+    if not standing.has_database:
+        return
+    database = settings.database
+    pairs = [
+        ("snapshot", database.snapshot, standing.snapshot),
+        ("restoreFrom", database.restore_from, standing.restore_from),
+        ("restoreTime", database.restore_time, standing.restore_time),
+    ]
+    for name, wanted, started in pairs:
+        if wanted not in (None, started):
+            began = f"it started from {show(name, started)}" if started else "it started without one"
+            rule = f"a database starts from a copy only when it is made; this one stands, and {began}"
+            remedy = "Leave it out; to have what is in that copy, make another stack with it and move over to it."
+            yield _problem(f"database.{name}", wanted, rule, remedy)
 
 
 def _moved(settings: Settings, standing: Standing) -> Iterator[Problem]:

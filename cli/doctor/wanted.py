@@ -27,7 +27,12 @@ def wanted(settings: Settings, folder: Path) -> Wanted:
         app=_machines(settings, "app", settings.app, settings.app.min_size, settings.app.max_size),
         edge=_machines(settings, "edge", settings.edge, 1, 2),
         database=Database(
-            database.engine_version, database.instance_class, database.storage_gb, multi_az=database.multi_az
+            database.engine_version,
+            database.instance_class,
+            database.storage_gb,
+            multi_az=database.multi_az,
+            max_storage_gb=database.max_storage_gb,
+            insights=database.insights,
         ),
         cache=Cache(cache.version, cache.node_type, 1 + cache.replicas, cache.engine),
         zones=len(named) or network.zones,

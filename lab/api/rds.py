@@ -11,10 +11,21 @@ from moto.ec2.models import ec2_backends
 from moto.rds import models
 from moto.rds.exceptions import InvalidParameterCombination
 
+from lab.api import rds_restore
 from lab.api.catalogue import vcpus
 from lab.api.ec2 import private_interface
 from lab.api.patching import around, instead
-from lab.api.rds_rules import check_class, check_family, check_names, full_version
+from lab.api.rds_rules import (
+    check_class,
+    check_family,
+    check_insights,
+    check_most_storage,
+    check_names,
+    full_version,
+)
+
+INSIGHTS_DAYS = 7
+"""How long RDS keeps what Performance Insights measures, unless it is told."""
 
 PASSWORD_LENGTH = 28
 # What RDS allows in a password, less what needs quoting in a URL or a shell.
@@ -61,6 +72,7 @@ def install() -> None:
     instead(models.DBInstance, "address", property(_endpoint))
     instead(models.MasterUserSecret, "_generate_secret_string", _credentials)
     around(models.RDSBackend, "delete_db_instance", _delete)
+    rds_restore.install()
 
 
 def machines() -> list[DatabaseMachine]:
@@ -105,7 +117,10 @@ def _create(original: Any, database: Any, *args: Any, **kwargs: Any) -> None:
         check_class(kwargs["db_instance_class"], version)
         check_names(kwargs.get("db_name"), kwargs.get("master_username"))
         check_family(args[0] if args else kwargs["backend"], kwargs.get("db_parameter_group_name"), version)
+        check_most_storage(kwargs.get("allocated_storage"), kwargs.get("max_allocated_storage"))
+        check_insights(kwargs)
     original(database, *args, **kwargs)
+    measure(database, kwargs)
     database.status = "creating"
     database.dbi_resource_id = f"db-{secrets.token_hex(13).upper()}"
     # What replicas stream by; theirs is their source's.
@@ -113,6 +128,19 @@ def _create(original: Any, database: Any, *args: Any, **kwargs: Any) -> None:
     database.password_version = database.password_known = 0
     if getattr(database, "db_subnet_group", None):
         place(database, kwargs.get("vpc_security_group_ids"))
+
+
+def measure(database: Any, asked: Any) -> None:
+    """Performance Insights as it is asked for, under the names that RDS tells it by. moto takes it and forgets it."""
+    if (enabled := asked.get("enable_performance_insights")) is not None:
+        database.performance_insights_enabled = enabled
+    days = asked.get("performance_insights_retention_period")
+    if getattr(database, "performance_insights_enabled", False):
+        kept = getattr(database, "performance_insights_retention_period", None)
+        database.performance_insights_retention_period = days or kept or INSIGHTS_DAYS
+    database.database_insights_mode = asked.get("database_insights_mode") or getattr(
+        database, "database_insights_mode", "standard"
+    )
 
 
 def place(

@@ -13,8 +13,16 @@ from moto.rds.exceptions import DBInstanceAlreadyExists, DBParameterGroupNotFoun
 
 from lab.api import rds_passwords, rds_window
 from lab.api.patching import add, around
-from lab.api.rds import place
-from lab.api.rds_rules import check_class, check_family, check_storage, check_upgrade, check_zones
+from lab.api.rds import measure, place
+from lab.api.rds_rules import (
+    check_class,
+    check_family,
+    check_insights,
+    check_most_storage,
+    check_storage,
+    check_upgrade,
+    check_zones,
+)
 
 USER = "user"
 """The source of a parameter's value that is not the engine's own."""
@@ -78,6 +86,8 @@ def _check(backend: Any, database: Any, asked: Any) -> None:
         check_class(asked["db_instance_class"], version)
     check_storage(database, asked.get("allocated_storage"))
     rds_passwords.check(database, asked)
+    check_most_storage(asked.get("allocated_storage") or database.allocated_storage, asked.get("max_allocated_storage"))
+    check_insights(asked, database)
     if group := asked.get("db_subnet_group_name"):
         _refuse_same_vpc(database, backend.describe_db_subnet_groups(group)[0])
 
@@ -86,6 +96,7 @@ def _change(original: Any, backend: Any, identifier: str, changes: Any) -> Any:
     rds_passwords.keep(backend.databases[identifier], changes)
     changed = original(backend, identifier, changes)
     rds_passwords.begin(changed, changes)
+    measure(changed, changes)
     if port := changes.get("db_port_number"):
         changed.port = port
     groups = changes.get("vpc_security_group_ids")

@@ -11,6 +11,7 @@ from moto.rds.exceptions import InvalidParameterCombination, InvalidParameterVal
 
 from lab.api.catalogue import has_instance_class, postgresql_version
 
+ADVANCED_DAYS = 465
 RESERVED_NAMES = ("db", "rdsadmin", "template0", "template1")
 RESERVED_USERS = ("admin", "rdsadmin")
 
@@ -68,6 +69,36 @@ def check_storage(database: Any, asked: int | None) -> None:
         raise InvalidParameterCombination(
             f"Invalid storage size for engine name {database.engine} and storage type {database.storage_type}: "
             f"{asked}. Allocated storage, {database.allocated_storage}, can't be decreased."
+        )
+
+
+def check_most_storage(storage: int | None, most: int | None) -> None:
+    """Refuse storage that could not grow by a tenth.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_PIOPS.Autoscaling.html
+    """
+    if storage and most and int(most) != int(storage) and int(most) * 10 < int(storage) * 11:
+        raise InvalidParameterCombination(f"Invalid max storage size for engine name postgres: {most}")
+
+
+def check_insights(asked: Any, present: Any = None) -> None:
+    """Refuse Database Insights' advanced mode where Performance Insights is off or forgets too soon.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_DatabaseInsights.Considerations.html
+    """
+
+    def become(argument: str, attribute: str) -> Any:
+        given = asked.get(argument)
+        return getattr(present, attribute, None) if given is None else given
+
+    if become("database_insights_mode", "database_insights_mode") != "advanced":
+        return
+    enabled = become("enable_performance_insights", "performance_insights_enabled")
+    days = become("performance_insights_retention_period", "performance_insights_retention_period")
+    if not enabled or int(days or 0) < ADVANCED_DAYS:
+        raise InvalidParameterCombination(
+            "To enable the Advanced mode of Database Insights, enable Performance Insights and set its retention "
+            f"period to {ADVANCED_DAYS} days or more."
         )
 
 

@@ -216,6 +216,11 @@ LIMITS: Mapping[str, Mapping[str, tuple[Rule, ...]]] = {
     "aws:rds/instance:Instance": {
         "identifier": (Length(1, 63, source=DATABASE), DATABASE_NAME),
         "backupRetentionPeriod": (Between(0, 35, source=DATABASE),),
+        "backupWindow": (Matches(r"\d\d:\d\d-\d\d:\d\d", "be hh:mm-hh:mm", source=DATABASE),),
+        "maintenanceWindow": (
+            Matches(r"(?i)[a-z]{3}:\d\d:\d\d-[a-z]{3}:\d\d:\d\d", "be ddd:hh:mm-ddd:hh:mm", source=DATABASE),
+        ),
+        "databaseInsightsMode": (Model("rds", "DatabaseInsightsMode"),),
         "dbName": (
             Matches(
                 r"[A-Za-z_]\w{0,62}", "be up to 63 letters, digits and _, and not begin with a digit", source=DATABASE
@@ -226,6 +231,7 @@ LIMITS: Mapping[str, Mapping[str, tuple[Rule, ...]]] = {
         ),
         "finalSnapshotIdentifier": (Length(1, 255, source=DATABASE), SNAPSHOT_NAME),
         "storageType": (OneOf("standard", "gp2", "gp3", "io1", "io2", source=DATABASE_STORAGE),),
+        "maxAllocatedStorage": (Between(5, 65536, source=DATABASE_STORAGE),),
         "allocatedStorage": (Between(5, 65536, source=DATABASE_STORAGE),),
         "port": (Between(1150, 65535, source=DATABASE),),
     },

@@ -140,6 +140,11 @@ def _items(wanted: Wanted, prices: Mapping[str, Any]) -> Iterator[Item]:
     yield Item(f"database, {database.instance_class}", copies, hourly("database", database.instance_class), copies)
     storage = _times(price("storage", "gp3"), database.storage_gb)
     yield Item(f"database storage, {database.storage_gb} GB gp3", copies, storage, copies)
+    if database.max_storage_gb:
+        more = database.max_storage_gb - database.storage_gb
+        yield Item(f"database storage, {more} GB more when it grows", 0, _times(price("storage", "gp3"), more), copies)
+    if database.insights == "advanced":
+        yield Item("Database Insights, advanced mode", copies, None, copies)
     node = _times(hourly("cache", cache_.node_type), VALKEY if cache_.engine == "valkey" else 1)
     yield Item(f"cache node, {cache_.node_type}", cache_.nodes, node, cache_.nodes)
     if wanted.nat_gateways:

@@ -37,6 +37,10 @@ class Database:
     instance_class: str
     storage_gb: int
     multi_az: bool
+    max_storage_gb: int | None = None
+    """How far it may grow by itself."""
+    insights: str = "none"
+    """The mode of Database Insights: `none`, `standard` or `advanced`."""
 
 
 @dataclass(frozen=True)

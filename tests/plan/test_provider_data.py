@@ -83,6 +83,69 @@ def test_a_databases_last_snapshot_needs_a_name(api: ApiServer, provider: Provid
     assert api.client("rds").describe_db_snapshots(DBSnapshotIdentifier=snapshot)["DBSnapshots"]
 
 
+def test_storage_stops_growing_when_a_program_no_longer_says_how_far(
+    api: ApiServer, provider: ProviderClient, world: World
+) -> None:
+    database = make_database(provider, world, maxAllocatedStorage=100)
+    with pytest.raises(ProviderCallError, match="Invalid max storage size"):
+        database.update(maxAllocatedStorage=21)
+    database.update(maxAllocatedStorage=None)
+    (found,) = api.client("rds").describe_db_instances(DBInstanceIdentifier=database.inputs["identifier"])[
+        "DBInstances"
+    ]
+    assert found.get("MaxAllocatedStorage", 20) == 20
+    assert not database.diff(database.changed({})).changed
+
+
+def test_the_advanced_mode_needs_what_it_looks_at(provider: ProviderClient, world: World) -> None:
+    with pytest.raises(ProviderCallError, match="465 days or more"):
+        make_database(provider, world, databaseInsightsMode="advanced", performanceInsightsEnabled=True)
+    database = make_database(
+        provider,
+        world,
+        databaseInsightsMode="advanced",
+        performanceInsightsEnabled=True,
+        performanceInsightsRetentionPeriod=465,
+    )
+    with pytest.raises(ProviderCallError, match="465 days or more"):
+        database.update(performanceInsightsEnabled=None)
+    database.update(performanceInsightsEnabled=None, databaseInsightsMode="standard")
+
+
+@pytest.mark.parametrize("start", ["snapshotIdentifier", "restoreToPointInTime"])
+def test_a_copy_of_a_database_is_like_it_but_where_the_program_says_otherwise(
+    api: ApiServer, provider: ProviderClient, world: World, start: str
+) -> None:
+    source, rds = make_database(provider, world, deletionProtection=True, dbName="shop"), api.client("rds")
+    identifier, snapshot = source.inputs["identifier"], world.unique("copy")
+    rds.create_db_snapshot(DBInstanceIdentifier=identifier, DBSnapshotIdentifier=snapshot)
+    whence = {
+        "snapshotIdentifier": snapshot,
+        "restoreToPointInTime": {"sourceDbInstanceIdentifier": identifier, "useLatestRestorableTime": True},
+    }[start]
+    copy = make_database(
+        provider,
+        world,
+        **{start: whence, "username": None, "backupRetentionPeriod": 9, "instanceClass": "db.t4g.small"},
+    )
+    (found,) = rds.describe_db_instances(DBInstanceIdentifier=copy.inputs["identifier"])["DBInstances"]
+    assert (found["MasterUsername"], found["DBName"]) == ("owner", "shop"), "the source's"
+    assert (found["DBInstanceClass"], found["BackupRetentionPeriod"]) == ("db.t4g.small", 9), "the program's"
+    assert not found["DeletionProtection"]
+    assert copy.state["masterUserSecrets"] != source.state["masterUserSecrets"], "a password of its own"
+    of_source, of_copy = (machine(api, "db-instances", each.inputs["identifier"]) for each in (source, copy))
+    assert of_source
+    assert of_copy
+    assert of_source["address"] != of_copy["address"]
+    assert not copy.diff(copy.changed({})).changed
+    assert copy.diff(copy.changed({start: None})).replaces == {start}, "what the component therefore never does"
+    copy.delete()
+    source.update(deletionProtection=None)
+    source.delete()
+    with pytest.raises(ProviderCallError, match="NotFound"):
+        make_database(provider, world, snapshotIdentifier="nowhere", username=None)
+
+
 def test_a_databases_machine_learns_of_changes(api: ApiServer, provider: ProviderClient, world: World) -> None:
     database = make_database(provider, world)
     identifier = database.inputs["identifier"]

@@ -7,7 +7,16 @@ from typing import Any
 
 from components import ApmArgs, AppServersArgs, CacheArgs, DatabaseArgs, LoadBalancerArgs, MonitoringArgs, ReleaseArgs
 
-MAPS = {"environment", "ingress", "policyArns", "replica_identifiers", "replicaIdentifiers", "secrets", "tags"}
+MAPS = {
+    "environment",
+    "ingress",
+    "parameters",
+    "policyArns",
+    "replica_identifiers",
+    "replicaIdentifiers",
+    "secrets",
+    "tags",
+}
 """Arguments whose keys are their users' own."""
 
 APM: ApmArgs = {

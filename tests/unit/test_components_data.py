@@ -8,7 +8,7 @@ import pulumi
 import pytest
 from recording import Recording, record
 
-from components import Cache, CacheArgs, Database, DatabaseArgs, state
+from components import Cache, CacheArgs, Database, DatabaseArgs, planning, state
 
 INSTANCE = "aws:rds/instance:Instance"
 LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
@@ -134,6 +134,70 @@ def test_an_upgrade_that_waits_is_asked_for_once(monkeypatch: pytest.MonkeyPatch
     assert groups == {"db-postgres16", "db-postgres17"}, "both have a member"
     standing(monkeypatch, engineVersion="17", engineVersionActual="17.6", finalSnapshotIdentifier="x")
     assert "parameterGroupName" not in make_database(engine_version="17").one(INSTANCE).ignore_changes
+
+
+def test_each_parameter_that_the_program_sets_has_a_reason_and_counts_without_a_reboot() -> None:
+    parameters = planning.postgres_parameters(1000)
+    assert all(each.why for each in parameters)
+    assert not [each.name for each in parameters if each.waits], "a release would ask standing databases for a reboot"
+
+
+def test_a_users_parameter_takes_the_place_of_ours_and_waits_for_a_reboot_where_it_must() -> None:
+    given = {"idle_in_transaction_session_timeout": "60000", "max_connections": "300"}
+    made = make_database(parameters=given).one("aws:rds/parameterGroup:ParameterGroup").inputs["parameters"]
+    assert {"name": "idle_in_transaction_session_timeout", "value": "60000"} in made
+    assert {"name": "max_connections", "value": "300", "applyMethod": "pending-reboot"} in made
+    assert len({each["name"] for each in made}) == len(made), "RDS refuses one that is there twice"
+
+
+def test_storage_that_has_grown_by_itself_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    standing(monkeypatch, finalSnapshotIdentifier="x", allocatedStorage=60)
+    assert make_database(storage_gb=20, max_storage_gb=100).one(INSTANCE).inputs["allocatedStorage"] == 60
+    assert make_database(storage_gb=80, max_storage_gb=100).one(INSTANCE).inputs["allocatedStorage"] == 80
+    assert make_database(storage_gb=20).one(INSTANCE).inputs["allocatedStorage"] == 20, "AWS says that it can't shrink"
+
+
+@pytest.mark.parametrize(("mode", "days"), [("standard", 7), ("advanced", 465)])
+def test_insights_are_kept_as_long_as_their_mode_has_it(mode: str, days: int) -> None:
+    made = make_database(insights=mode).one(INSTANCE).inputs
+    assert made["performanceInsightsEnabled"] is True
+    assert (made["databaseInsightsMode"], made["performanceInsightsRetentionPeriod"]) == (mode, days)
+
+
+def test_insights_are_off_unless_asked_for_and_their_advanced_mode_goes_with_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = make_database().one(INSTANCE).inputs
+    assert made["performanceInsightsEnabled"] is False
+    assert "databaseInsightsMode" not in made
+    standing(monkeypatch, finalSnapshotIdentifier="x", databaseInsightsMode="advanced")
+    assert make_database().one(INSTANCE).inputs["databaseInsightsMode"] == "standard", "RDS would keep, and refuse, it"
+
+
+def test_a_copy_has_its_sources_user_and_database_and_a_password_of_its_own() -> None:
+    for given in ({"snapshot": "before"}, {"restore_from": "shop-1"}):
+        made = make_database(**given).one(INSTANCE).inputs
+        assert not {"username", "dbName"} & set(made), "RDS would replace it for another one than the copy has"
+        assert made["manageMasterUserPassword"] is True
+    assert made["restoreToPointInTime"] == {"sourceDbInstanceIdentifier": "shop-1", "useLatestRestorableTime": True}
+
+
+@pytest.mark.parametrize(
+    "started",
+    [
+        {},
+        {"snapshotIdentifier": "before"},
+        {"restoreToPointInTime": {"sourceDbInstanceIdentifier": "shop-1", "restoreTime": "2026-11-26T09:30:00Z"}},
+    ],
+)
+@pytest.mark.parametrize("given", [{}, {"snapshot": "another"}, {"restore_from": "shop-2"}])
+def test_what_a_database_started_from_is_never_changed(
+    monkeypatch: pytest.MonkeyPatch, started: dict[str, object], given: dict[str, object]
+) -> None:
+    standing(monkeypatch, finalSnapshotIdentifier="x", **started)
+    made = make_database(**given).one(INSTANCE).inputs
+    assert {key: made[key] for key in ("snapshotIdentifier", "restoreToPointInTime") if key in made} == started
+    assert ("username" in made) is ("dbName" in made) is (not started)
 
 
 def test_a_cheap_database_leaves_nothing_behind() -> None:

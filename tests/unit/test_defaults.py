@@ -39,6 +39,7 @@ PROSE: dict[str, Any] = {
 """What a default in words comes to, for the example arguments; None for what can only be left out."""
 
 OTHERS: dict[str, Any] = {
+    "backupWindow": "03:00-03:30",
     "cidr": "10.30.0.0/16",
     "databaseName": "shop",
     "environment": "prod",
@@ -46,6 +47,7 @@ OTHERS: dict[str, Any] = {
     "evictionPolicy": "allkeys-lru",
     "engineVersion": {"Cache": "7.0", "Database": "16"},
     "image": "shop-*",
+    "insights": "advanced",
     "instanceClass": "db.m7g.large",
     "instanceType": "m7i.large",
     "launchCompletedBy": "machine",
@@ -53,15 +55,19 @@ OTHERS: dict[str, Any] = {
     "livenessPath": "/alive",
     "accessLogs": "none",
     "logRetentionDays": 7,
+    "maintenanceWindow": "sun:04:00-sun:04:30",
     "maxBodySize": "9m",
+    "maxStorageGb": 100,
     "nat": "none",
     "nodeType": "cache.m7g.large",
     "outgoingPorts": [587],
     "packages": ["ffmpeg"],
     "readinessPath": "/ready",
     "replicaHosts": ["db-2.example"],
+    "restoreFrom": "shop-database",
     "roleName": "theirs",
     "securityGroupIds": ["sg-theirs"],
+    "snapshot": "shop-before",
     "targetGroupArns": ["arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/app/1"],
 }
 """Values that aren't the default, where none follows from its type."""

@@ -48,6 +48,17 @@ def test_standbys_cost_what_the_first_one_costs() -> None:
     assert lines(estimate(wanted(cache=Cache("7.1", "cache.t4g.micro", 2))))["cache node, cache.t4g.micro"][0] == 2
 
 
+def test_storage_costs_more_once_it_has_grown_and_insights_by_a_price_that_is_not_here() -> None:
+    growing = Database("17", "db.t4g.micro", 20, multi_az=True, max_storage_gb=100, insights="advanced")
+    cost, before = estimate(wanted(database=growing)), estimate(wanted(database=replace(growing, max_storage_gb=None)))
+    assert lines(cost)["database storage, 80 GB more when it grows"] == (0, 0.0)
+    assert cost.month == before.month
+    assert cost.most_month - before.most_month == pytest.approx(2 * 80 * 0.115)
+    assert cost.unknown == ("Database Insights, advanced mode",)
+    standard = estimate(wanted(database=replace(growing, insights="standard")))
+    assert standard.unknown == (), "a week of it is free of charge"
+
+
 def test_metrics_cost_what_they_are_and_what_each_machine_tells() -> None:
     cost = estimate(wanted(metrics=True))
     assert lines(cost)["metric"] == (METRICS, 12.6)

@@ -110,6 +110,23 @@ CASES: list[tuple[str, str, Any, str]] = [
     ("Database", "storageGb", 5, "database.storageGb"),
     ("Database", "backupDays", 0, "database.backupDays"),
     ("Database", "backupDays", 36, "database.backupDays"),
+    ("Database", "maxStorageGb", 21, "database.maxStorageGb"),
+    ("Database", "maxStorageGb", 70000, "database.maxStorageGb"),
+    ("Database", "backupWindow", "3:00-4:00", "database.backupWindow"),
+    ("Database", "backupWindow", "03:00-03:29", "database.backupWindow"),
+    ("Database", "backupWindow", "23:50-00:10", "database.backupWindow"),
+    ("Database", "maintenanceWindow", "Sun:04:00-Sun:05:00", "database.maintenanceWindow"),
+    ("Database", "maintenanceWindow", "sun:04:00-sun:04:10", "database.maintenanceWindow"),
+    ("Database", "maintenanceWindow", "sun:04:00-mon:04:00", "database.maintenanceWindow"),
+    ("Database", "insights", "all", "database.insights"),
+    ("Database", "parameters.Work_Mem", "8192", "database.parameters.Work_Mem"),
+    ("Database", "parameters.work_mem", "8192\n", "database.parameters.work_mem"),
+    ("Database", "parameters.log_min_duration_statement", "0", "database.parameters.log_min_duration_statement"),
+    ("Database", "snapshot", "-before", "database.snapshot"),
+    ("Database", "snapshot", "arn:aws:rds:us-east-1:123456789012:db:shop", "database.snapshot"),
+    ("Database", "restoreFrom", "Shop_Database", "database.restoreFrom"),
+    ("Database", "restoreTime", "yesterday", "database.restoreTime"),
+    ("Database", "restoreTime", "2026-11-26T09:30:00Z", "database.restoreTime"),
     ("Database", "databaseName", "postgres", "database.name"),
     ("Database", "databaseName", "My-App", "database.name"),
     ("Monitoring", "alarmEmails", ["team@example.com", "team"], "monitoring.alarmEmails"),
@@ -294,6 +311,33 @@ def test_a_caches_windows_come_together_and_apart(
         with pytest.raises(settings.SettingsError) as refusal:
             settings.parse({"aws:region": "us-east-1", "expressway:cache": section}, stack="dev", base=ROOT, source="t")
         assert [each.path for each in refusal.value.problems] == [f"expressway:cache.{wrong}"]
+
+
+@pytest.mark.parametrize(
+    ("backup", "maintenance", "apart"),
+    [
+        ("03:00-03:30", "sun:03:30-sun:04:00", True),
+        ("03:00-04:00", "sun:03:30-sun:04:30", False),
+        ("23:30-00:30", "mon:00:00-mon:00:30", False),  # of the day before
+        ("03:00-03:30", "sat:23:00-sun:05:00", False),
+        ("23:45-00:15", "sun:23:00-sun:23:45", True),
+    ],
+)
+def test_a_backup_does_not_meet_the_maintenance(backup: str, maintenance: str, apart: bool) -> None:
+    arguments = {**example_args.database(), "backup_window": backup, "maintenance_window": maintenance}
+    if apart:
+        record(lambda: CLASSES["Database"]("mine", arguments))
+        return
+    (said,) = said_by_component("Database", arguments).items()
+    assert said == (
+        "maintenanceWindow",
+        f'"{maintenance}": it must not overlap backupWindow, {backup}. Move one of them.',
+    )
+
+
+def test_a_database_starts_from_one_thing() -> None:
+    arguments = {**example_args.database(), "snapshot": "before", "restore_from": "shop"}
+    assert set(said_by_component("Database", arguments)) == {"restoreFrom"}
 
 
 def test_all_that_is_wrong_is_told_at_once() -> None:

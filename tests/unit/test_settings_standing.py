@@ -96,6 +96,29 @@ def test_a_subnet_that_would_move_is_refused_and_a_zone_may_come_or_go() -> None
     assert dropped.path == "expressway:network.subnets", "without it, the ranges would be planned ones"
 
 
+@pytest.mark.parametrize("setting", ["snapshot", "restoreFrom"])
+def test_a_database_that_stands_starts_from_nothing_else(setting: str) -> None:
+    empty = replace(THERE, has_database=True)
+    started = replace(empty, snapshot="before", restore_from="before", database_name=None)
+    assert not refused(started, database={setting: "before", "name": "shop"}), "it has"
+    assert not refused(started), "and need not be told any more"
+    (problem,) = refused(empty, database={setting: "before"})
+    assert (problem.path, problem.value) == (f"expressway:database.{setting}", '"before"')
+    assert problem.rule.endswith("this one stands, and it started without one")
+    (other,) = refused(started, database={setting: "after"})
+    assert other.rule.endswith('it started from "before"')
+
+
+def test_storage_that_has_grown_by_itself_is_not_said_to_shrink_or_to_wait() -> None:
+    grown, growing = replace(THERE, storage_gb=60), {"maxStorageGb": 100, "applyImmediately": False}
+    assert not refused(grown, database=growing)
+    assert not waiting_for_window(load(database=growing), grown)
+    (problem,) = refused(grown, database={"storageGb": 30})
+    assert problem.path == "expressway:database.storageGb", "without it, the settings have to say what there is"
+    (beyond,) = refused(grown, database={"maxStorageGb": 50})
+    assert beyond.path == "expressway:database.storageGb"
+
+
 def test_a_minor_version_is_the_oldest_that_will_do() -> None:
     assert not refused(database={"engineVersion": "17.4"}), "RDS has gone past it by itself"
 

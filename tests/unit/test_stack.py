@@ -191,6 +191,13 @@ def test_every_setting_reaches_a_resource() -> None:
             "applyImmediately": False,
             "name": "shop77",
             "slowStatementMs": 77,
+            "maxStorageGb": 777,
+            "backupWindow": "07:07-07:47",
+            "maintenanceWindow": "sun:17:00-sun:17:37",
+            "insights": "advanced",
+            "parameters": {"work_mem": "7777", "max_connections": "77"},
+            "restoreFrom": "shop77",
+            "restoreTime": "2026-07-07T07:07:07Z",
         },
     }
     settled = settings.parse(config, stack="dev", base=ROOT, source="test")
@@ -205,7 +212,16 @@ def test_every_setting_reaches_a_resource() -> None:
         *("15.7", "db.r77.large", 77, True)
     ]
     assert database["applyImmediately"] is False
-    assert [database[key] for key in ("backupRetentionPeriod", "deletionProtection", "dbName")] == [17, True, "shop77"]
+    assert [database[key] for key in ("backupRetentionPeriod", "deletionProtection")] == [17, True]
+    assert [database[key] for key in ("maxAllocatedStorage", "backupWindow", "maintenanceWindow")] == [
+        *(777, "07:07-07:47", "sun:17:00-sun:17:37")
+    ]
+    assert database["databaseInsightsMode"] == "advanced"
+    assert database["restoreToPointInTime"] == {
+        "sourceDbInstanceIdentifier": "shop77",
+        "restoreTime": "2026-07-07T07:07:07Z",
+    }
+    assert made.machine("dev-app")["database"]["name"] == "shop77"
     assert [cache[key] for key in ("engine", "engineVersion", "nodeType", "numCacheClusters")] == [
         *("valkey", "8.0", "cache.r77.large", 4)
     ]
@@ -265,6 +281,15 @@ def test_every_setting_reaches_a_resource() -> None:
     }
     parameters = made.one("aws:rds/parameterGroup:ParameterGroup").inputs["parameters"]
     assert {"name": "log_min_duration_statement", "value": "77"} in parameters
+    assert {"name": "work_mem", "value": "7777"} in parameters
+    assert {"name": "max_connections", "value": "77", "applyMethod": "pending-reboot"} in parameters
+
+
+def test_a_database_starts_from_the_snapshot_that_the_settings_name() -> None:
+    dev = load("dev")
+    database = dev.database.model_copy(update={"snapshot": "shop-before"})
+    made = record(lambda: stack.build(dev.model_copy(update={"database": database})), stack="dev")
+    assert made.one("aws:rds/instance:Instance").inputs["snapshotIdentifier"] == "shop-before"
 
 
 def watched(**monitoring: object) -> Settings:

@@ -1,7 +1,7 @@
 """RDS: database instances and their groups."""
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from typing_extensions import override
 
@@ -21,11 +21,15 @@ PARAMETER: Spec = {"name": "ParameterName", "value": ("ParameterValue", str), "a
 EXPORTS = "EnableCloudwatchLogsExports"
 """What a creation calls the logs that go to CloudWatch; a modification says which more and which less."""
 
+MOST_STORAGE = "MaxAllocatedStorage"
+
 INSTANCE: Spec = {
     "allocatedStorage": "AllocatedStorage",
     "autoMinorVersionUpgrade": "AutoMinorVersionUpgrade",
     "backupRetentionPeriod": "BackupRetentionPeriod",
+    "backupWindow": "PreferredBackupWindow",
     "copyTagsToSnapshot": "CopyTagsToSnapshot",
+    "databaseInsightsMode": "DatabaseInsightsMode",
     "dbName": "DBName",
     "dbSubnetGroupName": "DBSubnetGroupName",
     "deletionProtection": "DeletionProtection",
@@ -34,10 +38,14 @@ INSTANCE: Spec = {
     "engineVersion": "EngineVersion",
     "identifier": "DBInstanceIdentifier",
     "instanceClass": "DBInstanceClass",
+    "maintenanceWindow": "PreferredMaintenanceWindow",
     "manageMasterUserPassword": "ManageMasterUserPassword",
+    "maxAllocatedStorage": MOST_STORAGE,
     "multiAz": "MultiAZ",
     "parameterGroupName": "DBParameterGroupName",
     "password": "MasterUserPassword",
+    "performanceInsightsEnabled": "EnablePerformanceInsights",
+    "performanceInsightsRetentionPeriod": "PerformanceInsightsRetentionPeriod",
     "port": "Port",
     "publiclyAccessible": "PubliclyAccessible",
     "storageEncrypted": "StorageEncrypted",
@@ -68,7 +76,15 @@ LATER = ("backupRetentionPeriod",)
 LOCAL = ("allowMajorVersionUpgrade", "applyImmediately", "finalSnapshotIdentifier", "skipFinalSnapshot")
 """What matters at an update or a deletion only."""
 
-REPLACES = ("dbName", "engine", "storageEncrypted", "username")
+POINT: Spec = {
+    "sourceDbInstanceIdentifier": "SourceDBInstanceIdentifier",
+    "restoreTime": "RestoreTime",
+    "useLatestRestorableTime": "UseLatestRestorableTime",
+}
+STARTS = ("snapshotIdentifier", "restoreToPointInTime")
+"""What an instance starts from, which nothing in AWS tells afterwards."""
+
+REPLACES = ("dbName", "engine", "storageEncrypted", "username", *STARTS)
 RENAMED = {"identifier": "NewDBInstanceIdentifier", "port": "DBPortNumber"}
 """Inputs that a modification calls otherwise than a creation."""
 FALLBACKS = {
@@ -77,6 +93,7 @@ FALLBACKS = {
     "deletionProtection": False,
     "enabledCloudwatchLogsExports": [],
     "manageMasterUserPassword": False,
+    "performanceInsightsEnabled": False,
     "publiclyAccessible": False,
 }
 """What an input goes back to when it is taken away; any other then stays what it is, as with the AWS provider."""
@@ -106,7 +123,7 @@ class Instance(Resource):
 
     pulumi_type = "aws:rds/instance:Instance"
     required = ("instanceClass",)
-    optional = (*(key for key in INSTANCE if key not in ("identifier", "instanceClass")), SOURCE, *LOCAL)
+    optional = (*(key for key in INSTANCE if key not in ("identifier", "instanceClass")), SOURCE, *STARTS, *LOCAL)
     autoname = Autoname("identifier", longest=63, lower=True)
     tagged = True
     replaces_on: ClassVar[Mapping[str, str]] = dict.fromkeys(REPLACES, INSTANCE_SOURCE)
@@ -122,12 +139,16 @@ class Instance(Resource):
     computed = (
         "allocatedStorage",
         "backupRetentionPeriod",
+        "backupWindow",
+        "databaseInsightsMode",
         "dbName",
         "dbSubnetGroupName",
         "engine",
         "engineVersion",
+        "maintenanceWindow",
         "multiAz",
         "parameterGroupName",
+        "performanceInsightsRetentionPeriod",
         "port",
         "storageType",
         "username",
@@ -140,9 +161,11 @@ class Instance(Resource):
         if inputs.get(SOURCE):
             return self._replicate(aws, inputs)
         given = {key: value for key, value in inputs.items() if key in INSTANCE}
-        instance = aws("rds").create_db_instance(
-            Tags=aws_tags(inputs["tagsAll"]), **translate(given, INSTANCE, "inputs")
-        )["DBInstance"]
+        wanted, tagged = translate(given, INSTANCE, "inputs"), aws_tags(inputs["tagsAll"])
+        if any(inputs.get(each) for each in STARTS):
+            instance = _restore(aws, inputs, wanted, tagged)
+        else:
+            instance = aws("rds").create_db_instance(Tags=tagged, **wanted)["DBInstance"]
         # Asked for anew, as it is after its creation: the secret in the answer above is still being made.
         made = _find(aws, instance["DbiResourceId"]) or instance
         return Created(instance["DbiResourceId"], _instance_outputs(made))
@@ -183,6 +206,7 @@ class Instance(Resource):
                 "MasterUserSecret" in instance, False, state.get("manageMasterUserPassword")
             ),
             "parameterGroupName": instance["DBParameterGroups"][0]["DBParameterGroupName"],
+            "performanceInsightsEnabled": instance.get("PerformanceInsightsEnabled", False),
             "port": endpoint["Port"],
             SOURCE: _source(instance, state),
             "vpcSecurityGroupIds": [group["VpcSecurityGroupId"] for group in instance["VpcSecurityGroups"]],
@@ -207,6 +231,9 @@ class Instance(Resource):
             aws("rds").promote_read_replica(DBInstanceIdentifier=old["identifier"], **promoted)
         if EXPORTS in changed:
             changed["CloudwatchLogsExportConfiguration"] = _exports(old, changed.pop(EXPORTS))
+        if old.get("maxAllocatedStorage") and not new.get("maxAllocatedStorage"):
+            # How RDS is told that it need not grow.
+            changed[MOST_STORAGE] = new.get("allocatedStorage", old["allocatedStorage"])
         if not changed:
             return {}
         instance = aws("rds").modify_db_instance(
@@ -241,6 +268,32 @@ def _source(instance: Properties, state: Properties) -> str | None:
     """As the program names it: by name or by ARN."""
     name, given = instance.get("ReadReplicaSourceDBInstanceIdentifier"), state.get(SOURCE)
     return given if name and given and given.rpartition(":")[2] == name else name
+
+
+def _restore(aws: Aws, inputs: Properties, wanted: Properties, tagged: list[Any]) -> Properties:
+    """Started from a copy, and then made what the copy was not, as the AWS provider does it."""
+    rds = aws("rds")
+    start: Properties = {"DBSnapshotIdentifier": inputs.get("snapshotIdentifier")}
+    operation, restore = "RestoreDBInstanceFromDBSnapshot", rds.restore_db_instance_from_db_snapshot
+    if point := inputs.get("restoreToPointInTime"):
+        operation, restore = "RestoreDBInstanceToPointInTime", rds.restore_db_instance_to_point_in_time
+        start = translate(point, POINT, "restoreToPointInTime")
+        start["TargetDBInstanceIdentifier"] = wanted["DBInstanceIdentifier"]
+    takes = rds.meta.service_model.operation_model(operation).input_shape.members
+    restore(
+        **start, Tags=tagged, **{name: value for name, value in wanted.items() if name in takes and name != "DBName"}
+    )
+    changes = {
+        RENAMED.get(key, str(name)): wanted[str(name)]
+        for key, name in INSTANCE.items()
+        if str(name) in wanted and key not in REPLACES and str(name) not in (*takes, "DBInstanceIdentifier")
+    }
+    return rds.modify_db_instance(
+        DBInstanceIdentifier=wanted["DBInstanceIdentifier"],
+        AllowMajorVersionUpgrade=inputs.get("allowMajorVersionUpgrade", False),
+        ApplyImmediately=True,
+        **changes,
+    )["DBInstance"]
 
 
 def _exports(old: Properties, wanted: list[str]) -> Properties:

@@ -1,0 +1,134 @@
+"""The database's windows, storage that grows by itself, insights, and what it starts from."""
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+
+from .findings import Finding
+from .rule import Rule, choice, matching, number
+
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_DAY_MINUTES = 24 * 60
+_TIME = r"(?:[01]\d|2[0-3]):[0-5]\d"
+_DAY = f"(?:{'|'.join(DAYS)})"
+
+BACKUP_WINDOW = matching(
+    f"{_TIME}-{_TIME}", "it must be a time of the day in UTC, from and to", "Write it like 03:00-03:30."
+)
+MAINTENANCE_WINDOW = matching(
+    f"{_DAY}:{_TIME}-{_DAY}:{_TIME}",
+    "it must be a time of the week in UTC, from and to, with days in lower case",
+    "Write it like sun:04:00-sun:04:30.",
+)
+SHORTEST_WINDOW = 30
+"""Minutes. https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_ModifyDBInstance.html"""
+
+MAX_STORAGE_GB = number(22, 65536)
+"""GiB up to which RDS raises the storage by itself: more than the least that it begins with by a tenth."""
+
+INSIGHTS_DAYS = {"standard": 7, "advanced": 465}
+"""Mode of CloudWatch Database Insights -> days that Performance Insights keeps its figures, the fewest that it takes.
+https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_DatabaseInsights.Considerations.html"""
+
+INSIGHTS = choice(("none", *INSIGHTS_DAYS))
+
+SNAPSHOT = matching(
+    r"(?=.{1,340}$)(arn:aws[a-z-]*:rds:[a-z0-9-]+:\d{12}:snapshot:)?(rds:)?[A-Za-z](-?[A-Za-z0-9])*",
+    "it must be the name or ARN of an RDS snapshot",
+    "aws rds describe-db-snapshots lists them.",
+)
+
+RESTORE_FROM = matching(
+    r"(?=.{1,63}$)[a-z](-?[a-z0-9])*",
+    "it must be the identifier of an RDS instance",
+    "aws rds describe-db-instances lists them.",
+)
+
+
+def _is_time(value: str) -> bool:
+    try:
+        datetime.strptime(value, "%Y-%m-%dT%H:%M:%SZ")
+    except ValueError:
+        return False
+    return True
+
+
+RESTORE_TIME = Rule(
+    str, _is_time, "it must be a time in UTC, to the second", 'Write it in quotes, like "2026-11-26T09:30:00Z".'
+)
+
+
+def storage_gb(wanted: int, running: int | None, most: int | None) -> int:
+    """How much to ask RDS for: what it has come to by itself counts, as storage can't shrink."""
+    return running if most and running and wanted < running <= most else wanted
+
+
+def check_max_storage(path: str, most: int | None, storage: int) -> list[Finding]:
+    """Whether storage may grow from `storage` to `most` GiB.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_PIOPS.Autoscaling.html
+    """
+    least = -(-storage * 11 // 10)
+    if most is None or most >= least:
+        return []
+    rule = f"it must be a tenth more than the storage that the database begins with, so {least} or more"
+    return [Finding(path, most, rule, "Raise it, or leave it out: then storage stays as it is.")]
+
+
+def check_windows(
+    backup: str | None, maintenance: str | None, paths: tuple[str, str] = ("backupWindow", "maintenanceWindow")
+) -> list[Finding]:
+    """Whether windows are long enough, and apart. Both have the right form."""
+    findings: list[Finding] = []
+    spans: list[list[tuple[int, int]]] = []
+    for path, window in zip(paths, (backup, maintenance), strict=True):
+        if window is None:
+            continue
+        spans.append(list(_minutes(window)))
+        first, last = spans[-1][0]
+        if last - first < SHORTEST_WINDOW:
+            findings.append(Finding(path, window, f"it must be {SHORTEST_WINDOW} minutes or longer", "Make it longer."))
+        elif last - first >= _DAY_MINUTES:
+            findings.append(Finding(path, window, "it must be shorter than a day", "Make it shorter."))
+    if not findings and len(spans) == 2 and any(_overlap(one, other) for one in spans[0] for other in spans[1]):
+        rule = f"it must not overlap {paths[0]}, {backup}"
+        findings.append(Finding(paths[1], maintenance, rule, "Move one of them."))
+    return findings
+
+
+def check_start(
+    snapshot: str | None,
+    restore_from: str | None,
+    restore_time: str | None,
+    paths: tuple[str, str, str] = ("snapshot", "restoreFrom", "restoreTime"),
+) -> list[Finding]:
+    """Whether what a database starts from is one thing."""
+    findings: list[Finding] = []
+    if snapshot is not None and restore_from is not None:
+        rule = f"it must not be there with {paths[0]}: a database starts from one of them"
+        findings.append(Finding(paths[1], restore_from, rule, "Leave one of them out."))
+    if restore_time is not None and restore_from is None:
+        rule = f"it must not be there without {paths[1]}, whose time it is"
+        findings.append(Finding(paths[2], restore_time, rule, f"Add {paths[1]}, or leave it out."))
+    return findings
+
+
+def _minutes(window: str) -> Iterator[tuple[int, int]]:
+    """A window in minutes of the week, from and to; that of each day for one without days."""
+    parts = re.fullmatch(rf"(?:({_DAY}):)?(\d\d):(\d\d)-(?:({_DAY}):)?(\d\d):(\d\d)", window)
+    if parts is None:
+        raise ValueError(window)
+    day, hour, minute, last_day, last_hour, last_minute = parts.groups()
+    first, last = int(hour) * 60 + int(minute), int(last_hour) * 60 + int(last_minute)
+    if day is None:
+        length = (last - first) % _DAY_MINUTES
+        yield from ((start + first, start + first + length) for start in range(0, 7 * _DAY_MINUTES, _DAY_MINUTES))
+        return
+    first, last = first + DAYS.index(day) * _DAY_MINUTES, last + DAYS.index(last_day) * _DAY_MINUTES
+    yield first, first + (last - first) % (7 * _DAY_MINUTES)
+
+
+def _overlap(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether two spans of the week meet; what runs past its end goes on at its beginning."""
+    week = 7 * _DAY_MINUTES
+    return any(one[0] < other[1] + turn and other[0] + turn < one[1] for turn in (-week, 0, week))
