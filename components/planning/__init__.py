@@ -36,6 +36,17 @@ from .caches import (
     check_cache_version,
     check_cache_windows,
 )
+from .connections import (
+    DEFAULT_CONNECTIONS,
+    NO_POOLER,
+    PGBOUNCER,
+    POOL_SIZE,
+    POOLER,
+    Budget,
+    database_connections,
+    sure_connections,
+    workers,
+)
 from .dashboard import dashboard
 from .data import (
     BACKUP_DAYS,
@@ -108,7 +119,6 @@ from .watched import (
     P95_MS,
     Watched,
     check_alarm_emails,
-    database_connections,
 )
 
 __all__ = [
@@ -129,6 +139,7 @@ __all__ = [
     "COMPLETED_BY",
     "CPU_CREDITS",
     "DATABASE_NAME",
+    "DEFAULT_CONNECTIONS",
     "DIMENSIONS",
     "ERROR_PERCENT",
     "EVICTION_POLICY",
@@ -153,6 +164,7 @@ __all__ = [
     "NAT",
     "NODE_TYPE",
     "NOTHING",
+    "NO_POOLER",
     "OLD_VERSIONS_DAYS",
     "OPEN_ANYWAY",
     "OUTGOING_PORT",
@@ -160,6 +172,9 @@ __all__ = [
     "PACKAGE",
     "PARAMETER",
     "PARAMETER_VALUE",
+    "PGBOUNCER",
+    "POOLER",
+    "POOL_SIZE",
     "PORT",
     "POSTGRES_VERSION",
     "RELEASE_ID",
@@ -187,6 +202,7 @@ __all__ = [
     "ZONE",
     "ZONES",
     "Alarm",
+    "Budget",
     "Each",
     "Finding",
     "ImageQuery",
@@ -238,5 +254,7 @@ __all__ = [
     "postgres_version",
     "show",
     "storage_gb",
+    "sure_connections",
     "version_key",
+    "workers",
 ]

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from .connections import database_connections
 from .openings import is_burstable
-from .watched import Watched, database_connections
+from .watched import Watched
 
 EXPRESSWAY, EC2, RDS, ELASTICACHE = "Expressway", "AWS/EC2", "AWS/RDS", "AWS/ElastiCache"
 DIMENSIONS = {

@@ -1,6 +1,5 @@
 """What alarms and dashboard are about, and whom alarms tell."""
 
-import re
 from dataclasses import dataclass
 from typing import cast
 
@@ -23,11 +22,6 @@ ALARM_TOPIC = matching(
     "it must be the ARN of a standard SNS topic",
     "Write it like arn:aws:sns:us-east-1:123456789012:alarms.",
 )
-
-_DATABASE_CLASS = re.compile(r"db\.([a-z])\d\w*\.(?:(micro|small|medium|large)|(\d*)xlarge)")
-_GIB = {"micro": 1, "small": 2, "medium": 4, "large": 8}
-_BYTES_A_CONNECTION = 9_531_392
-_MOST_CONNECTIONS = 5000
 
 
 @dataclass(frozen=True)
@@ -69,19 +63,3 @@ def check_alarm_emails(path: str, addresses: object) -> list[Finding]:
             rule = f"each address must be given once, and {path}[{entries.index(address)}] is the same"
             findings.append(Finding(f"{path}[{index}]", address, rule, "Remove one of them."))
     return findings
-
-
-def database_connections(instance_class: str) -> int | None:
-    """The most connections by RDS's default, LEAST(DBInstanceClassMemory / 9531392, 5000); None where that isn't known.
-
-    DBInstanceClassMemory is less than the class's memory, which this takes: RDS and the system have their part.
-    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Limits.html#RDS_Limits.MaxConnections
-    """
-    match = _DATABASE_CLASS.fullmatch(instance_class)
-    # Of other families, a size's name says another amount of memory.
-    if match is None or match[1] not in "tmr":
-        return None
-    gib = _GIB[match[2]] if match[2] else 16 * int(match[3] or 1)
-    if match[1] == "r":
-        gib *= 2
-    return min(gib * 2**30 // _BYTES_A_CONNECTION, _MOST_CONNECTIONS)

@@ -74,7 +74,7 @@ def test_what_there_is_an_alarm_for() -> None:
         (Watched(edge_type="c7i.large", certificate=True), {"edge-credits"}),
         (Watched(app_type="m7i.large"), {"app-credits"}),
         (Watched(database_class="db.m7g.large"), {"database-credits", "database-lag-near"}),
-        (Watched(database_class="db.x2g.large"), {"database-credits", "database-connections", "database-lag-near"}),
+        (Watched(database_class="db.m7g.metal"), {"database-credits", "database-connections", "database-lag-near"}),
         (Watched(cache_type="cache.m7g.large"), {"cache-001-credits", "cache-001-lag"}),
     ],
 )
@@ -175,7 +175,7 @@ def test_a_metric_of_ours_is_one_that_machines_tell_of_that_tier(alarm: Alarm) -
 
 CONNECTIONS = {
     "db.t4g.micro": 112, "db.t3.medium": 450, "db.m7g.large": 901, "db.r6g.large": 1802, "db.m5.2xlarge": 3604,
-    "db.r7g.16xlarge": 5000, "db.x2g.large": None, "db.m7g.metal": None,
+    "db.r7g.16xlarge": 5000, "db.x2g.large": 3604, "db.m7g.metal": None,
 }  # fmt: skip
 
 

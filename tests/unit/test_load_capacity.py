@@ -9,7 +9,7 @@ import pytest
 from load_runs import SIZES, computing
 from load_runs import run as database_bound
 
-from components.planning.watched import database_connections
+from components.planning.connections import database_connections
 from lab.api.catalogue import vcpus
 from lab.api.cpu_credits import rate as credits_rate
 from operate import sizes

@@ -1,0 +1,169 @@
+"""Connections to the database: how many it takes, and whether the app's servers fit.
+
+A fleet that doesn't fit works until the day that it grows, or rolls: then PostgreSQL refuses some worker's connection.
+"""
+
+import re
+from dataclasses import dataclass
+
+from .findings import Finding
+from .rule import choice, number
+
+PGBOUNCER, NO_POOLER = "pgbouncer", "none"
+POOLER = choice((PGBOUNCER, NO_POOLER))
+"""What keeps the connections of a server's workers to the database few."""
+
+POOL_SIZE = number(1, 5000)
+"""Connections: of each server with PgBouncer, of each worker without."""
+
+DEFAULT_CONNECTIONS = 100
+"""PostgreSQL's own max_connections, for a database that nobody has said more of.
+https://www.postgresql.org/docs/current/runtime-config-connection.html"""
+
+RESERVED = 5
+"""For superusers (superuser_reserved_connections, 3) and for RDS's own (rds.rds_superuser_reserved_connections, 2).
+https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Appendix.PostgreSQL.CommonDBATasks.Parameters.html"""
+DIRECT = 10
+"""Kept for who goes past the pools: the release command, an app's own LISTEN or locks, people."""
+COLLECTOR = 1
+"""Of each server: what measures the database."""
+ROLLING = 2
+"""Times the servers there are at most while all of them are replaced: a new one starts before an old one goes."""
+CLIENT_POOL = 10
+"""What node-postgres, and Knex and pg-promise on it, open for each worker unless told another number.
+https://node-postgres.com/apis/pool"""
+FEWEST_WORKERS = 2
+"""A server's on one CPU (user_data/app/files/expressway_app/pm2.py)."""
+
+_BYTES_A_CONNECTION = 9_531_392
+_MOST_CONNECTIONS = 5000
+_GIB = 2**30
+_DATABASE_CLASS = re.compile(r"db\.([a-z])\d\w*\.(?:(micro|small|medium|large)|(\d*)xlarge)")
+_GIB_OF_XLARGE = {"c": 8, "m": 16, "r": 32, "t": 16, "x": 64, "z": 32}
+"""Of each family's xlarge; x's is at least that. A large has half of it, a medium a quarter, a multiple so many times.
+https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Concepts.DBInstanceClass.Summary.html"""
+_SHARE_OF_XLARGE = {"micro": 16, "small": 8, "medium": 4, "large": 2}
+_KEPT_GIB, _KEPT_SHARE = 0.3, 0.1
+"""RDS's own programs and the system take memory before the formula: how much, AWS does not say. Here it is the larger
+of both, which leaves a micro 78 connections and a large one 811."""
+
+_TYPE_SIZE = re.compile(r".*\.(?:(\d*)xlarge|metal(?:-(\d+)xl)?)")
+
+
+def database_connections(instance_class: str) -> int | None:
+    """The most connections by RDS's default, LEAST(DBInstanceClassMemory / 9531392, 5000); None where that isn't known.
+
+    DBInstanceClassMemory is less than the class's memory, which this takes: RDS and the system have their part.
+    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Limits.html#RDS_Limits.MaxConnections
+    """
+    memory = _memory(instance_class)
+    return None if memory is None else min(memory // _BYTES_A_CONNECTION, _MOST_CONNECTIONS)
+
+
+def sure_connections(instance_class: str) -> int | None:
+    """As many as a database of the class takes at the least: what can be planned with. None where it isn't known."""
+    memory = _memory(instance_class)
+    if memory is None:
+        return None
+    kept = max(_KEPT_GIB * _GIB, _KEPT_SHARE * memory)
+    return min(int((memory - kept) // _BYTES_A_CONNECTION), _MOST_CONNECTIONS)
+
+
+def _memory(instance_class: str) -> int | None:
+    """Bytes of the class."""
+    match = _DATABASE_CLASS.fullmatch(instance_class)
+    if match is None or match[1] not in _GIB_OF_XLARGE:
+        return None
+    xlarge = _GIB_OF_XLARGE[match[1]] * _GIB
+    return xlarge // _SHARE_OF_XLARGE[match[2]] if match[2] else xlarge * int(match[3] or 1)
+
+
+def workers(instance_type: str) -> int:
+    """The most workers of the app on a machine of a type: one for each vCPU, and two at least.
+
+    A type's vCPUs are told by its size: two in a large one, four in an xlarge one.
+    https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-type-names.html
+    """
+    match = _TYPE_SIZE.fullmatch(instance_type)
+    if match is None:
+        return FEWEST_WORKERS
+    return 4 * int(match[1] or match[2] or 1)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The connections that a fleet may open, against those that its database takes."""
+
+    most: int
+    """The database's max_connections, at the least."""
+    servers: int
+    """App servers, at most, when none is being replaced."""
+    pooler: str = PGBOUNCER
+    """`pgbouncer` or `none`."""
+    pool_size: int | None = None
+    """Of each server with PgBouncer, of each worker without; None for what fits, or what clients open."""
+    workers: int = FEWEST_WORKERS
+    """Of each server; PgBouncer makes their number irrelevant."""
+
+    @property
+    def fitting(self) -> int:
+        """The largest pool that fits; below 1 where none does."""
+        share = (self.most - RESERVED - DIRECT) // (ROLLING * self.servers) - COLLECTOR
+        return share if self._pooled else share // self.workers
+
+    @property
+    def size(self) -> int:
+        """What each pool gets: what was asked for, or what follows."""
+        if self.pool_size is not None:
+            return self.pool_size
+        return max(self.fitting, FEWEST_WORKERS) if self._pooled else CLIENT_POOL
+
+    @property
+    def used(self) -> int:
+        """Connections, while all servers are being replaced and each has as many as it may."""
+        return ROLLING * self.servers * (self._of_a_server + COLLECTOR) + RESERVED + DIRECT
+
+    @property
+    def fits(self) -> bool:
+        """Whether the database takes them."""
+        return self.used <= self.most
+
+    @property
+    def line(self) -> str:
+        """The arithmetic."""
+        pool = f"{self.size} in its pool" if self._pooled else f"{self.workers} workers x {self.size}"
+        return (
+            f"{ROLLING} x {self.servers} servers while rolling x ({pool} + {COLLECTOR} to measure) "
+            f"+ {RESERVED + DIRECT} kept = {self.used} of max_connections {self.most}"
+        )
+
+    def check(self) -> list[Finding]:
+        """What is wrong with it: nothing, or one finding at what is to change: `poolSize`, `pooler` or `maxSize`."""
+        if self.fits:
+            return []
+        if self.pool_size is not None and self.fitting >= 1:
+            path, value = "poolSize", self.pool_size
+        else:
+            path, value = ("maxSize", self.servers) if self._pooled else ("pooler", self.pooler)
+        return [Finding(path, value, f"the database must take all connections: {self.line}", self._mend())]
+
+    @property
+    def _pooled(self) -> bool:
+        return self.pooler == PGBOUNCER
+
+    @property
+    def _of_a_server(self) -> int:
+        return self.size if self._pooled else self.workers * self.size
+
+    def _mend(self) -> str:
+        ways: list[str] = []
+        if 1 <= self.fitting < self.size:
+            told = "" if self._pooled else ", which DATABASE_POOL_SIZE tells the app"
+            ways.append(f"set poolSize to at most {self.fitting}{told}")
+        if not self._pooled:
+            ways.append("set pooler to pgbouncer")
+        servers = (self.most - RESERVED - DIRECT) // (ROLLING * (self._of_a_server + COLLECTOR))
+        if servers >= 1:
+            ways.append(f"lower maxSize to {servers}")
+        told = ", or ".join([*ways, "take a larger instanceClass for the database"])
+        return f"{told[0].upper()}{told[1:]}."
