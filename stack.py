@@ -390,11 +390,14 @@ def _app_servers(
         "secrets": {**app.secrets},
         **_machines(settings),
         "database": database.access,
+        "pooler": settings.database.pooler,
         "cache": cache.access,
         "tags": {**settings.tags},
     }
     if app.apm is not None:
         args["apm"] = _apm(settings, app.apm)
+    if settings.database.pool_size is not None:
+        args["pool_size"] = settings.database.pool_size
     if app.target_requests is not None:
         args["target_requests"] = app.target_requests
     if app.cpu_credits is not None:

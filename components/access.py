@@ -60,6 +60,8 @@ class DatabaseAccessArgs(TypedDict):
     """The group to be let into."""
     replica_hosts: NotRequired[pulumi.Input[list[str]]]
     """DNS names of read replicas. Default: none."""
+    max_connections: NotRequired[pulumi.Input[int]]
+    """How many connections it takes at the least; without it, PostgreSQL's own number. Default: 100."""
 
 
 class CacheAccessArgs(TypedDict):

@@ -25,10 +25,12 @@ _RULES = {
     "readiness_path": planning.HTTP_PATH,
     "session_manager_key": planning.SESSION_MANAGER_KEY,
     "log_retention_days": planning.LOG_RETENTION_DAYS,
+    "pooler": planning.POOLER,
+    "pool_size": planning.POOL_SIZE,
 }
 _APM_RULES = {"service": planning.APM_NAME, "environment": planning.APM_NAME}
 _CACHE_RULES = {"host": planning.HOST, "port": planning.PORT}
-_DATABASE_RULES = {**_CACHE_RULES, "replica_hosts": planning.HOSTS}
+_DATABASE_RULES = {**_CACHE_RULES, "replica_hosts": planning.HOSTS, "max_connections": planning.POOL_SIZE}
 
 BOOT_SECONDS = 600
 """How long a machine may take to become ready, and to drain, before AWS gives it up."""
@@ -78,6 +80,12 @@ class AppServersArgs(TypedDict):
     """The agent that watches the app, and whom it tells. Default: none."""
     database: NotRequired[pulumi.Input[DatabaseAccessArgs]]
     """The database, told to the app as DATABASE_URL. Default: none."""
+    pooler: NotRequired[str]
+    """What keeps connections to the database few: `pgbouncer` on each machine, which DATABASE_URL then leads to, or
+    `none`. Default: pgbouncer."""
+    pool_size: NotRequired[int]
+    """Connections to the database of each machine: as many as fit while all are replaced, unless it is given. With
+    `none`, of each worker: 10 unless it is given, as DATABASE_POOL_SIZE tells the app. Default: as many as fit."""
     cache: NotRequired[pulumi.Input[CacheAccessArgs]]
     """The cache, told to the app as REDIS_URL. Default: none."""
     target_group_arns: NotRequired[pulumi.Input[list[str]]]
@@ -287,6 +295,10 @@ class AppServers(pulumi.ComponentResource):
                 "name": database["name"],
                 "secret": database["secret_arn"],
                 "replica_hosts": database["replica_hosts"],
+                "pooler": args.get("pooler", planning.PGBOUNCER),
+                "pool_size": pulumi.Output.from_input(database["max_connections"]).apply(
+                    lambda most: _budget(args, most).size
+                ),
             },
             "cache": cache and {"host": cache["host"], "port": cache["port"], "secret": cache["secret_arn"]},
         }
@@ -373,8 +385,14 @@ class _Given:
         """Take them from the arguments, each of which may be a mapping or one output."""
         database, cache = args.get("database"), args.get("cache")
         if database is not None:
-            database = fields("database", database, DatabaseAccessArgs, replica_hosts=[])
+            database = fields(
+                *("database", database, DatabaseAccessArgs),
+                replica_hosts=[],
+                max_connections=planning.DEFAULT_CONNECTIONS,
+            )
             database = later.check_values(database, _DATABASE_RULES, "database.")
+            most = later.check("", database["max_connections"], lambda _, most: _check_connections(args, most))
+            database = {**database, "max_connections": most}
         if cache is not None:
             cache = later.check_values(fields("cache", cache, CacheAccessArgs), _CACHE_RULES, "cache.")
         return _Given(
@@ -400,6 +418,7 @@ def _find_mistakes(args: AppServersArgs) -> list[Finding]:
         *planning.check_scrapers("scrapeFrom", args.get("scrape_from", [])),
         *planning.check_keys("policyArns", args.get("policy_arns", {})),
         *check_values(args.get("database"), _DATABASE_RULES, "database."),
+        *_find_too_many_connections(args),
         *check_values(args.get("cache"), _CACHE_RULES, "cache."),
     ]
 
@@ -420,6 +439,33 @@ def _outgoing_ports(args: AppServersArgs) -> list[int]:
     apm = args.get("apm")
     own = [planning.apm_port(apm.get("endpoint"))] if apm else []
     return [*ports, *(port for port in own if port not in (*ports, *planning.OPEN_ANYWAY))]
+
+
+def _find_too_many_connections(args: AppServersArgs) -> list[Finding]:
+    """Of a database whose number is known already."""
+    database = args.get("database")
+    if not isinstance(database, Mapping):
+        return []
+    return _check_connections(args, known(database.get("max_connections", planning.DEFAULT_CONNECTIONS)))
+
+
+def _check_connections(args: AppServersArgs, most: object) -> list[Finding]:
+    alone = check_values(args, {name: _RULES[name] for name in ("pooler", "pool_size", "instance_type")})
+    alone += planning.FLEET_SIZE.check("maxSize", args.get("max_size", 4))
+    alone += planning.POOL_SIZE.check("database.maxConnections", most)
+    # What is wrong by itself has a finding of its own.
+    return [] if alone or not isinstance(most, int) else _budget(args, most).check()
+
+
+def _budget(args: AppServersArgs, most: int) -> planning.Budget:
+    """The machines' connections, against a database's."""
+    return planning.Budget(
+        most=most,
+        servers=args.get("max_size", 4),
+        pooler=args.get("pooler", planning.PGBOUNCER),
+        pool_size=args.get("pool_size"),
+        workers=planning.workers(args.get("instance_type", "t3.small")),
+    )
 
 
 def _has_target_groups(args: AppServersArgs) -> bool:

@@ -110,6 +110,8 @@ class Database(pulumi.ComponentResource):
     """The Secrets Manager secret that RDS keeps: JSON with username and password."""
     security_group_id: pulumi.Output[str]
     """The group to let clients into."""
+    max_connections: pulumi.Output[int]
+    """How many connections it takes at the least, by its class's memory; 100 for a class whose memory isn't known."""
     identifier: pulumi.Output[str]
     """Its identifier in RDS, by which its metrics are found."""
     log_group: pulumi.Output[str]
@@ -208,6 +210,8 @@ class Database(pulumi.ComponentResource):
         self.name = pulumi.Output.from_input(args.get("database_name", "app")) if start else instance.db_name
         self.secret_arn = instance.master_user_secrets.apply(lambda secrets: cast(str, secrets[0].secret_arn))
         self.security_group_id = group.id
+        connections = planning.sure_connections(args.get("instance_class", "db.t4g.micro"))
+        self.max_connections = pulumi.Output.from_input(connections or planning.DEFAULT_CONNECTIONS)
         self.identifier = instance.identifier
         self.log_group = _log_group(instance.identifier) if exported else pulumi.Output.from_input("")
         self.access = {
@@ -216,6 +220,7 @@ class Database(pulumi.ComponentResource):
             "name": self.name,
             "secret_arn": self.secret_arn,
             "security_group_id": self.security_group_id,
+            "max_connections": self.max_connections,
         }
         self.register_outputs(
             {
@@ -224,6 +229,7 @@ class Database(pulumi.ComponentResource):
                 "name": self.name,
                 "secret_arn": self.secret_arn,
                 "security_group_id": self.security_group_id,
+                "max_connections": self.max_connections,
                 "identifier": self.identifier,
                 "log_group": self.log_group,
                 "access": self.access,

@@ -202,6 +202,10 @@ class DatabaseSettings(Section):
     """Identifier of the RDS instance whose backups it starts from, when it is made."""
     restore_time: Annotated[str, Ruled(planning.RESTORE_TIME)] | None = None
     """The point in time of `restoreFrom`, in UTC. Without it the latest."""
+    pooler: Annotated[str, Ruled(planning.POOLER)] = planning.PGBOUNCER
+    """What keeps the app servers' connections to it few: pgbouncer, on each of them, or none."""
+    pool_size: Annotated[int, Ruled(planning.POOL_SIZE)] | None = None
+    """Connections of each app server, or with none of each worker. As many as fit; with none 10."""
 
 
 class SessionManagerSettings(Section):
@@ -260,6 +264,17 @@ class Document(Section):
     """A shell on the machines."""
     monitoring: MonitoringSettings = MonitoringSettings()
     """What the machines measure of themselves and tell of their logs, and who is told when something is wrong."""
+
+    @property
+    def connections(self) -> planning.Budget:
+        """The connections that the app servers may open, against those that the database takes."""
+        return planning.Budget(
+            most=planning.sure_connections(self.database.instance_class) or planning.DEFAULT_CONNECTIONS,
+            servers=self.app.max_size,
+            pooler=self.database.pooler,
+            pool_size=self.database.pool_size,
+            workers=planning.workers(self.app.instance_type),
+        )
 
 
 class Settings(Document):

@@ -53,6 +53,7 @@ def check(document: Document, stack: str, region: str | None, sound: Sound) -> I
     yield from _network(document, region, sound)
     yield from _app_folder(document, sound)
     yield from _app(document, sound)
+    yield from _connections(document, sound)
     yield from _edge(document)
     yield from _cache(document, sound)
     yield from _session_manager(document, sound)
@@ -155,6 +156,14 @@ def _app(document: Document, sound: Sound) -> Iterator[Problem]:
     if sound("app.cpuCredits") and sound("app.instanceType"):
         findings += planning.check_cpu_credits("cpuCredits", app.cpu_credits, app.instance_type)
     yield from (Problem.of(each, "expressway:app.") for each in findings)
+
+
+def _connections(document: Document, sound: Sound) -> Iterator[Problem]:
+    """The servers' connections, against those that the database takes."""
+    keys = {"poolSize": "database.poolSize", "pooler": "database.pooler", "maxSize": "app.maxSize"}
+    if all(sound(key) for key in (*keys.values(), "app.instanceType", "database.instanceClass")):
+        for finding in document.connections.check():
+            yield Problem(f"expressway:{keys[finding.path]}", finding.shown, finding.rule, finding.remedy)
 
 
 def _session_manager(document: Document, sound: Sound) -> Iterator[Problem]:

@@ -33,6 +33,7 @@ def wanted(settings: Settings, folder: Path) -> Wanted:
             multi_az=database.multi_az,
             max_storage_gb=database.max_storage_gb,
             insights=database.insights,
+            connections=settings.connections.line,
         ),
         cache=Cache(cache.version, cache.node_type, 1 + cache.replicas, cache.engine),
         zones=len(named) or network.zones,

@@ -81,13 +81,14 @@ def _memory(instance_class: str) -> int | None:
 def workers(instance_type: str) -> int:
     """The most workers of the app on a machine of a type: one for each vCPU, and two at least.
 
-    A type's vCPUs are told by its size: two in a large one, four in an xlarge one.
+    A type's vCPUs are told by its size: two in a large one, four in an xlarge one, 96 in bare metal without a number.
     https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-type-names.html
     """
     match = _TYPE_SIZE.fullmatch(instance_type)
     if match is None:
         return FEWEST_WORKERS
-    return 4 * int(match[1] or match[2] or 1)
+    whole = 24 if "metal" in match[0] else 1
+    return 4 * int(match[1] or match[2] or whole)
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ BACKUP_DAYS = number(1, 35)
 """RDS would also take 0, which is no backup, and no point in time to go back to."""
 
 DATABASE_NAME = matching(
-    r"(?!(?:rdsadmin|postgres|template[01])$)[a-z][a-z0-9_]{0,62}",
+    r"(?!(?:rdsadmin|postgres|template[01]|pgbouncer)$)[a-z][a-z0-9_]{0,62}",
     "it must be a free PostgreSQL name of at most 63 lower-case letters, digits and underscores",
     "Start it with a letter, as in app.",
 )

@@ -11,7 +11,8 @@ DATABASE, CACHE = "database", "cache"
 
 
 def check_database(account: Account, wanted: Wanted, zones: Iterable[str]) -> Iterator[Finding]:
-    """The version, and the class in the zones of the subnets."""
+    """The connections, the version, and the class in the zones of the subnets."""
+    yield ok(DATABASE, wanted.database.connections, "expressway:database.pooler")
     versions = account.every("rds", "DescribeDBEngineVersions", "DBEngineVersions", Engine="postgres")
     version, finding = judge_version(wanted.database, [str(each["EngineVersion"]) for each in versions])
     yield finding

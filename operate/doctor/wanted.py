@@ -41,6 +41,8 @@ class Database:
     """How far it may grow by itself."""
     insights: str = "none"
     """The mode of Database Insights: `none`, `standard` or `advanced`."""
+    connections: str = ""
+    """The arithmetic of the app servers' connections to it, which fit."""
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ CHANGES: dict[str, dict[str, set[str]]] = {
         "delete": {"lab-network-nat-us-east-1a", "lab-network-nat-us-east-1b"},
     },
     "app.minSize=3": {"update": {"lab-app-group"}},
-    "app.maxSize=6": {"update": {"lab-app-group"}},
+    "app.maxSize=6": {"update": APP},  # each server's pool of connections follows from it
     "app.targetCpu=40": {"update": {"lab-app-cpu"}},
     "app.instanceType=t3.medium": {"update": APP},
     "app.image=debian-13": {"update": APP},
@@ -53,7 +53,8 @@ CHANGES: dict[str, dict[str, set[str]]] = {
     "edge.events=true": {"create": {"lab-edge-events"}, "update": EDGE | {"lab-edge-boot"}},
     "cache.nodeType=cache.t4g.small": {"update": {"lab-cache-redis"}},
     "cache.replicas=1": {"update": {"lab-cache-redis"}},
-    "database.instanceClass=db.t4g.small": {"update": DATABASE},
+    "database.instanceClass=db.t4g.small": {"update": DATABASE | APP},
+    "database.poolSize=5": {"update": APP},
     "database.storageGb=40": {"update": DATABASE},
     "database.backupDays=3": {"update": DATABASE},
     "database.multiAz=true": {"update": DATABASE},

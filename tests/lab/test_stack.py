@@ -264,6 +264,43 @@ def test_no_secret_is_in_user_data_arguments_logs_or_files_of_the_app_servers(st
             assert secret not in text, f"a secret is in the clear on {machine['id']}"
 
 
+def test_an_app_servers_workers_share_a_pool_whose_connections_were_counted(stack: Stack) -> None:
+    """Without TLS to their own machine, and with it from there to the database."""
+    query = (
+        "select host(client_addr), count(*), bool_and(ssl) from pg_stat_activity join pg_stat_ssl using (pid) "
+        "where usename = 'expressway' and application_name <> 'expressway-metrics' group by 1"
+    )
+    psql = (
+        "runuser",
+        "-u",
+        "postgres",
+        "--",
+        "psql",
+        "--dbname=app",
+        "--tuples-only",
+        "--no-align",
+        f"--command={query}",
+    )
+    plain = (
+        "import json, psycopg2\n"
+        "url = json.load(open('/run/expressway/environment.json'))['DATABASE_URL']\n"
+        "assert '@127.0.0.1:6432/' in url\n"
+        "connection = psycopg2.connect(url.partition('?')[0], sslmode='disable')\n"
+        "cursor = connection.cursor()\n"
+        "cursor.execute('select count(*) from items')\n"
+        "print(cursor.fetchone()[0] >= 0)\n"
+    )
+    for machine in stack.machines("app"):
+        assert stack.shell(machine["id"], "python3", "-c", plain).stdout.strip() == "True", "a client without TLS"
+    with ThreadPoolExecutor(64) as pool:
+        answers = list(pool.map(lambda number: stack.get(f"/items/{number}").status_code, range(400)))
+    assert max(answers) < 500, "a burst of more requests than connections"
+    told = json.loads(stack.shell(stack.machines("app")[0]["id"], "cat", "/etc/expressway/machine.json").stdout)
+    rows = [line.split("|") for line in stack.shell(stack.machines("database")[0]["id"], *psql).stdout.split()]
+    assert len(rows) == len(stack.machines("app")), rows
+    assert all(2 <= int(count) <= told["database"]["pool_size"] and ssl == "t" for _, count, ssl in rows), rows
+
+
 def test_a_password_a_token_and_a_secret_that_change_under_load_fail_no_request(stack: Stack) -> None:
     """All in one load, which takes a minute; `make bench-rotation` has each by itself."""
     password, token, own = rotated.Database(aws()), rotated.CacheToken(aws()), rotated.OwnSecret(aws())
@@ -276,7 +313,8 @@ def test_a_password_a_token_and_a_secret_that_change_under_load_fail_no_request(
     assert max(result.noticed.values()) < 90, f"not within a minute and a reload: {result.noticed}"
     for machine in stack.machines("app"):
         said = stack.shell(machine["id"], "journalctl", "--unit=expressway-secrets", "--no-pager").stdout
-        for variable in ("DATABASE_URL", "REDIS_URL", own.variable):
+        # Its password alone is PgBouncer's to have; what workers are reloaded for here are the other two.
+        for variable in ("DATABASE_DIRECT_URL", "REDIS_URL", own.variable):
             assert any("new for the app:" in line and variable in line for line in said.splitlines()), said
 
     after = workers(stack)
@@ -358,7 +396,8 @@ def test_machines_measure_themselves_tell_cloudwatch_and_harm_no_request_when_th
     wanted = {
         "app": both | {"Workers", "WorkerCPU", "WorkerMemory", "WorkerRestarts", "EventLoopLag", "EventLoopLagMax"}
         | {"GarbageCollection", "HeapUsed", "RequestsInFlight", "DatabaseRoundTrip", "DatabaseConnectionsUsed"}
-        | {"DatabaseSessions", "DatabaseBusy", "DatabaseWaiting", "CacheRoundTrip", "CacheHitRate", "CacheEvictions"},
+        | {"DatabaseSessions", "DatabaseBusy", "DatabaseWaiting", "CacheRoundTrip", "CacheHitRate", "CacheEvictions"}
+        | {"DatabasePoolWaiting"},
         "edge": both | {"Requests", "Responses4xx", "Responses5xx", "ResponseTime", "ServerTime", "Retries", "Servers"}
         | {"Connections", "ConnectionsUsed", "ConnectionsDropped", "EdgeErrors", "ListAge", "ErrorShare"}
         | {"UnhealthyServers"},

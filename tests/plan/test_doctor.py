@@ -177,13 +177,15 @@ def test_an_image_must_be_there_for_the_processor(site: Site) -> None:
 
 
 def test_a_database_version_or_class_that_is_not_there_is_found(site: Site) -> None:
-    missing = only_fault(site.look(database=Database("17.99", "db.t4g.micro", 20, multi_az=False)))
+    missing = only_fault(
+        site.look(database=Database("17.99", "db.t4g.micro", 20, multi_az=False, connections="8 of 78"))
+    )
     assert missing.what == "RDS has no PostgreSQL 17.99"
     site.plant(withheld={"db.t4g.micro": []})
     assert only_fault(site.look()).what.startswith("RDS has no db.t4g.micro")
     site.plant(withheld={"db.t4g.micro": [f"{REGION}b", f"{REGION}c"]})
     assert faults(site.look()) == [], "one of its zones is enough"
-    standby = site.look(database=Database("17", "db.t4g.micro", 20, multi_az=True))
+    standby = site.look(database=Database("17", "db.t4g.micro", 20, multi_az=True, connections="8 of 78"))
     assert only_fault(standby).what == f"db.t4g.micro is offered in {REGION}a", "a standby needs a second"
 
 
@@ -349,7 +351,7 @@ def test_people_get_a_table_that_fits_their_terminal(site: Site, tmp_path: Path,
     said = re.sub(r"\s+", " ", head)
     assert "vCPUs of t3.small: 0 of 4 free" not in said
     assert "vCPUs of t3.small: 4 of 4 free, 6 needed expressway:app.instanceType" in said
-    assert "all of it 135.45 - 172.67" in said
+    assert "all of it 135.75 - 172.97" in said
     assert "5 to mend, 0 to know, 0 that could not be checked." in tail
     logs = "Logs, of these: 0.50 USD a GB that is told, about 0.30 for a million requests; 0.03 a GB and month."
     assert logs in re.sub(r"\s+", " ", tail)
@@ -362,7 +364,8 @@ def test_programs_get_json_and_the_exit_status_says_whether_all_is_well(site: Si
     told = json.loads(well.stdout)
     assert told["sound"] is True
     assert {each["status"] for each in told["findings"]} == {"ok"}
-    assert told["cost"]["month"] == pytest.approx(135.45)
+    assert any("4 servers while rolling x (6 in its pool" in each["what"] for each in told["findings"])
+    assert told["cost"]["month"] == pytest.approx(135.75)
     assert told["cost"]["logs"] == {"told": 0.5, "kept": 0.03, "million": pytest.approx(0.3)}
     with site.five_faults():
         ill = command(site, folder, "--json", "--stack", "dev")

@@ -33,7 +33,7 @@ def wanted(**changes: Any) -> Wanted:
         network="dev-network",
         app=tier("app", 2, 4),
         edge=tier("edge", 1, 1),
-        database=Database("17", "db.t4g.micro", 20, multi_az=False),
+        database=Database("17", "db.t4g.micro", 20, multi_az=False, connections="8 of 78"),
         cache=Cache("7.1", "cache.t4g.micro", 1),
         zones=2,
         tags={"project": "expressway", "stack": "dev"},

@@ -75,6 +75,7 @@ def app_servers(value: Any = "given") -> AppServersArgs:
             "name": "app" if known else value,
             "secret_arn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:db" if known else value,
             "security_group_id": "sg-database" if known else value,
+            "max_connections": 200 if known else value,
         },
         "cache": {
             "host": "cache.example" if known else value,

@@ -351,6 +351,8 @@ def test_an_app_server_is_told_what_its_boot_needs() -> None:
             "name": "app",
             "secret": "arn:aws:secretsmanager:us-east-1:123456789012:secret:db",
             "replica_hosts": [],
+            "pooler": "pgbouncer",
+            "pool_size": 22,
         },
         "cache": {
             "host": "cache.example",

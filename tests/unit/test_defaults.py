@@ -21,6 +21,7 @@ PROSE: dict[str, Any] = {
     "7.1 of redis, 8.1 of valkey": "7.1",
     "AWS's choice": None,
     "12 digits of the app's SHA-256": "5e884898da28",
+    "as many as fit": 22,
     "computed from the file": None,
     "looked up by its name": None,
     "launch and terminate, as AppServers calls its own": ["launch", "terminate"],
@@ -57,11 +58,14 @@ OTHERS: dict[str, Any] = {
     "logRetentionDays": 7,
     "maintenanceWindow": "sun:04:00-sun:04:30",
     "maxBodySize": "9m",
+    "maxConnections": 300,
     "maxStorageGb": 100,
     "nat": "none",
     "nodeType": "cache.m7g.large",
     "outgoingPorts": [587],
     "packages": ["ffmpeg"],
+    "pooler": "none",
+    "poolSize": 5,
     "readinessPath": "/ready",
     "replicaHosts": ["db-2.example"],
     "restoreFrom": "shop-database",
@@ -165,7 +169,7 @@ def another(kind: str, path: str, default: Any) -> Any:
     """A good value that isn't the default; None where none is known."""
     if isinstance(default, bool):
         return not default
-    if isinstance(default, int) and path not in OTHERS:
+    if isinstance(default, int) and path.rpartition(".")[2] not in OTHERS:
         return default + 1
     if path in example_args.MAPS:
         return {"team": "web"}

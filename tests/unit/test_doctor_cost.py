@@ -42,7 +42,7 @@ def test_dev_is_counted_item_by_item() -> None:
 
 
 def test_standbys_cost_what_the_first_one_costs() -> None:
-    cost = lines(estimate(wanted(database=Database("17", "db.m7g.large", 100, multi_az=True))))
+    cost = lines(estimate(wanted(database=Database("17", "db.m7g.large", 100, multi_az=True, connections="8 of 78"))))
     assert cost["database, db.m7g.large"] == (2, round(2 * 0.168 * 730, 2))
     assert cost["database storage, 100 GB gp3"] == (2, 23.0)
     assert lines(estimate(wanted(cache=Cache("7.1", "cache.t4g.micro", 2))))["cache node, cache.t4g.micro"][0] == 2
@@ -61,8 +61,8 @@ def test_storage_costs_more_once_it_has_grown_and_insights_by_a_price_that_is_no
 
 def test_metrics_cost_what_they_are_and_what_each_machine_tells() -> None:
     cost = estimate(wanted(metrics=True))
-    assert lines(cost)["metric"] == (METRICS, 12.6)
-    assert lines(estimate(wanted(metrics=True, certificate=True)))["metric"] == (METRICS + 1, 12.9)
+    assert lines(cost)["metric"] == (METRICS, 12.9)
+    assert lines(estimate(wanted(metrics=True, certificate=True)))["metric"] == (METRICS + 1, 13.2)
     [telling] = [item for item in cost.items if item.name.startswith("a machine's telling")]
     assert (telling.count, telling.most, round(telling.month, 2)) == (3, 5, 7.88)
     table = (ROOT / "docs/monitoring.md").read_text().partition("| metric |")[2].partition("\n\n")[0]

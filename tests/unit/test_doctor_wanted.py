@@ -1,6 +1,7 @@
 """What the doctor is told of a stack is what the program asks AWS for."""
 
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from recording import Recording
@@ -8,8 +9,9 @@ from test_stack import ROOT, STACKS, build, load
 from test_stack import built as built  # a fixture that applies here too
 
 from cli.doctor.wanted import wanted
-from operate.doctor import Machines, Wanted
+from operate.doctor import Machines, Status, Wanted
 from operate.doctor.cost import estimate
+from operate.doctor.data import check_database
 from operate.doctor.wanted import DISK_GB
 
 pytestmark = pytest.mark.usefixtures("user_data")
@@ -48,6 +50,15 @@ def test_machines_are_told_as_the_program_makes_them(name: str) -> None:
         assert (group["minSize"], group["maxSize"]) == (tier.fewest, tier.most)
         assert template["tagSpecifications"][0]["tags"]["Name"] == tier.name
         assert asked_for(made, tier)
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_the_first_finding_about_the_database_is_the_servers_connections_to_it(name: str) -> None:
+    stack, made = told(name)
+    finding = next(check_database(cast(Any, None), stack, []))  # before it asks for anything
+    assert (finding.status, finding.check) == (Status.OK, "database")
+    size = made.machine(stack.app.name)["database"]["pool_size"]
+    assert f"2 x {stack.app.most} servers while rolling x ({size} in its pool + 1 to measure)" in finding.what
 
 
 def asked_for(made: Recording, tier: Machines) -> bool:

@@ -19,7 +19,11 @@ SECTIONS: dict[str, type[Section]] = {
     for name, field in Document.model_fields.items()
     if isinstance(field.annotation, type) and issubclass(field.annotation, Section)
 }
-IN_WORDS = {"engineVersion": "7.1, with valkey 8.1", "subnets": "planned from cidr"}
+IN_WORDS = {
+    "engineVersion": "7.1, with valkey 8.1",
+    "subnets": "planned from cidr",
+    "poolSize": "as many as fit",
+}
 """What is said of a default that the code has no value for; of others that have none: none."""
 
 

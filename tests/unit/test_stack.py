@@ -198,6 +198,8 @@ def test_every_setting_reaches_a_resource() -> None:
             "parameters": {"work_mem": "7777", "max_connections": "77"},
             "restoreFrom": "shop77",
             "restoreTime": "2026-07-07T07:07:07Z",
+            "pooler": "none",
+            "poolSize": 7,
         },
     }
     settled = settings.parse(config, stack="dev", base=ROOT, source="test")
@@ -245,6 +247,7 @@ def test_every_setting_reaches_a_resource() -> None:
     assert app["runtime"]["key"] == "runtime/node-26-arm64.tar.gz"
     assert app["session_manager"] == balancer["session_manager"] == settled.session_manager_key
     assert app["app"]["port"] == balancer["upstream"]["port"] == 7777
+    assert (app["database"]["pooler"], app["database"]["pool_size"]) == ("none", 7)
     assert app["app"]["liveness_path"] == "/live77"
     assert app["app"]["readiness_path"] == balancer["upstream"]["readiness_path"] == "/ready77"
     assert app["app"]["environment"] == {"LOG_LEVEL": "level77"}
@@ -290,6 +293,14 @@ def test_a_database_starts_from_the_snapshot_that_the_settings_name() -> None:
     database = dev.database.model_copy(update={"snapshot": "shop-before"})
     made = record(lambda: stack.build(dev.model_copy(update={"database": database})), stack="dev")
     assert made.one("aws:rds/instance:Instance").inputs["snapshotIdentifier"] == "shop-before"
+
+
+def test_a_servers_pool_follows_from_the_databases_class_and_the_most_servers() -> None:
+    dev = load("dev")
+    assert dev.connections.size == 6, "of the 78 connections of a micro, for 2 x 4 servers"
+    assert build("dev").machine("dev-app")["database"]["pool_size"] == 6
+    larger = dev.model_copy(update={"database": dev.database.model_copy(update={"instance_class": "db.t4g.small"})})
+    assert record(lambda: stack.build(larger)).machine("dev-app")["database"]["pool_size"] == (191 - 15) // 8 - 1
 
 
 def watched(**monitoring: object) -> Settings:

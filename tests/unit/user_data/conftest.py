@@ -52,6 +52,8 @@ def app_machine() -> dict[str, Any]:
             "name": "app",
             "secret": f"{ACCOUNT}:rds!db-1",
             "replica_hosts": ["replica-1.internal", "replica-2.internal"],
+            "pooler": "pgbouncer",
+            "pool_size": 6,
         },
         "cache": {"host": "cache.internal", "port": 6379, "secret": f"{ACCOUNT}:cache"},
     }

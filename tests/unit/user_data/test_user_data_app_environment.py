@@ -37,7 +37,7 @@ def test_the_app_is_told_all_that_was_agreed(app_machine: dict[str, Any], secret
     assert variables.keys() == {
         *("PORT", "NODE_ENV", "RELEASE_ID", "INSTANCE_ID", "DATABASE_URL", "DATABASE_REPLICA_URLS", "REDIS_URL"),
         *("HOST", "NODE_EXTRA_CA_CERTS", "NODE_OPTIONS", "EXPRESSWAY_ENVIRONMENT", "GREETING", "API_KEY"),
-        "EXPRESSWAY_APM",
+        *("DATABASE_DIRECT_URL", "EXPRESSWAY_APM"),
     } | {name for name in variables if name.startswith("NEW_RELIC_")}
     assert (variables["HOST"], variables["PORT"]) == ("0.0.0.0", "3000"), "reached from outside the machine"  # noqa: S104
     assert variables["NODE_ENV"] == "production"

@@ -26,6 +26,7 @@ OWNER_AND_GROUP = 0o640
 def machine(app_machine: dict[str, Any]) -> dict[str, Any]:
     app_machine["database"]["secret"], app_machine["cache"]["secret"] = "login", "token"
     app_machine["apm"] = None
+    app_machine["database"]["pooler"] = "none"
     return app_machine
 
 
@@ -76,7 +77,7 @@ def test_a_new_version_reaches_both_files_and_is_named_without_its_value(machine
 
     refreshed = current.refresh(machine, manager, "i-1")
 
-    assert refreshed.changed == ("DATABASE_REPLICA_URLS", "DATABASE_URL"), "and nothing else"
+    assert refreshed.changed == ("DATABASE_DIRECT_URL", "DATABASE_REPLICA_URLS", "DATABASE_URL"), "and nothing else"
     assert "app:second@" in handed()["DATABASE_URL"]
     assert "app:second@" in paths.ENVIRONMENT.read_text(), "a worker that starts now has it"
     assert current.refresh(machine, manager, "i-1").changed == (), "a second look has no news"

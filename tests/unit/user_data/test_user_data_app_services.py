@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from app_metrics import cache, database, postgresql, redis, statements
+from app_metrics import cache, database, pgbouncer, postgresql, redis, statements
 from app_metrics.postgresql import Activity
 from app_metrics.services import ServiceError, SlowError
 from app_metrics.statements import Total
@@ -333,3 +333,39 @@ def test_a_password_that_is_refused_is_not_repeated(addresses: Callable[..., Non
     addresses(REDIS_URL=f"redis://:hunter2@127.0.0.1:{port}")
     with pytest.raises(ServiceError, match=r"^AUTH is refused: ERR$"):
         redis.connect()
+
+
+def pool_row(database: str = "app", **counts: int) -> dict[str, Any]:
+    """A line of `SHOW POOLS` of PgBouncer 1.24, as far as it is read."""
+    columns = ("cl_active", "cl_waiting", "sv_active", "sv_idle", "sv_used", "sv_tested", "maxwait", "maxwait_us")
+    return {"database": database} | dict.fromkeys(columns, 0) | counts
+
+
+def test_pools_are_told_together_and_without_the_consoles_own() -> None:
+    replica = pool_row("app-replica-1", cl_active=1, sv_used=2, maxwait_us=5)
+    seen = pgbouncer.pools(
+        [
+            pool_row(cl_active=3, cl_waiting=2, sv_active=4, sv_idle=1, maxwait=1, maxwait_us=250_000),
+            *(replica, pool_row("pgbouncer", cl_active=9, cl_waiting=9)),
+        ]
+    )
+    assert seen == pgbouncer.Pools(4, 2, 4, 3, 1.25)
+
+
+def test_the_pool_is_told_of_by_the_most_that_waited_at_once() -> None:
+    busy, calm = pgbouncer.Pools(9, 5, 6, 0, 0.4), pgbouncer.Pools(9, 0, 1, 5, 0.0)
+    found = pgbouncer.reading((busy, calm), None, [])
+    assert told(found) == {"DatabasePoolWaiting": {5: 1}}
+    assert samples(found) == {
+        ("expressway_pool_up",): 1,
+        ("expressway_pool_clients", "active"): 9,
+        ("expressway_pool_clients", "waiting"): 0,
+        ("expressway_pool_servers", "active"): 1,
+        ("expressway_pool_servers", "idle"): 5,
+        ("expressway_pool_wait_seconds",): 0.4,
+    }
+
+
+def test_a_pool_that_does_not_answer_is_down_and_nothing_else() -> None:
+    found = pgbouncer.reading(None, None, [])
+    assert (samples(found), told(found)) == ({("expressway_pool_up",): 0}, {})

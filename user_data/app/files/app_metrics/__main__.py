@@ -3,15 +3,17 @@
 from expressway_metrics import service
 from expressway_metrics.model import Reading
 
-from . import cache, database, postgresql, reading, redis, reports, statements
+from . import cache, database, pgbouncer, postgresql, reading, redis, reports, statements
 from .listener import Listener
 from .watch import Watch
+
+Watched = Watch[postgresql.Seen] | Watch[redis.Seen] | Watch[tuple[pgbouncer.Pools, ...]]
 
 
 class Workers:
     """The app's workers, as they tell of themselves while this waits, and the services that are watched beside."""
 
-    def __init__(self, listener: Listener, *watches: Watch[postgresql.Seen] | Watch[redis.Seen]) -> None:
+    def __init__(self, listener: Listener, *watches: Watched) -> None:
         self._listener = listener
         self._watches = watches
         self._restarts: dict[tuple[str, int], int] = {}
@@ -36,10 +38,11 @@ def tell_database(now: postgresql.Seen | None, before: postgresql.Seen | None, t
     return database.reading(now, before, trips)
 
 
-def watches() -> tuple[Watch[postgresql.Seen], Watch[redis.Seen]]:
-    """The database and the cache, asked from now on."""
-    found = (
+def watches() -> tuple[Watched, ...]:
+    """The database, the pool before it and the cache, asked from now on."""
+    found: tuple[Watched, ...] = (
         Watch("the database", postgresql.connect, tell_database),
+        Watch("PgBouncer", pgbouncer.connect, pgbouncer.reading),
         Watch("the cache", redis.connect, cache.reading),
     )
     for each in found:

@@ -136,7 +136,7 @@ class PostgresqlSession:
                 cursor.execute(sql, values or None)
                 return cursor.fetchall()
         except psycopg2.Error as error:
-            raise ServiceError(_first(error)) from None
+            raise ServiceError(first_line(error)) from None
 
 
 def connect() -> PostgresqlSession | None:
@@ -157,7 +157,7 @@ def connect() -> PostgresqlSession | None:
             # For what goes on in the server after this side has given up.
             cursor.execute(f"SET statement_timeout = {1000 * TIMEOUT:.0f}")
     except psycopg2.Error as error:
-        raise ServiceError(_first(error)) from None
+        raise ServiceError(first_line(error)) from None
     return PostgresqlSession(connection)
 
 
@@ -172,5 +172,6 @@ def wait(connection: Any) -> None:
             raise SlowError(f"no answer in {TIMEOUT:g} s")
 
 
-def _first(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What is said of an error."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

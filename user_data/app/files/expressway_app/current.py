@@ -10,7 +10,7 @@ import fcntl
 import hashlib
 import json
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,13 @@ from typing import Any
 from expressway_machine import config, files, metadata
 from expressway_machine.aws import Clients
 
-from . import environment, paths
+from . import environment, paths, pool
 from .environment import SecretError
 
 SECRET = 0o600
 FOR_THE_APP = 0o640
+DIRECT = "DATABASE_DIRECT_URL"
+"""Past PgBouncer, with the database's own password."""
 MEASURED = ("DATABASE_URL", "REDIS_URL")
 """The variables that say which services the collector looks at, with the passwords that the app has."""
 
@@ -38,10 +40,14 @@ class Refreshed:
     changed: tuple[str, ...] = ()
     """The names of variables that are not what the app could read before."""
 
+    quiet: tuple[str, ...] = ()
+    """The names of variables for which no worker is reloaded: who uses one reads it anew when it connects."""
+
     @property
     def digest(self) -> str:
         """Tells two environments apart, and neither from anything else."""
-        return hashlib.sha256(environment.as_environment_file(self.variables).encode()).hexdigest()
+        told = {name: value for name, value in self.variables.items() if name not in self.quiet}
+        return hashlib.sha256(environment.as_environment_file(told).encode()).hexdigest()
 
 
 def refresh(machine: config.Machine, client: Any, instance_id: str, *, starting: bool = False) -> Refreshed:
@@ -53,30 +59,63 @@ def refresh(machine: config.Machine, client: Any, instance_id: str, *, starting:
     paths.ENVIRONMENT.parent.mkdir(mode=0o755, exist_ok=True)
     with _locked():
         known, unreadable = _known(), list[str]()
-        needed = environment.needed_secrets(machine)
-        for name in environment.wanted_secrets(machine):
-            try:
-                known[name] = environment.fetch_secret(client, machine, name)
-            except SecretError as error:
-                if name not in known and name in needed:
-                    raise
-                unreadable.append(str(error))
+        _fetch(machine, client, environment.wanted_secrets(machine), known, unreadable)
         # `current` was made by install: its target's name is the release.
         release_id = paths.RELEASES.joinpath("current").readlink().name
-        variables = environment.build(machine, release_id, instance_id, known)
+        pooled = pool.passwords() if pool.used(machine) else None
+        variables = environment.build(machine, release_id, instance_id, known, pooled.app if pooled else None)
         before = _read(paths.CURRENT)
         changed = tuple(name for name in sorted(variables) if variables[name] != before.get(name))
-        refreshed = Refreshed(variables, tuple(unreadable), changed)
+        refreshed = Refreshed(variables, tuple(unreadable), changed, _quiet(machine))
         files.write(paths.SECRETS, json.dumps(known), SECRET)
         files.write(paths.ENVIRONMENT, environment.as_environment_file(variables), SECRET)
         files.write(paths.CURRENT, json.dumps(variables, indent=1), FOR_THE_APP, group=paths.USER)
+        if pooled and not starting:
+            pool.follow(pool.write(machine, known))
         if machine["metrics"]:
             services = {name: variables[name] for name in MEASURED if name in variables}
+            if pooled and not {"DATABASE_URL"} & _own(machine):
+                # The database is measured past the pool, and the pool by itself.
+                services |= {"DATABASE_URL": variables[DIRECT], "POOL_URL": pool.statistics_url(pooled)}
             files.write(paths.SERVICES, json.dumps(services, indent=1), FOR_THE_APP, group=paths.SERVICES_GROUP)
         if starting:
             workers_run_with(refreshed.digest)
             files.write(paths.STARTED, digest_of(paths.ECOSYSTEM), SECRET)
     return refreshed
+
+
+def write_pool(machine: config.Machine, client: Any) -> str:
+    """Write what a PgBouncer reads that is about to start; its digest. SecretError without the database's password."""
+    paths.ENVIRONMENT.parent.mkdir(mode=0o755, exist_ok=True)
+    with _locked():
+        known, unreadable = _known(), list[str]()
+        _fetch(machine, client, [machine["database"]["secret"]], known, unreadable)
+        files.write(paths.SECRETS, json.dumps(known), SECRET)
+        return pool.write(machine, known)
+
+
+def _fetch(
+    machine: config.Machine, client: Any, names: Iterable[str], known: dict[str, str], unreadable: list[str]
+) -> None:
+    """Put the secrets' values into `known`; of one that can't be read, the last good one stays."""
+    needed = environment.needed_secrets(machine)
+    for name in names:
+        try:
+            known[name] = environment.fetch_secret(client, machine, name)
+        except SecretError as error:
+            if name not in known and name in needed:
+                raise
+            unreadable.append(str(error))
+
+
+def _own(machine: config.Machine) -> set[str]:
+    """The variables that are the team's own."""
+    return machine["app"]["environment"].keys() | machine["app"]["secrets"].keys()
+
+
+def _quiet(machine: config.Machine) -> tuple[str, ...]:
+    """Without PgBouncer, DATABASE_URL has the same password."""
+    return tuple({DIRECT} - _own(machine))
 
 
 def workers_run_with(digest: str) -> None:
@@ -134,4 +173,15 @@ def main() -> int:
         return 1
     for problem in refreshed.unreadable:
         print(f"expressway: the app starts with what is known, in spite of {problem}", file=sys.stderr)
+    return 0
+
+
+def prepare_pool() -> int:
+    """Write the configuration of a PgBouncer that is about to start; the exit status."""
+    try:
+        machine = config.load()
+        pool.loaded(write_pool(machine, Clients(machine["region"]).get("secretsmanager")))
+    except (OSError, ValueError, SecretError) as error:
+        print(f"expressway: PgBouncer's configuration: {error}", file=sys.stderr)
+        return 1
     return 0

@@ -1,6 +1,7 @@
 """The app's environment: what the stack told the machine, and secrets fetched by name with the machine's role."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -10,13 +11,21 @@ from expressway_machine import config
 
 from . import apm, paths
 
+POOL_PORT = 6432
+"""PgBouncer's, on this machine alone."""
+
 
 class SecretError(Exception):
     """A secret can't be read, or doesn't hold what it should. Its value is never in the message."""
 
 
-def build(machine: config.Machine, release_id: str, instance_id: str, secrets: Mapping[str, str]) -> dict[str, str]:
+def build(
+    machine: config.Machine, release_id: str, instance_id: str, secrets: Mapping[str, str], pooled: str | None = None
+) -> dict[str, str]:
     """The app's variables. `secrets` maps each name or ARN in `machine` to its value; APM's may be missing.
+
+    `pooled` is the app's password for this machine's PgBouncer, which DATABASE_URL then leads to; without it, as for a
+    release's command, that leads to the database itself.
 
     A team's own variables win over NODE_ENV, HOST and the addresses, so that an app can be pointed elsewhere; not over
     what says who and where this process is. Its NODE_OPTIONS follow those that measure and watch the app.
@@ -26,7 +35,7 @@ def build(machine: config.Machine, release_id: str, instance_id: str, secrets: M
     variables = {"NODE_ENV": "production", "HOST": "0.0.0.0", "NODE_EXTRA_CA_CERTS": str(paths.CA_BUNDLE)}  # noqa: S104
     variables["EXPRESSWAY_ENVIRONMENT"] = str(paths.CURRENT)
     if database := machine["database"]:
-        variables |= _database(database, secrets[database["secret"]])
+        variables |= _database(database, secrets[database["secret"]], pooled)
     if cache := machine["cache"]:
         token = quote(secrets[cache["secret"]], safe="")
         variables["REDIS_URL"] = f"rediss://:{token}@{cache['host']}:{cache['port']}"
@@ -67,7 +76,7 @@ def fetch_secret(client: Any, machine: config.Machine, name: str) -> str:
     if "\0" in value:
         raise SecretError(f"secret {name} holds a NUL character; no environment variable can")
     if machine["database"] and machine["database"]["secret"] == name:
-        _login(name, value)
+        login(name, value)
     return value
 
 
@@ -82,18 +91,38 @@ def as_environment_file(variables: Mapping[str, str]) -> str:
     return "".join(lines)
 
 
-def _database(database: Mapping[str, Any], secret: str) -> dict[str, str]:
-    user, password = (quote(part, safe="") for part in _login(database["secret"], secret))
+def pool_names(database: Mapping[str, Any]) -> list[str]:
+    """What PgBouncer calls the database and each of its replicas."""
+    # Others have no place in its file, though their real names have.
+    name = database["name"] if re.fullmatch(r"[A-Za-z0-9_.-]+", database["name"]) else "database"
+    replicas = database["replica_hosts"]
+    return [name, *(f"{name}-replica-{number}" for number in range(1, len(replicas) + 1))]
+
+
+def _database(database: Mapping[str, Any], secret: str, pooled: str | None) -> dict[str, str]:
+    user, password = (quote(part, safe="") for part in login(database["secret"], secret))
 
     def url(host: str) -> str:
         tls = f"sslmode=verify-full&sslrootcert={paths.RDS_CA}"
         return f"postgresql://{user}:{password}@{host}:{database['port']}/{quote(database['name'], safe='')}?{tls}"
 
-    replicas = ",".join(url(host) for host in database["replica_hosts"])
-    return {"DATABASE_URL": url(database["host"]), "DATABASE_REPLICA_URLS": replicas}
+    direct, *replicas = (url(host) for host in [database["host"], *database["replica_hosts"]])
+    variables = {"DATABASE_DIRECT_URL": direct}
+    if pooled is None:
+        variables |= {"DATABASE_URL": direct, "DATABASE_REPLICA_URLS": ",".join(replicas)}
+    else:
+        # To this machine, without TLS: also for clients that insist on it unless they are told, or don't read sslmode.
+        first, *others = (
+            f"postgresql://{user}:{quote(pooled, safe='')}@127.0.0.1:{POOL_PORT}/{quote(name, safe='')}?sslmode=disable"
+            for name in pool_names(database)
+        )
+        variables |= {"DATABASE_URL": first, "DATABASE_REPLICA_URLS": ",".join(others)}
+    if database["pooler"] == "none":
+        variables["DATABASE_POOL_SIZE"] = str(database["pool_size"])
+    return variables
 
 
-def _login(name: str, secret: str) -> tuple[str, str]:
+def login(name: str, secret: str) -> tuple[str, str]:
     """User and password, which RDS keeps as JSON."""
     try:
         login = json.loads(secret)

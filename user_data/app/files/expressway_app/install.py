@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from expressway_machine import config, files, host, launch, metadata, session_manager
 from expressway_machine.aws import Clients
 
-from . import command, deploys, environment, journal, paths, releases, start, trust
+from . import command, deploys, environment, journal, paths, pool, releases, start, trust
 from .artifact import ArtifactError, read_pointer
 from .artifact import fetch as fetch_archive
 from .command import CommandError
@@ -114,9 +114,9 @@ def prepare(machine: config.Machine, reporter: Reporter, deploy: str | None) -> 
     runtime_sha = machine["runtime"]["sha256"]
     runtime = paths.RUNTIMES / runtime_sha
     # Downloads that don't need each other.
-    with ThreadPoolExecutor() as pool:
-        certificates = pool.submit(trust.install_rds_ca, paths.RDS_CA) if machine["database"] else None
-        node = pool.submit(fetch_archive, s3, machine["bucket"], machine["runtime"]["key"], runtime_sha, runtime)
+    with ThreadPoolExecutor() as threads:
+        certificates = threads.submit(trust.install_rds_ca, paths.RDS_CA) if machine["database"] else None
+        node = threads.submit(fetch_archive, s3, machine["bucket"], machine["runtime"]["key"], runtime_sha, runtime)
         release = read_pointer(ssm, machine["release_parameter"])
         folder = releases.fetch(s3, machine, release)
         node.result()
@@ -128,6 +128,7 @@ def prepare(machine: config.Machine, reporter: Reporter, deploy: str | None) -> 
         *(machine, release, folder, metadata.instance_id(), with_secrets),
         lambda: reporter.write("release-command", deploy=deploy),
     )
+    host.install_files(BUNDLE / "units", [pool.UNIT] if pool.used(machine) else [], SYSTEMD)
     host.install_files(BUNDLE / "units", [DEPLOYS, *([METRICS] if watched(machine) else [])], SYSTEMD)
     return any(
         [
@@ -156,6 +157,12 @@ def begin(machine: config.Machine, *, restart: bool) -> None:
     None is waited for: a start that fails at first is tried again.
     """
     host.run("systemctl", "daemon-reload")
+    # Debian's package has started one of its own.
+    if pool.used(machine):
+        host.run("systemctl", "enable", "--quiet", pool.UNIT)
+        host.run("systemctl", "restart", "--no-block", pool.UNIT)
+    else:
+        host.run("systemctl", "disable", "--now", "--quiet", pool.UNIT)
     host.run("systemctl", "enable", "--quiet", journal.UNIT, DEPLOYS)
     host.run("systemctl", "restart" if restart else "start", "--no-block", journal.UNIT)
     beside = [*([FOLLOWER] if environment.wanted_secrets(machine) else []), *([METRICS] if watched(machine) else [])]

@@ -36,6 +36,17 @@ SERVICES_GROUP = "expressway-services"
 SECRETS = Path("/run/expressway/secrets.json")
 """The last good value of each secret, by its name: root's alone."""
 
+POOL = Path("/run/expressway/pgbouncer")
+"""What PgBouncer reads: root's and its user's alone."""
+
+POOL_USER = "expressway-pool"
+
+POOL_PASSWORDS = Path("/run/expressway/pool-passwords.json")
+"""Those with which the app and the collector connect to PgBouncer: root's alone."""
+
+POOL_LOADED = Path("/run/expressway/pool.sha256")
+"""The digest of what PgBouncer has read."""
+
 WORKERS = Path("/run/expressway/workers.sha256")
 """The digest of the environment that all of the app's workers run with."""
 

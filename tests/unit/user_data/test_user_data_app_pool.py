@@ -1,0 +1,211 @@
+"""PgBouncer on an app server: what it is told, and what a new password means for it and for the app's workers."""
+
+import configparser
+import json
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+import pytest
+from expressway_app import current, environment, paths, pool
+from expressway_machine import host
+from moto import mock_aws
+
+LOGIN = {"username": "app", "password": "first"}
+PLACES = (
+    *("ENVIRONMENT", "CURRENT", "SERVICES", "SECRETS", "WORKERS", "STARTED", "LOCK", "ECOSYSTEM"),
+    *("POOL", "POOL_PASSWORDS", "POOL_LOADED"),
+)
+
+
+@pytest.fixture(autouse=True)
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The app server's places, under this test's own directory; no such user has to exist."""
+    for name in PLACES:
+        monkeypatch.setattr(paths, name, tmp_path / "run" / getattr(paths, name).name)
+    monkeypatch.setattr(paths, "RELEASES", tmp_path / "releases")
+    (tmp_path / "releases").mkdir()
+    (tmp_path / "releases/current").symlink_to("/srv/releases/abc123")
+    monkeypatch.setattr("shutil.chown", lambda *_args, **_named: None)
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """What was run instead of being run."""
+    run: list[tuple[str, ...]] = []
+    monkeypatch.setattr(host, "run", lambda *command: run.append(command))
+    return run
+
+
+@pytest.fixture
+def machine(app_machine: dict[str, Any]) -> dict[str, Any]:
+    app_machine["database"]["secret"], app_machine["cache"]["secret"] = "login", "token"
+    return app_machine
+
+
+@pytest.fixture
+def manager() -> Iterator[Any]:
+    with mock_aws():
+        client = boto3.client("secretsmanager", region_name="us-east-1")
+        for name, value in (("login", json.dumps(LOGIN)), ("token", "t1"), ("shop/api-key", "k1")):
+            client.create_secret(Name=name, SecretString=value)
+        yield client
+
+
+def rotate(manager: Any, password: str) -> None:
+    manager.put_secret_value(SecretId="login", SecretString=json.dumps(LOGIN | {"password": password}))
+
+
+def written() -> configparser.ConfigParser:
+    found = configparser.ConfigParser(interpolation=None)
+    found.read_string((paths.POOL / "pgbouncer.ini").read_text())
+    return found
+
+
+RELOAD = ("systemctl", "try-reload-or-restart", "pgbouncer.service")
+
+
+def test_the_pool_leads_to_the_database_and_its_replicas_with_as_many_connections_as_fit(
+    machine: dict[str, Any], manager: Any
+) -> None:
+    current.write_pool(machine, manager)
+    databases, told = written()["databases"], written()["pgbouncer"]
+    assert databases.keys() == {"app", "app-replica-1", "app-replica-2"}
+    assert databases["app"] == "host='db.internal' port='5432' dbname='app' user='app' password='first'"
+    assert databases["app-replica-2"].startswith("host='replica-2.internal' port='5432' dbname='app'")
+    assert (told["default_pool_size"], told["max_db_connections"], told["min_pool_size"]) == ("6", "6", "2")
+    assert (told["pool_mode"], told["listen_addr"], told["unix_socket_dir"]) == ("transaction", "127.0.0.1", "")
+    assert (told["server_tls_sslmode"], told["auth_type"]) == ("verify-full", "scram-sha-256")
+    assert "search_path" not in told["ignore_startup_parameters"], "an app must not find itself in another schema"
+
+
+def test_a_password_with_quotes_is_doubled_and_one_of_two_lines_is_refused(app_machine: dict[str, Any]) -> None:
+    told = pool.configuration(app_machine["database"], "app", "it's \"#;%")
+    assert "password='it''s \"#;%'\n" in told
+    with pytest.raises(ValueError, match="several lines"):
+        pool.configuration(app_machine["database"], "app", "one\nmax_db_connections = 9999")
+
+
+def test_a_name_that_its_file_cannot_hold_has_another_one_there(app_machine: dict[str, Any]) -> None:
+    database = app_machine["database"] | {"name": "my shop", "replica_hosts": []}
+    assert "database = host='db.internal' port='5432' dbname='my shop'" in pool.configuration(database, "app", "x")
+
+
+def test_the_apps_addresses_are_the_pools_and_have_none_of_the_databases_password(
+    machine: dict[str, Any], manager: Any, commands: list[tuple[str, ...]]
+) -> None:
+    variables = current.refresh(machine, manager, "i-1", starting=True).variables
+    urls = [variables["DATABASE_URL"], *variables["DATABASE_REPLICA_URLS"].split(",")]
+    assert [urlsplit(each).netloc.partition("@")[2] for each in urls] == ["127.0.0.1:6432"] * 3
+    assert [urlsplit(each).path for each in urls] == ["/app", "/app-replica-1", "/app-replica-2"]
+    assert all(each.endswith("?sslmode=disable") and "first" not in each for each in urls)
+    local = urlsplit(urls[0]).password
+    current.write_pool(machine, manager)
+    assert f'"app" "{local}"\n' in (paths.POOL / "users.txt").read_text(), "with which PgBouncer lets it in"
+    direct = urlsplit(variables["DATABASE_DIRECT_URL"])
+    assert (direct.hostname, direct.password, direct.query[:19]) == ("db.internal", "first", "sslmode=verify-full")
+    assert commands == [], "what isn't up yet reads it when it starts"
+
+
+def test_a_release_command_goes_to_the_database_itself(machine: dict[str, Any]) -> None:
+    known = {"login": json.dumps(LOGIN), "token": "t", "shop/api-key": "k"}
+    variables = environment.build(machine, "abc123", "i-1", known)
+    assert variables["DATABASE_URL"] == variables["DATABASE_DIRECT_URL"]
+    assert urlsplit(variables["DATABASE_URL"]).hostname == "db.internal"
+
+
+def test_a_rotated_password_is_pgbouncers_alone_and_reloads_no_worker(
+    machine: dict[str, Any], manager: Any, commands: list[tuple[str, ...]]
+) -> None:
+    started = current.refresh(machine, manager, "i-1", starting=True)
+    pool.loaded(current.write_pool(machine, manager))
+    rotate(manager, "second")
+
+    refreshed = current.refresh(machine, manager, "i-1")
+
+    assert refreshed.digest == started.digest == current.workers_have(), "no reload"
+    assert refreshed.changed == ("DATABASE_DIRECT_URL",)
+    assert "password='second'" in written()["databases"]["app"]
+    assert commands == [RELOAD]
+    assert current.refresh(machine, manager, "i-1").changed == ()
+    assert commands == [RELOAD], "once"
+
+
+def test_a_direct_address_of_the_teams_own_reloads_workers(machine: dict[str, Any], manager: Any) -> None:
+    manager.create_secret(Name="own", SecretString="postgresql://one")
+    machine["app"]["secrets"]["DATABASE_DIRECT_URL"] = "own"
+    started = current.refresh(machine, manager, "i-1", starting=True)
+    manager.put_secret_value(SecretId="own", SecretString="postgresql://two")
+    assert current.refresh(machine, manager, "i-1", starting=True).digest != started.digest
+
+
+def test_a_reload_that_failed_is_tried_at_the_next_look(
+    machine: dict[str, Any], manager: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*command: str) -> None:
+        raise subprocess.CalledProcessError(1, command)
+
+    monkeypatch.setattr(host, "run", refuse)
+    assert current.refresh(machine, manager, "i-1").variables
+    run: list[tuple[str, ...]] = []
+    monkeypatch.setattr(host, "run", lambda *command: run.append(command))
+    current.refresh(machine, manager, "i-1")
+    assert run == [RELOAD]
+
+
+def test_pgbouncer_starts_with_the_last_good_password_when_the_new_one_cannot_be_read(
+    machine: dict[str, Any], manager: Any
+) -> None:
+    current.write_pool(machine, manager)
+    manager.put_secret_value(SecretId="login", SecretString="no login")
+    current.write_pool(machine, manager)
+    assert "password='first'" in written()["databases"]["app"]
+
+
+def test_only_root_and_pgbouncer_can_read_what_it_is_told(machine: dict[str, Any], manager: Any) -> None:
+    current.write_pool(machine, manager)
+    mode = {each: stat.S_IMODE(each.stat().st_mode) for each in (*paths.POOL.iterdir(), paths.POOL_PASSWORDS)}
+    assert mode == {
+        paths.POOL / "pgbouncer.ini": 0o640,
+        paths.POOL / "users.txt": 0o640,
+        paths.POOL_PASSWORDS: 0o600,
+    }
+
+
+def test_the_local_passwords_stay_so_that_workers_keep_their_connections(machine: dict[str, Any], manager: Any) -> None:
+    current.write_pool(machine, manager)
+    first = (paths.POOL / "users.txt").read_text()
+    current.write_pool(machine, manager)
+    assert (paths.POOL / "users.txt").read_text() == first
+
+
+@pytest.mark.usefixtures("commands")
+def test_the_collector_measures_the_database_past_the_pool_and_the_pool_by_itself(
+    machine: dict[str, Any], manager: Any
+) -> None:
+    current.refresh(machine, manager, "i-1")
+    told = json.loads(paths.SERVICES.read_text())
+    assert urlsplit(told["DATABASE_URL"]).hostname == "db.internal"
+    pools = urlsplit(told["POOL_URL"])
+    assert (pools.username, pools.port, pools.path) == ("expressway-metrics", 6432, "/pgbouncer")
+
+
+@pytest.mark.usefixtures("commands")
+def test_a_database_of_the_teams_own_is_what_is_measured(machine: dict[str, Any], manager: Any) -> None:
+    machine["app"]["environment"]["DATABASE_URL"] = "postgresql://elsewhere/app"
+    current.refresh(machine, manager, "i-1")
+    told = json.loads(paths.SERVICES.read_text())
+    assert told["DATABASE_URL"] == "postgresql://elsewhere/app"
+    assert "POOL_URL" not in told
+
+
+def test_without_a_pooler_the_app_is_told_how_many_connections_fit(machine: dict[str, Any], manager: Any) -> None:
+    machine["database"] |= {"pooler": "none", "pool_size": 3}
+    variables = current.refresh(machine, manager, "i-1").variables
+    assert variables["DATABASE_POOL_SIZE"] == "3"
+    assert urlsplit(variables["DATABASE_URL"]).hostname == "db.internal"
+    assert not paths.POOL.exists()
