@@ -125,6 +125,9 @@ def _services(by: tuple[str, str]) -> Iterator[Wanted]:
     yield Wanted("database", "connections", "percent", OWN, "DatabaseConnectionsUsed", by, "Maximum", 100)
     yield Wanted("database", "pool", "count", OWN, "DatabaseSessions", by, "Sum")
     yield Wanted("database", "pool in use", "count", OWN, "DatabaseBusy", by, "Sum")
+    # PgBouncer's, where that is; the two above are then its own connections.
+    yield Wanted("database", "clients", "count", OWN, "DatabasePoolClients", by, "Sum", optional=True)
+    yield Wanted("database", "clients waiting", "count", OWN, "DatabasePoolWaiting", by, "Sum", optional=True)
     yield Wanted("database", "waiting for locks", "count", OWN, "DatabaseWaiting", by, "Average")
     yield Wanted("cache", "round trip", "milliseconds", OWN, "CacheRoundTrip", by, "Average")
     yield Wanted("cache", "hit rate", "percent", OWN, "CacheHitRate", by, "Average", optional=True)

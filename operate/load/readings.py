@@ -82,10 +82,10 @@ class Sampler:
         gone = [
             each for each in self._wanted if not each.optional and (each.tier, each.resource, each.who) not in there
         ]
-        pool = next((each.value for each in readings if (each.tier, each.resource) == ("database", "pool")), None)
-        if pool:
-            # The app's pools are full when all the connections are in use that they have opened.
-            readings = [replace(each, limit=pool) if each.resource == "pool in use" else each for each in readings]
+        opened = [each.value for each in readings if each.tier == "database" and each.resource in ("pool", "clients")]
+        if limit := min(opened, default=None):
+            # Pools are full when all the connections are in use that they have opened: the app's, or PgBouncer's.
+            readings = [replace(each, limit=limit) if each.resource == "pool in use" else each for each in readings]
         self.missing = tuple(" ".join(filter(None, (each.tier, each.resource, each.who))) for each in gone)
         return tuple(readings)
 

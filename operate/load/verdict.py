@@ -247,8 +247,13 @@ def _locks(seen: Comparison) -> Bottleneck | None:
 def _connections(seen: Comparison) -> Bottleneck | None:
     if seen.least("database", "connections") < NO_CONNECTIONS:
         return None
+    fewer = (
+        "Lower database.poolSize, and see who has the others: DATABASE_DIRECT_URL, other programs (pg_stat_activity)."
+        if seen.value("database", "clients") is not None
+        else "Fewer connections for each worker's pool, or PgBouncer before the database (database.pooler)."
+    )
     steps = (
-        "Fewer connections for each worker's pool, or a pooler before the database (RDS Proxy, PgBouncer).",
+        fewer,
         "A larger database has more: RDS sets max_connections by its memory.",
         "An app server more would make it worse: it opens connections of its own.",
     )
@@ -295,29 +300,50 @@ def _slow(seen: Comparison, tier: Tier, least: float) -> bool:
 
 
 def _pool(seen: Comparison) -> Bottleneck | None:
-    pool, used = seen.least("database", "pool"), seen.least("database", "pool in use")
+    """Of the app, or of PgBouncer: behind that a request needs a connection of each, and one has fewer."""
+    opened, clients = seen.least("database", "pool"), seen.value("database", "clients")
+    shared = clients is not None and clients > opened
+    pool, used = opened if clients is None else min(opened, clients), seen.least("database", "pool in use")
     waiting = seen.least("app", "requests in flight")
     growth = seen.growth("app", "requests in flight")
     if not pool or used < POOL_IN_USE * pool or waiting < 1.5 * pool or (growth is not None and growth < 2):
         return None
+    # PgBouncer opens one where a client waits, up to the size of its pool: where few wait, it had no need of more.
+    if shared and seen.least("database", "clients waiting") < POOL_IN_USE * ((clients or 0) - used):
+        return None
     slow = [each for each in seen.statements if each.calls and each.milliseconds / each.calls >= SLOW_DATABASE]
+    whose, where = (
+        ("PgBouncer's", "the database") if shared else ("the app's", "PgBouncer" if clients else "the database")
+    )
     evidence = (
-        f"{figure(used)} of the app's {figure(pool)} connections to the database are in use on average, "
+        f"{figure(used)} of {whose} {figure(pool)} connections to {where} are in use on average, "
         f"at {figure(seen.over.offered_rps)} requests/s.",
+        *([_told_clients(seen)] if shared else []),
         seen.told("app", "requests in flight", "The number of requests in flight, most of which wait for one,", ""),
         *told_idle_database(seen),
         # Fast ones don't hold it: the app does, between them.
         *(told_statements(seen) if slow else ()),
     )
     faster = ("Make the slowest statement faster: it holds its connection all the time.",) if slow else ()
+    idle = idle_database(seen)
+    more = (
+        "Let PgBouncer have more connections (database.poolSize), as many as fit: `expressway check` does the sum.",
+        "Fewer and larger app servers (app.maxSize) leave more to each, and a larger database takes more.",
+    )
+    own = f"Let each worker's pool have more connections (the pool's `max`), as long as {where} has some left."
     steps = (
         *faster,
-        "Let each worker's pool have more connections (the pool's `max`), as long as the database has some left.",
+        *(more if shared else (own,)),
         "Hold a connection for the statements alone: no call of another service within a transaction.",
         *([] if faster else ["A faster statement frees its connection sooner."]),
-        *([f"A larger database would add nothing: {idle_database(seen)}."] if idle_database(seen) else []),
+        *([f"A larger database would add nothing: {idle}."] if idle and not shared else []),
     )
     return Bottleneck("database", "pool", evidence, steps)
+
+
+def _told_clients(seen: Comparison) -> str:
+    clients, waiting = seen.least("database", "clients"), seen.least("database", "clients waiting")
+    return f"{figure(waiting)} of the app's {figure(clients)} connections to PgBouncer wait for one of them."
 
 
 def _external(seen: Comparison) -> Bottleneck | None:

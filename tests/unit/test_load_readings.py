@@ -87,6 +87,18 @@ def test_each_metric_is_read_by_its_own_statistic_and_group(cloudwatch: Any) -> 
     assert pool.saturation == 0.9, "of the connections that are open"
 
 
+def test_behind_pgbouncer_the_pool_is_the_apps_own_where_that_has_fewer_connections(cloudwatch: Any) -> None:
+    tell(cloudwatch, OWN, "DatabaseSessions", "shop-app", {BEGAN: [6.0, 6.0]})
+    tell(cloudwatch, OWN, "DatabaseBusy", "shop-app", {BEGAN: [1.0, 2.0]})
+    tell(cloudwatch, OWN, "DatabasePoolClients", "shop-app", {BEGAN: [2.0, 2.0]})
+    tell(cloudwatch, OWN, "DatabasePoolWaiting", "shop-app", {BEGAN: [0.0, 3.0]})
+    readings = Sampler(cloudwatch, PLACES, Clock(BEGAN + 60)).between(BEGAN, BEGAN + 10)
+    got = found(readings)
+    assert (got["database", "clients", ""], got["database", "clients waiting", ""]) == (4.0, 3.0)
+    (pool,) = [each for each in readings if each.resource == "pool in use"]
+    assert pool.saturation == 0.75, "three of four, though PgBouncer has twelve"
+
+
 def test_what_aws_tells_each_minute_is_the_minutes_that_the_step_is_in(cloudwatch: Any) -> None:
     minutes = {BEGAN - MINUTE: [5.0], BEGAN: [90.0], BEGAN + MINUTE: [70.0], BEGAN + 2 * MINUTE: [5.0]}
     tell(cloudwatch, "AWS/RDS", "CPUUtilization", "shop-database", minutes)

@@ -26,6 +26,8 @@ LIGHT: Figures = {
 """Of a stack at 40 requests a second."""
 LIMITS = {"lateness": 50.0, "requests in flight": 5000.0}
 LIMITED = ("cpu", "memory", "worker cpu", "connections", "garbage collection")
+COUNTED = ("errors of its own", "dropped connections")
+"""In a second."""
 UNITS = {"round trip": "milliseconds", "lateness": "milliseconds", "event loop lag": "milliseconds"}
 TIERS = ("edge", "app", "database", "cache", "generator")
 
@@ -85,6 +87,21 @@ PLANTED: dict[str, tuple[tuple[str, str], Figures]] = {
         ("database", "pool"),
         {"database cpu": 12, "app cpu": 30, "app worker cpu": 35, "app requests in flight": 120,
          "database pool": 4, "database pool in use": 3.9},
+    ),
+    "too small a pool of the app's, behind a PgBouncer that has opened more": (
+        ("database", "pool"),
+        {"app requests in flight": 49, "database pool": 6, "database pool in use": 3.8, "database clients": 4,
+         "database clients waiting": 0},
+    ),
+    "too small a pool of PgBouncer's": (
+        ("database", "pool"),
+        {"app requests in flight": 120, "database pool": 12, "database pool in use": 11.6, "database clients": 40,
+         "database clients waiting": 27},
+    ),
+    "a slow call of another service, and few of PgBouncer's connections that are enough": (
+        ("external", "waiting"),
+        {"app requests in flight": 480, "database pool": 3.5, "database pool in use": 2.9, "database clients": 40,
+         "database clients waiting": 2},
     ),
     "too few connections of the database": (
         ("database", "connections"),
@@ -239,6 +256,31 @@ def test_a_pool_that_slow_statements_hold_is_told_so_first() -> None:
     assert found.next[-1] == "A larger database would add nothing: its CPU is at 12 %."
 
 
+def test_it_is_told_whose_pool_is_too_small_the_apps_or_pgbouncers() -> None:
+    own = judge(run(PLANTED["too small a pool of the app's, behind a PgBouncer that has opened more"][1]), 200.0)
+    assert own.evidence[0] == ("3.8 of the app's 4 connections to PgBouncer are in use on average, at 240 requests/s.")
+    assert own.next[0] == (
+        "Let each worker's pool have more connections (the pool's `max`), as long as PgBouncer has some left."
+    )
+    shared = judge(run(PLANTED["too small a pool of PgBouncer's"][1]), 200.0)
+    assert shared.evidence[:2] == (
+        "11.6 of PgBouncer's 12 connections to the database are in use on average, at 240 requests/s.",
+        "27 of the app's 40 connections to PgBouncer wait for one of them.",
+    )
+    assert "database.poolSize" in shared.next[0]
+    assert not [each for each in shared.next if "the pool's `max`" in each], "more clients wait the longer"
+    assert not [each for each in shared.next if "A larger database would add nothing" in each], "it takes more of them"
+
+
+def test_a_database_without_connections_left_has_a_pooler_advised_unless_there_is_one() -> None:
+    few = PLANTED["too few connections of the database"][1]
+    assert "database.pooler" in judge(run(few), 200.0).next[0]
+    behind = judge(run(few | {"database clients": 40.0}), 200.0)
+    assert named(behind) == ("database", "connections")
+    assert "database.poolSize" in behind.next[0]
+    assert "database.pooler" not in behind.next[0]
+
+
 def test_an_edge_that_has_no_connection_left_to_tell_so_is_known_by_what_it_closed() -> None:
     """As the lab had it: Nginx answers its own machine's collector no more than others."""
     told = {name: value for name, value in LIGHT.items() if not name.startswith("edge") or "cpu" in name}
@@ -330,10 +372,7 @@ def test_neither_the_order_nor_the_size_of_the_rates_changes_a_verdict(
 
     def mixed(each: Step) -> Step:
         # What is counted in a second is so many times more, too.
-        counted = [
-            replace(one, value=one.value * scale) if one.resource == "errors of its own" else one
-            for one in each.readings
-        ]
+        counted = [replace(one, value=one.value * scale) if one.resource in COUNTED else one for one in each.readings]
         shuffled = chance.sample(counted, len(counted))
         rates = {"offered_rps": each.offered_rps * scale, "answered_rps": each.answered_rps * scale}
         sent = round(each.requests * scale)

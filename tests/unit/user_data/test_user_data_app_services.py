@@ -352,10 +352,10 @@ def test_pools_are_told_together_and_without_the_consoles_own() -> None:
     assert seen == pgbouncer.Pools(4, 2, 4, 3, 1.25)
 
 
-def test_the_pool_is_told_of_by_the_most_that_waited_at_once() -> None:
+def test_the_pool_is_told_of_by_its_clients_and_the_most_that_waited_at_once() -> None:
     busy, calm = pgbouncer.Pools(9, 5, 6, 0, 0.4), pgbouncer.Pools(9, 0, 1, 5, 0.0)
     found = pgbouncer.reading((busy, calm), None, [])
-    assert told(found) == {"DatabasePoolWaiting": {5: 1}}
+    assert told(found) == {"DatabasePoolClients": {11.5: 1}, "DatabasePoolWaiting": {5: 1}}
     assert samples(found) == {
         ("expressway_pool_up",): 1,
         ("expressway_pool_clients", "active"): 9,

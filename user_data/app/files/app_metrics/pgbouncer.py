@@ -30,6 +30,11 @@ class Pools:
     longest_wait: float
     """Seconds that the client has waited who came first."""
 
+    @property
+    def clients(self) -> int:
+        """All connections of the app's."""
+        return self.clients_active + self.clients_waiting
+
 
 @dataclass
 class PgbouncerSession:
@@ -109,5 +114,8 @@ def reading(now: tuple[Pools, ...] | None, _before: object, _trips: object) -> R
             gauge("expressway_pool_servers", "The database's.", [({"state": name}, n) for name, n in servers.items()]),
             gauge("expressway_pool_wait_seconds", "The longest.", [({}, max(each.longest_wait for each in now))]),
         ],
-        [Value.of("DatabasePoolWaiting", "Count", max(each.clients_waiting for each in now))],
+        [
+            Value.of("DatabasePoolClients", "Count", sum(each.clients for each in now) / len(now)),
+            Value.of("DatabasePoolWaiting", "Count", max(each.clients_waiting for each in now)),
+        ],
     )
