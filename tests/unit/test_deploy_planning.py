@@ -124,6 +124,14 @@ def test_what_a_starting_machine_runs_is_not_guessed() -> None:
     assert replace(GOAL, distrusted=frozenset({"a"})).standing(starting) is Standing.OLD
 
 
+def test_machines_of_the_release_that_is_wanted_are_replaced_where_their_launch_template_is_of_before() -> None:
+    stale = replace(machine("a", NEW), template=Template("lt-1", "2"))
+    step = rolling.next_step(group(stale, machine("b", NEW)), GOAL, 2, trusted=True)
+    assert (step.desired, step.terminations) == (3, ()), "another one first"
+    step = rolling.next_step(group(stale, machine("b", NEW), machine("c", NEW)), GOAL, 2, trusted=True)
+    assert [each.id for each in step.terminations] == ["a"]
+
+
 def test_a_machine_that_was_broken_before_is_no_reason_against_a_release() -> None:
     fleet = group(machine("a", NEW, state="failed"))
     assert failing(fleet, GOAL, "d-1", frozenset()) is not None

@@ -303,6 +303,30 @@ def test_a_servers_pool_follows_from_the_databases_class_and_the_most_servers() 
     assert record(lambda: stack.build(larger)).machine("dev-app")["database"]["pool_size"] == (191 - 15) // 8 - 1
 
 
+def test_what_a_servers_pool_follows_from_gives_it_another_launch_template() -> None:
+    """By which `expressway deploy` knows the servers that have the pool of before."""
+    dev = load("dev")
+
+    def told(settings: Settings) -> str:
+        made = record(lambda: stack.build(settings))
+        return made.one("aws:ec2/launchTemplate:LaunchTemplate", "dev-app-template").inputs["userData"]
+
+    def app(**changed: object) -> Settings:
+        return dev.model_copy(update={"app": dev.app.model_copy(update=changed)})
+
+    def database(**changed: object) -> Settings:
+        return dev.model_copy(update={"database": dev.database.model_copy(update=changed)})
+
+    other = [
+        app(max_size=6),
+        database(instance_class="db.t4g.small"),
+        database(pool_size=5),
+        database(pooler="none", pool_size=1),
+    ]
+    assert len({told(each) for each in (dev, *other)}) == 5
+    assert told(app(target_cpu=55)) == told(dev), "and nothing that a server isn't told"
+
+
 def watched(**monitoring: object) -> Settings:
     dev = load("dev")
     return dev.model_copy(update={"monitoring": dev.monitoring.model_copy(update=monitoring)})
