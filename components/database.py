@@ -210,7 +210,7 @@ class Database(pulumi.ComponentResource):
         self.name = pulumi.Output.from_input(args.get("database_name", "app")) if start else instance.db_name
         self.secret_arn = instance.master_user_secrets.apply(lambda secrets: cast(str, secrets[0].secret_arn))
         self.security_group_id = group.id
-        connections = planning.sure_connections(args.get("instance_class", "db.t4g.micro"))
+        connections = planning.sure_connections(args.get("instance_class", "db.t4g.micro"), args.get("parameters"))
         self.max_connections = pulumi.Output.from_input(connections or planning.DEFAULT_CONNECTIONS)
         self.identifier = instance.identifier
         self.log_group = _log_group(instance.identifier) if exported else pulumi.Output.from_input("")

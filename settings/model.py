@@ -269,7 +269,8 @@ class Document(Section):
     def connections(self) -> planning.Budget:
         """The connections that the app servers may open, against those that the database takes."""
         return planning.Budget(
-            most=planning.sure_connections(self.database.instance_class) or planning.DEFAULT_CONNECTIONS,
+            most=planning.sure_connections(self.database.instance_class, self.database.parameters)
+            or planning.DEFAULT_CONNECTIONS,
             servers=self.app.max_size,
             pooler=self.database.pooler,
             pool_size=self.database.pool_size,

@@ -161,7 +161,8 @@ def _app(document: Document, sound: Sound) -> Iterator[Problem]:
 def _connections(document: Document, sound: Sound) -> Iterator[Problem]:
     """The servers' connections, against those that the database takes."""
     keys = {"poolSize": "database.poolSize", "pooler": "database.pooler", "maxSize": "app.maxSize"}
-    if all(sound(key) for key in (*keys.values(), "app.instanceType", "database.instanceClass")):
+    others = ("app.instanceType", "database.instanceClass", "database.parameters")
+    if all(sound(key) for key in (*keys.values(), *others)):
         for finding in document.connections.check():
             yield Problem(f"expressway:{keys[finding.path]}", finding.shown, finding.rule, finding.remedy)
 

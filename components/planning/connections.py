@@ -4,6 +4,7 @@ A fleet that doesn't fit works until the day that it grows, or rolls: then Postg
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .findings import Finding
@@ -60,8 +61,14 @@ def database_connections(instance_class: str) -> int | None:
     return None if memory is None else min(memory // _BYTES_A_CONNECTION, _MOST_CONNECTIONS)
 
 
-def sure_connections(instance_class: str) -> int | None:
-    """As many as a database of the class takes at the least: what can be planned with. None where it isn't known."""
+def sure_connections(instance_class: str, parameters: Mapping[str, str] | None = None) -> int | None:
+    """As many as a database of the class takes at the least: what can be planned with. None where it isn't known.
+
+    A number that a user's own `parameters` have for max_connections counts, once the database was rebooted.
+    """
+    given = (parameters or {}).get("max_connections", "")
+    if given.isdecimal():
+        return int(given)
     memory = _memory(instance_class)
     if memory is None:
         return None

@@ -17,6 +17,13 @@ def test_what_can_be_planned_with_is_what_a_class_takes_without_the_memory_that_
     assert {each: planning.sure_connections(each) for each in SURE} == SURE
 
 
+def test_a_number_of_ones_own_counts_and_a_formula_is_rdss_to_reckon() -> None:
+    assert planning.sure_connections("db.t4g.micro", {"max_connections": "300", "work_mem": "8192"}) == 300
+    assert planning.sure_connections("db.unknown.large", {"max_connections": "77"}) == 77
+    formula = {"max_connections": "LEAST({DBInstanceClassMemory/9531392},5000)"}
+    assert planning.sure_connections("db.t4g.micro", formula) == 78
+
+
 def test_workers_are_one_for_each_vcpu_and_two_at_least() -> None:
     types = {
         "t3.small": 2, "t2.micro": 2, "c7g.medium": 2, "m7i.large": 2, "c7g.xlarge": 4, "m7i.2xlarge": 8,

@@ -1,6 +1,6 @@
 """PgBouncer between the app and its database: what it is told, and that it is told again when a secret changes.
 
-It shares few connections to the database between all of the machine's workers, by transaction (docs/connections.md). The
+It shares few connections to the database between the machine's workers, by transaction (docs/connections.md). The
 app speaks to it on this machine, with a password that is made here and never changes; PgBouncer alone has the
 database's. So a rotated password, and a primary at another address, are none of the app's business.
 """
