@@ -68,6 +68,8 @@ class Outputs(MonitoringOutputs):
     """PostgreSQL's host and port."""
     cacheEndpoint: pulumi.Output[str]
     """The cache's host and port."""
+    cacheTokenSecret: pulumi.Output[str]
+    """The secret with the cache's token, by its ARN."""
     edgeLogGroup: pulumi.Output[str]
     """The edge's group of CloudWatch Logs; empty without logs, as the next two."""
     appLogGroup: pulumi.Output[str]
@@ -127,6 +129,7 @@ def build(settings: Settings) -> None:
         "releaseParameter": release.parameter_name,
         "databaseEndpoint": pulumi.Output.format("{0}:{1}", database.host, database.port),
         "cacheEndpoint": pulumi.Output.format("{0}:{1}", cache.host, cache.port),
+        "cacheTokenSecret": cache.secret_arn,
         "edgeLogGroup": edge.log_group,
         "appLogGroup": servers.log_group,
         "databaseLogGroup": database.log_group,

@@ -1,4 +1,4 @@
-"""`expressway cache status` and `expressway cache failover`."""
+"""`expressway cache`: `status`, `failover` and `rotate-token`."""
 
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,9 @@ from cli.options import Json, OutputsFile, StackName
 if TYPE_CHECKING:
     from operate.cache import Status
 
-app = typer.Typer(no_args_is_help=True, help="The stack's cache: how its nodes are, and a failover to try it.")
+app = typer.Typer(
+    no_args_is_help=True, help="The stack's cache: how its nodes are, a failover to try it, another token."
+)
 
 
 @app.command()
@@ -57,6 +59,29 @@ def failover(stack: StackName = None, outputs: OutputsFile = None, json: Json = 
         return
     out.print(f"{done.primary} is the primary in place of {done.former}, after {done.seconds:g} s", markup=False)
     out.print(f"ElastiCache was through with it after {done.settled_seconds:g} s", markup=False)
+
+
+@app.command("rotate-token")
+def rotate_token(stack: StackName = None, outputs: OutputsFile = None, json: Json = False) -> None:
+    """Give the cache another token, which machines follow before the old one is good for nothing.
+
+    One that was cut short is gone on with.
+    """
+    from cli import targets
+    from operate import cache, cache_token
+
+    target = targets.find(stack, outputs)
+    with targets.explained():
+        try:
+            done = cache_token.rotate(target.stack, lambda line: err.print(line, markup=False, soft_wrap=True))
+        except cache.CacheError as error:
+            fail(str(error))
+        except KeyboardInterrupt:
+            fail("interrupted: run expressway cache rotate-token again to go on with it")
+    if json:
+        print_json(done.as_json())
+        return
+    out.print(f"the cache has another token, after {done.seconds:g} s", markup=False)
 
 
 def _table(found: "Status") -> Table:

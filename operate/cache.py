@@ -106,7 +106,7 @@ class Failover:
 
 def look(stack: Stack) -> Status:
     """How the cache is. CacheError without one; botocore's errors."""
-    elasticache, group = stack.client("elasticache"), _group(stack)
+    elasticache, group = stack.client("elasticache"), replication(stack)
     identifier = group["ReplicationGroupId"]
     clusters = {
         each["CacheClusterId"]: each
@@ -146,7 +146,7 @@ def failover(
 
     ElastiCache chooses the replica. CacheError when it can't be, or takes too long; botocore's errors.
     """
-    group = _group(stack)
+    group = replication(stack)
     identifier, shard = group["ReplicationGroupId"], group["NodeGroups"][0]
     former = _primary(shard)
     if former is None or len(shard["NodeGroupMembers"]) < 2:
@@ -161,7 +161,7 @@ def failover(
     changed: float | None = None
     primary = former
     while (passed := time.monotonic() - began) < FAILOVER_SECONDS:
-        group = _asked_again(stack, group)
+        group = asked_again(stack, group)
         primary = _primary(group["NodeGroups"][0]) or former
         if changed is None and primary != former and _leads(group["NodeGroups"][0], primary, resolve or _resolve):
             changed = passed
@@ -173,7 +173,8 @@ def failover(
     raise CacheError(f"{what} after {FAILOVER_SECONDS:.0f} s: aws elasticache describe-events says what happened")
 
 
-def _group(stack: Stack) -> Any:
+def replication(stack: Stack) -> Any:
+    """The cache as ElastiCache describes it. CacheError without one."""
     identifier = replication_group(str(stack.outputs.get("cacheEndpoint") or "").partition(":")[0])
     if identifier is None:
         raise CacheError("the stack's outputs name no cache")
@@ -184,10 +185,10 @@ def _group(stack: Stack) -> Any:
         raise CacheError(f"there is no replication group {identifier} in {stack.region}") from None
 
 
-def _asked_again(stack: Stack, group: Any) -> Any:
+def asked_again(stack: Stack, group: Any) -> Any:
     """The group as it is now, or as it was where AWS doesn't say."""
     try:
-        return _group(stack)
+        return replication(stack)
     except (ClientError, BotoCoreError) as error:
         if lasting(error):
             raise

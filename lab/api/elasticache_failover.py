@@ -9,6 +9,7 @@ https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/auth.html
 """
 
 import secrets
+from datetime import UTC, datetime
 from typing import Any
 
 from moto.core.exceptions import ServiceException
@@ -109,6 +110,7 @@ def _modify(original: Any, response: Any) -> Any:
         # ROTATE: the latest two are good. SET: the given one alone.
         group.auth_tokens = [token] if strategy == "SET" else [*group.auth_tokens, token][-2:]
         group.tokens_version += 1
+        group.auth_token_last_modified_date = datetime.now(UTC)
         group.status = "modifying"
     return answer
 

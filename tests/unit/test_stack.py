@@ -82,6 +82,7 @@ def test_the_stack_tells_where_everything_is() -> None:
         "releaseParameter": "dev-release-pointer",
         "databaseEndpoint": "dev-database-instance.rds.example:5432",
         "cacheEndpoint": "dev-cache-redis.cache.example:6379",
+        "cacheTokenSecret": "arn:aws:secretsmanager:us-east-1:123456789012:secret:dev-cache-token",
         "vpcId": "dev-network-vpc-id",
         "publicSubnetIds": ["dev-network-public-us-east-1a-id", "dev-network-public-us-east-1b-id"],
         "privateSubnetIds": ["dev-network-private-us-east-1a-id", "dev-network-private-us-east-1b-id"],
