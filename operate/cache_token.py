@@ -19,6 +19,8 @@ FOLLOW_SECONDS: Final = 120.0
 """In which machines follow the secret: they look at it once a minute, and reload their workers."""
 CHANGE_SECONDS: Final = 1800.0
 """In which ElastiCache has made a change of tokens."""
+BEGUN_SECONDS: Final = 30.0
+"""In which ElastiCache has begun a change: until then it may still say that it is available."""
 LENGTH: Final = 64
 
 
@@ -108,16 +110,18 @@ def _draw(stack: Stack, secret: str) -> _Version:
 def _change(stack: Stack, group: Any, version: _Version, strategy: str, pause: Callable[[float], object]) -> None:
     """Have ElastiCache take a token beside the old one, or alone, and wait until every node does."""
     identifier = group["ReplicationGroupId"]
-    stack.client("elasticache").modify_replication_group(
+    group = stack.client("elasticache").modify_replication_group(
         ReplicationGroupId=identifier,
         AuthToken=version.text,
         AuthTokenUpdateStrategy=strategy,
         ApplyImmediately=True,
-    )
-    deadline = time.monotonic() + CHANGE_SECONDS
-    while time.monotonic() < deadline:
+    )["ReplicationGroup"]
+    waited, begun = 0.0, False
+    while waited < CHANGE_SECONDS:
+        begun = begun or group["Status"] != "available"
         pause(POLL_SECONDS)
+        waited += POLL_SECONDS
         group = asked_again(stack, group)
-        if group["Status"] == "available" and not group.get("PendingModifiedValues", {}).get("AuthTokenStatus"):
+        if group["Status"] == "available" and (begun or waited >= BEGUN_SECONDS):
             return
     raise CacheError(f"{identifier} is still {group['Status']} after {CHANGE_SECONDS:.0f} s: run this again to go on")
