@@ -1,4 +1,4 @@
-import { BrokenCircuitError, CircuitState, circuitBreaker, ConsecutiveBreaker, ExponentialBackoff, handleAll } from "cockatiel";
+import { BrokenCircuitError, CircuitState, circuitBreaker, ConsecutiveBreaker, ExponentialBackoff, handleWhen } from "cockatiel";
 
 const NAMES = { [CircuitState.Closed]: "closed", [CircuitState.Open]: "open", [CircuitState.HalfOpen]: "half-open" };
 
@@ -10,7 +10,10 @@ export class Breaker {
   #policy;
   #options;
 
-  /** @param {{failures: number, pause: number, longestPause: number}} options how many failures in a row open it; ms */
+  /**
+   * @param {{failures: number, pause: number, longestPause: number, counts?: (error: Error) => boolean}} options how many
+   * failures in a row open it, for how many milliseconds, and which errors are failures
+   */
   constructor(options) {
     this.#options = options;
     this.reset();
@@ -23,8 +26,8 @@ export class Breaker {
 
   /** Forget what failed: the other side has just shown that it is there. */
   reset() {
-    const { failures, pause, longestPause } = this.#options;
-    this.#policy = circuitBreaker(handleAll, {
+    const { failures, pause, longestPause, counts = () => true } = this.#options;
+    this.#policy = circuitBreaker(handleWhen(counts), {
       breaker: new ConsecutiveBreaker(failures),
       halfOpenAfter: new ExponentialBackoff({ initialDelay: pause, maxDelay: longestPause }),
     });

@@ -3,6 +3,8 @@ import type { Pool, PoolConfig } from "pg";
 export interface PoolOptions extends Omit<PoolConfig, "connectionString" | "password" | "Client"> {
   /** The variable that holds the address, with user and password. Default: DATABASE_URL. */
   variable?: string;
+  /** What is asked for the address at each new connection, instead of a variable. */
+  address?: () => string | undefined;
   /** Milliseconds that a connection whose password is refused is tried again. Default: 5000. */
   patience?: number;
   /**

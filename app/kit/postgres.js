@@ -20,11 +20,17 @@ const LONGEST_PAUSE = 500;
  */
 export function createPool(
   pg,
-  { variable = "DATABASE_URL", patience = PATIENCE, requestIds = false, ...options } = {},
+  {
+    variable = "DATABASE_URL",
+    address = () => current(variable),
+    patience = PATIENCE,
+    requestIds = false,
+    ...options
+  } = {},
 ) {
   class Client extends pg.Client {
     constructor(given) {
-      super({ ...given, connectionString: current(variable) });
+      super({ ...given, connectionString: address() });
     }
 
     query(statement, ...rest) {

@@ -6,7 +6,12 @@ import { chownSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer, connect as tcpConnect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import pg from "pg";
 import { waitUntil } from "../../test/processes.js";
+
+const NOBODY = 65_534;
+/** A server that a test throws away. */
+const QUICK = { fsync: "off", shared_buffers: "16MB", max_connections: 60, wal_receiver_status_interval: "100ms" };
 
 /** Where a Python package has its files. */
 function packageFolder(name) {
@@ -27,6 +32,7 @@ export async function redisServer() {
     const child = spawn(program, ["--port", server.port, "--bind", "127.0.0.1", "--save", "", "--daemonize", "no"], {
       stdio: "ignore",
     });
+    process.on("exit", () => child.kill("SIGKILL"));
     server.stop = async () => {
       child.kill("SIGKILL");
       if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
@@ -37,11 +43,56 @@ export async function redisServer() {
   return server;
 }
 
-/** A way to a port on which what is sent takes `delay` milliseconds; `cut` ends it, connections and all. */
-export async function way(t, port) {
-  const found = { delay: 0, sockets: new Set() };
+/** A real PostgreSQL primary on a port of its own, or a replica of one; whoever has no password is let in as `app`. */
+export async function postgresServer(of = null) {
+  const programs = join(packageFolder("embedded_postgres"), "pginstall", "bin");
+  const folder = mkdtempSync(join(tmpdir(), "kit-postgres-"));
+  const data = join(folder, "data");
+  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+  // It refuses to run as root.
+  const user = process.getuid() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
+  if (user.uid) chownSync(folder, NOBODY, NOBODY);
+  const run = (program, ...words) => execFileSync(join(programs, program), words, { ...user, cwd: folder, stdio: "pipe" });
+  if (of) run("pg_basebackup", "-h", "127.0.0.1", "-p", of.port, "-U", "app", "-D", data, "-R", "-c", "fast", "--no-sync");
+  else run("initdb", "-D", data, "-U", "app", "-A", "trust", "--no-sync", "--no-instructions", "-E", "UTF8", "--locale", "C");
+  const server = { port: await freePort() };
+  server.url = (port = server.port) => `postgresql://app@127.0.0.1:${port}/postgres`;
+  server.start = async () => {
+    const settings = { port: server.port, listen_addresses: "127.0.0.1", unix_socket_directories: "", ...QUICK };
+    const words = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
+    const child = spawn(join(programs, "postgres"), ["-D", data, ...words], { ...user, stdio: "ignore" });
+    process.on("exit", () => child.kill("SIGQUIT"));
+    server.stop = async (signal = "SIGQUIT") => {
+      child.kill(signal);
+      if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+    };
+    await waitUntil(() => server.sql("select 1").then(() => true, () => false), "PostgreSQL answers");
+  };
+  server.sql = async (text) => {
+    const client = new pg.Client(server.url());
+    await client.connect();
+    try {
+      return (await client.query(text)).rows;
+    } finally {
+      await client.end();
+    }
+  };
+  server.end = async () => {
+    await server.stop();
+    rmSync(folder, { recursive: true, force: true });
+  };
+  await server.start();
+  return server;
+}
+
+/**
+ * A way to a port, on which what is sent takes `delay` milliseconds and which may lead elsewhere from now on (`to`);
+ * `silent` is a machine without power (with `passes`, one whose answers alone are lost), `cut` one that refuses.
+ */
+export async function way(t, to) {
+  const found = { to, delay: 0, silent: false, passes: false, sockets: new Set() };
   const server = createServer((near) => {
-    const far = tcpConnect(port, "127.0.0.1");
+    const far = tcpConnect(found.to, "127.0.0.1");
     for (const socket of [near, far]) {
       found.sockets.add(socket);
       socket.on("error", () => {});
@@ -51,8 +102,9 @@ export async function way(t, port) {
         far.destroy();
       });
     }
-    far.pipe(near);
+    far.on("data", (data) => found.silent || near.destroyed || near.write(data));
     near.on("data", (data) => {
+      if (found.silent && !found.passes) return;
       if (found.delay === 0) far.write(data);
       else setTimeout(() => far.destroyed || far.write(data), found.delay);
     });

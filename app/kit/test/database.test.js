@@ -1,0 +1,292 @@
+// The database on a real primary and two real replicas: positions, lag, failover.
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { after, before, beforeEach, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { createDatabase } from "@expressway/kit/database";
+import pg from "pg";
+import { waitUntil } from "../../test/processes.js";
+import { postgresServer, way } from "./real.js";
+
+let primary;
+let replicas;
+let names = 0; // outside of requests, a process's positions are by the database's name
+
+before(async () => {
+  primary = await postgresServer();
+  await primary.sql("create table rows (id integer generated always as identity primary key, text text unique)");
+  replicas = await Promise.all([postgresServer(primary), postgresServer(primary)]);
+});
+after(() => Promise.all([primary, ...replicas].map((server) => server.end())));
+beforeEach(async () => {
+  await Promise.all(replicas.map((replica) => replica.sql("select pg_wal_replay_resume()")));
+});
+
+/** A database on these ways: the primary's, and the replicas'. */
+async function setUp(t, options = {}, readers = replicas) {
+  const road = await way(t, primary.port);
+  const roads = await Promise.all(readers.map(({ port }) => way(t, port)));
+  process.env.DATABASE_URL = primary.url(road.port);
+  process.env.DATABASE_REPLICA_URLS = roads.map(({ port }) => primary.url(port)).join(",");
+  t.after(() => {
+    delete process.env.DATABASE_URL;
+    delete process.env.DATABASE_REPLICA_URLS;
+  });
+  names += 1;
+  const database = createDatabase(pg, { name: `test${names}`, interval: 50, log: () => {}, ...options });
+  t.after(() => database.end());
+  await waitUntil(() => database.snapshot().replicas.every(({ inRotation }) => inRotation), "in rotation");
+  return { database, road, roads };
+}
+
+const rotation = (database) => database.snapshot().replicas.map(({ inRotation }) => inRotation);
+const count = async (database, options) => (await database.read("select count(*)::int from rows", [], options)).rows[0].count;
+const whose = async (database, options) => (await database.read("select pg_is_in_recovery() as it", [], options)).rows[0].it;
+const insert = (database, text) => database.write("insert into rows (text) values ($1) returning id", [text]);
+
+test("reads go to the replicas, writes to the primary, and without replicas both do", async (t) => {
+  const { database } = await setUp(t);
+  assert.equal(await whose(database), true);
+  assert.equal(await whose(database, { primary: true }), false);
+  await insert(database, "a");
+  await Promise.all(Array.from({ length: 20 }, () => whose(database, { after: "" })));
+
+  const alone = createDatabase(pg, { replicaVariable: "NO_SUCH_VARIABLE" });
+  t.after(() => alone.end());
+  assert.equal(await whose(alone), false);
+  await insert(alone, "b");
+  assert.deepEqual(alone.snapshot().replicas, []);
+});
+
+test("nobody reads older than the own write, however far replicas are behind", async (t) => {
+  const { database } = await setUp(t, { maxLag: 60_000 });
+  for (const replica of replicas) await replica.sql("select pg_wal_replay_pause()");
+  const before = await count(database, { primary: true });
+
+  for (let i = 1; i <= 20; i += 1) {
+    await insert(database, `own ${i}`);
+    assert.equal(await count(database), before + i);
+  }
+  assert.deepEqual(rotation(database), [true, true], "they lag less than they may");
+
+  for (const replica of replicas) await replica.sql("select pg_wal_replay_resume()");
+  await waitUntil(() => whose(database), "a replica that has caught up answers again");
+  assert.equal(await count(database), before + 20);
+});
+
+test("a caller's position travels in its cookie, to another machine", async (t) => {
+  const { database } = await setUp(t, { maxLag: 60_000, name: "main" });
+  const other = createDatabase(pg, { interval: 50, maxLag: 60_000, log: () => {} });
+  t.after(() => other.end());
+  await waitUntil(() => rotation(other).every(Boolean), "in rotation");
+  const machines = [];
+  for (const each of [database, other]) {
+    const server = createServer(async (request, response) => {
+      if (request.method === "POST") await insert(each, request.url);
+      response.end(JSON.stringify({ replica: await whose(each), rows: await count(each) }));
+    }).listen(0, "127.0.0.1");
+    t.after(() => server.close());
+    await once(server, "listening");
+    machines.push(`http://127.0.0.1:${server.address().port}`);
+  }
+  for (const replica of replicas) await replica.sql("select pg_wal_replay_pause()");
+
+  const wrote = await fetch(`${machines[0]}/cookie`, { method: "POST", headers: { Connection: "close" } });
+  const cookie = wrote.headers.get("set-cookie").split(";")[0];
+  const mine = await wrote.json();
+  const there = await (await fetch(machines[1], { headers: { Cookie: cookie, Connection: "close" } })).json();
+  const stranger = await (await fetch(machines[1], { headers: { Connection: "close" } })).json();
+  const made = await (await fetch(machines[1], { headers: { Cookie: "lsn=main.zzz~x", Connection: "close" } })).json();
+
+  assert.match(cookie, /^lsn=main\.[0-9a-f]{16}$/);
+  assert.deepEqual([mine.replica, there], [false, mine]);
+  assert.deepEqual([stranger.replica, stranger.rows], [true, mine.rows - 1], "others' reads stay with the replicas");
+  assert.deepEqual(made, stranger, "what isn't a position counts for nothing");
+});
+
+test("a replica that lags is out of rotation in time, and back when it has caught up", async (t) => {
+  const { database } = await setUp(t, { interval: 500 });
+  await replicas[0].sql("select pg_wal_replay_pause()");
+  const began = Date.now();
+  const writing = setInterval(() => insert(database, null).catch(() => {}), 50);
+  t.after(() => clearInterval(writing));
+
+  await waitUntil(() => !rotation(database)[0], "out");
+  assert.ok(Date.now() - began < 3_000, `${Date.now() - began} ms`);
+  assert.equal(rotation(database)[1], true);
+  await replicas[0].sql("select pg_wal_replay_resume()");
+  await waitUntil(() => rotation(database)[0], "back");
+});
+
+for (const [what, fail] of [
+  ["refuses", (road) => road.cut()],
+  ["hangs", (road) => Object.assign(road, { silent: true })],
+]) {
+  test(`a replica that ${what} is out of rotation in 3 s, and no read fails`, async (t) => {
+    const { database, roads } = await setUp(t, { pool: { query_timeout: 700, connectionTimeoutMillis: 700 } });
+    const failed = [];
+    let asked = 0;
+    const reading = setInterval(() => {
+      asked += 1;
+      whose(database).catch((error) => failed.push(error.message));
+    }, 20);
+    t.after(() => clearInterval(reading));
+
+    const began = Date.now();
+    await fail(roads[0]);
+    await waitUntil(() => !rotation(database)[0], "out");
+    const took = Date.now() - began;
+    await sleep(1_000);
+    clearInterval(reading);
+
+    assert.ok(took < 3_000, `${took} ms`);
+    assert.deepEqual(failed, []);
+    assert.ok(asked > 20);
+  });
+}
+
+test("a read that a replica doesn't answer is made on another one", async (t) => {
+  const { database, roads } = await setUp(t, { interval: 60_000, pool: { query_timeout: 500 } });
+  assert.equal(await whose(database), true);
+  roads[0].silent = true;
+
+  assert.equal(await whose(database), true);
+
+  const { retries, replicaReads, replicas: seen } = database.snapshot();
+  assert.deepEqual([retries, replicaReads], [1, 2]);
+  assert.equal(seen.filter(({ inRotation }) => inRotation).length, 1, "one answer too late is enough");
+});
+
+test("while the primary is gone, replicas are read, and writes wait for it", async (t) => {
+  const { database, road } = await setUp(t);
+  await waitUntil(() => whose(database), "a replica has all of it");
+  const had = await count(database);
+  await road.cut();
+  await sleep(50); // a connection that just died is known to
+  const write = insert(database, "waited");
+  await sleep(300);
+  assert.equal(await count(database, { after: "" }), had);
+  await road.mend();
+  await write;
+
+  assert.equal(await count(database), had + 1);
+  assert.ok(database.snapshot().retries > 0);
+});
+
+test("a write that waited long enough is an error, in time", async (t) => {
+  const { database, road } = await setUp(t, { patience: 400 });
+  await road.cut();
+  const began = Date.now();
+
+  await assert.rejects(insert(database, "never"));
+
+  assert.ok(Date.now() - began < 2_000, `${Date.now() - began} ms`);
+});
+
+test("a write whose answer was lost is not made twice", async (t) => {
+  const { database, road } = await setUp(t, { pool: { query_timeout: 500 } });
+  await insert(database, "connected");
+  const had = await count(database, { primary: true });
+  road.silent = true;
+  road.passes = true;
+
+  await assert.rejects(insert(database, "unknown"), /Query read timeout/);
+  assert.equal(database.snapshot().primary.connections, 0, "nobody else is to wait for its answer");
+
+  road.silent = false;
+  assert.ok((await count(database, { primary: true })) <= had + 1);
+});
+
+test("a statement's own error is an error at once, and no reason to leave the server", async (t) => {
+  const { database } = await setUp(t);
+  await insert(database, "unique");
+
+  for (let i = 0; i < 5; i += 1) await assert.rejects(insert(database, "unique"), { code: "23505" });
+  await waitUntil(() => whose(database), "a replica has all of it");
+  await assert.rejects(database.read("insert into rows (text) values ('no')"), /read-only transaction/);
+
+  const { primary: node, retries } = database.snapshot();
+  assert.deepEqual([node.breaker, node.connections, retries], ["closed", 1, 0]);
+});
+
+test("a transaction is all or nothing, and its reader sees it", async (t) => {
+  const { database } = await setUp(t);
+  const had = await count(database, { primary: true });
+
+  const found = await database.write(async (client) => {
+    await client.query("insert into rows (text) values ('t1'), ('t2')");
+    return "done";
+  });
+  await assert.rejects(
+    database.write(async (client) => {
+      await client.query("insert into rows (text) values ('t3')");
+      throw new Error("the app's own");
+    }),
+    /the app's own/,
+  );
+  await assert.rejects(
+    database.write(async (client) => {
+      await client.query("insert into rows (text) values ('t1')").catch(() => {});
+    }),
+    /rolled back/,
+  );
+
+  assert.equal(found, "done");
+  assert.equal(await count(database), had + 2);
+  assert.equal(database.snapshot().primary.connections, 1, "its connection is used again");
+});
+
+test("replicas come and go with the variable", async (t) => {
+  const { database } = await setUp(t);
+  const both = process.env.DATABASE_REPLICA_URLS;
+
+  process.env.DATABASE_REPLICA_URLS = both.split(",")[1];
+  await waitUntil(() => rotation(database).length === 1, "one went");
+  process.env.DATABASE_REPLICA_URLS = both;
+  await waitUntil(() => rotation(database).length === 2 && rotation(database).every(Boolean), "and came back");
+});
+
+test("after a failover, writes go on without a restart, with every acknowledged one", async (t) => {
+  const old = await postgresServer();
+  await old.sql("create table rows (id integer generated always as identity primary key, text text unique)");
+  const next = await postgresServer(old);
+  await old.sql("alter system set synchronous_standby_names = '*'");
+  await old.sql("select pg_reload_conf()");
+  t.after(() => Promise.all([old.end(), next.end()]));
+  const road = await way(t, old.port);
+  process.env.DATABASE_URL = old.url(road.port);
+  t.after(() => delete process.env.DATABASE_URL);
+  const database = createDatabase(pg, { log: () => {}, patience: 8_000, pool: { query_timeout: 1_000 } });
+  t.after(() => database.end());
+  const acknowledged = [];
+  const failed = [];
+  const write = (text, inTransaction) => {
+    if (!inTransaction) return insert(database, text);
+    return database.write((client) => client.query("insert into rows (text) values ($1)", [text]));
+  };
+  let going = true;
+  t.after(() => (going = false));
+  const writers = Array.from({ length: 3 }, async (_, who) => {
+    for (let i = 0; going; i += 1) {
+      const text = `${who} ${i}`;
+      await write(text, who === 0).then(() => acknowledged.push(text), (error) => failed.push(error.message));
+      await sleep(5);
+    }
+  });
+  await waitUntil(() => acknowledged.length > 20, "writing");
+
+  await old.stop(); // without a word, as without power
+  await sleep(300);
+  road.to = next.port; // the name leads there before it takes writes
+  await sleep(500);
+  await next.sql("select pg_promote()");
+  const then = acknowledged.length;
+  await waitUntil(() => acknowledged.length > then + 20, "writing again");
+  going = false;
+  await Promise.all(writers);
+
+  const there = new Set((await next.sql("select text from rows")).map(({ text }) => text));
+  assert.deepEqual(acknowledged.filter((text) => !there.has(text)), []);
+  assert.ok(failed.length <= writers.length, `only what was on its way: ${failed}`);
+});
