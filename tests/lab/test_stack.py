@@ -301,6 +301,34 @@ def test_an_app_servers_workers_share_a_pool_whose_connections_were_counted(stac
     assert all(2 <= int(count) <= told["database"]["pool_size"] and ssl == "t" for _, count, ssl in rows), rows
 
 
+def test_requests_wait_while_the_database_is_away(stack: Stack) -> None:
+    """As while it restarts. They are a client's that knows nothing of it, on each app server."""
+    client = (
+        "import json, psycopg2, time\n"
+        "url, began = json.load(open('/run/expressway/environment.json'))['DATABASE_URL'], time.monotonic()\n"
+        "cursor = psycopg2.connect(url).cursor()\n"
+        "cursor.execute('select 1')\n"
+        "print(time.monotonic() - began)\n"
+    )
+    servers, database = [each["id"] for each in stack.machines("app")], stack.machines("database")[0]["id"]
+    with ThreadPoolExecutor() as threads:
+        assert stack.shell(database, "systemctl", "stop", "postgresql@17-main").returncode == 0
+        try:
+            time.sleep(1)
+            asked = [threads.submit(stack.shell, each, "python3", "-c", client) for each in servers for _ in range(3)]
+            time.sleep(3)
+            assert not any(each.done() for each in asked), [each.result() for each in asked if each.done()]
+        finally:
+            assert stack.shell(database, "systemctl", "start", "postgresql@17-main").returncode == 0
+    for each in asked:
+        answer = each.result()
+        assert answer.returncode == 0, answer.stderr
+        assert 2 < float(answer.stdout) < 15, "it waited for the database, and no longer"
+    for each in servers:
+        said = stack.shell(each, "journalctl", "--unit=expressway-hold", "--no-pager").stdout
+        assert "for which requests waited" in said, said
+
+
 def test_a_password_a_token_and_a_secret_that_change_under_load_fail_no_request(stack: Stack) -> None:
     """All in one load, which takes a minute; `make bench-rotation` has each by itself."""
     password, token, own = rotated.Database(aws()), rotated.CacheToken(aws()), rotated.OwnSecret(aws())

@@ -108,7 +108,7 @@ def test_systemd_takes_the_units(host: MachineHost, debian: str) -> None:
     # The app's runtime isn't in this image.
     runtime = "/opt/expressway/runtime/current/bin"
     host.output(debian, "sh", "-ec", f"mkdir -p {runtime}; ln -sf /bin/true {runtime}/node")
-    for unit in (f"expressway-{name}.service" for name in ("app", "certificate", "health", "reconciler")):
+    for unit in (f"expressway-{name}.service" for name in ("app", "certificate", "health", "hold", "reconciler")):
         said = host.output(debian, "sh", "-ec", f"systemd-analyze verify {BUNDLE}/units/{unit} 2>&1")
         assert unit not in said, said
 

@@ -27,6 +27,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The app server's places, under this test's own directory; no such user has to exist."""
     for name in PLACES:
         monkeypatch.setattr(paths, name, tmp_path / "run" / getattr(paths, name).name)
+    monkeypatch.setattr(paths, "POOL_HELD", paths.POOL / "hold.json")
     monkeypatch.setattr(paths, "RELEASES", tmp_path / "releases")
     (tmp_path / "releases").mkdir()
     (tmp_path / "releases/current").symlink_to("/srv/releases/abc123")
@@ -166,12 +167,27 @@ def test_pgbouncer_starts_with_the_last_good_password_when_the_new_one_cannot_be
     assert "password='first'" in written()["databases"]["app"]
 
 
+def test_who_holds_requests_back_may_pause_and_knows_how_each_database_is_reached(
+    machine: dict[str, Any], manager: Any
+) -> None:
+    current.write_pool(machine, manager)
+    told = json.loads(paths.POOL_HELD.read_text())
+    console = urlsplit(told["console"])
+    assert (console.username, console.port, console.path) == ("expressway-hold", 6432, "/pgbouncer")
+    assert f'"{console.username}" "{console.password}"' in (paths.POOL / "users.txt").read_text()
+    assert written()["pgbouncer"]["admin_users"] == console.username, "and nobody else"
+    assert told["databases"].keys() == dict(written()["databases"]).keys()
+    replica = told["databases"]["app-replica-1"]
+    assert (replica["host"], replica["password"], replica["sslmode"]) == ("replica-1.internal", "first", "verify-full")
+
+
 def test_only_root_and_pgbouncer_can_read_what_it_is_told(machine: dict[str, Any], manager: Any) -> None:
     current.write_pool(machine, manager)
     mode = {each: stat.S_IMODE(each.stat().st_mode) for each in (*paths.POOL.iterdir(), paths.POOL_PASSWORDS)}
     assert mode == {
         paths.POOL / "pgbouncer.ini": 0o640,
         paths.POOL / "users.txt": 0o640,
+        paths.POOL_HELD: 0o640,
         paths.POOL_PASSWORDS: 0o600,
     }
 

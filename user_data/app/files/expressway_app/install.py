@@ -128,7 +128,7 @@ def prepare(machine: config.Machine, reporter: Reporter, deploy: str | None) -> 
         *(machine, release, folder, metadata.instance_id(), with_secrets),
         lambda: reporter.write("release-command", deploy=deploy),
     )
-    host.install_files(BUNDLE / "units", [pool.UNIT] if pool.used(machine) else [], SYSTEMD)
+    host.install_files(BUNDLE / "units", [pool.UNIT, pool.HOLDER_UNIT] if pool.used(machine) else [], SYSTEMD)
     host.install_files(BUNDLE / "units", [DEPLOYS, *([METRICS] if watched(machine) else [])], SYSTEMD)
     return any(
         [
@@ -159,8 +159,8 @@ def begin(machine: config.Machine, *, restart: bool) -> None:
     host.run("systemctl", "daemon-reload")
     # Debian's package has started one of its own.
     if pool.used(machine):
-        host.run("systemctl", "enable", "--quiet", pool.UNIT)
-        host.run("systemctl", "restart", "--no-block", pool.UNIT)
+        host.run("systemctl", "enable", "--quiet", pool.UNIT, pool.HOLDER_UNIT)
+        host.run("systemctl", "restart", "--no-block", pool.UNIT, pool.HOLDER_UNIT)
     else:
         host.run("systemctl", "disable", "--now", "--quiet", pool.UNIT)
     host.run("systemctl", "enable", "--quiet", journal.UNIT, DEPLOYS)

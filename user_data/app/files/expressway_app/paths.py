@@ -41,6 +41,9 @@ POOL = Path("/run/expressway/pgbouncer")
 
 POOL_USER = "expressway-pool"
 
+POOL_HELD = POOL / "hold.json"
+"""What hold.py is told: its and PgBouncer's user's alone."""
+
 POOL_PASSWORDS = Path("/run/expressway/pool-passwords.json")
 """Those with which the app and the collector connect to PgBouncer: root's alone."""
 

@@ -21,9 +21,13 @@ from . import environment, paths
 
 UNIT = "pgbouncer.service"
 """Debian's, with our own file in its place: an upgrade of the package restarts it."""
+HOLDER_UNIT = "expressway-hold.service"
+"""Starts and stops with it (hold.py)."""
 PORT = environment.POOL_PORT
 STATISTICS = "expressway-metrics"
 """Who may look at the pools, and do nothing else."""
+HOLDER = "expressway-hold"
+"""Who may pause them."""
 SECRET = 0o600
 FOR_ITS_USER = 0o640
 FEWEST = 2
@@ -37,6 +41,7 @@ SETTINGS = {
     "auth_type": "scram-sha-256",
     "auth_file": paths.POOL / "users.txt",
     "stats_users": STATISTICS,
+    "admin_users": HOLDER,
     "pool_mode": "transaction",
     # Clients that prepare statements (node-postgres by name, Prisma, pgx) go on to.
     "max_prepared_statements": 200,
@@ -48,15 +53,19 @@ SETTINGS = {
     "idle_in_transaction_session_timeout,idle_session_timeout",
     # A request waits so long for a connection, then fails.
     "query_wait_timeout": 20,
-    # A primary that failed over: its silence is noticed in 15 s, its name looked up anew, a refusal tried again.
-    "server_connect_timeout": 5,
+    # A primary that failed over (docs/connections.md has the figures): requests are held meanwhile by hold.py.
+    # Tried again so soon; sooner helps nobody, and later those who come just after an outage.
     "server_login_retry": 0.2,
-    "dns_max_ttl": 5,
+    # RDS's names live for five seconds, and the resolver of a VPC knows when one has moved. Only who connects looks up.
+    "dns_max_ttl": 1,
     "dns_nxdomain_ttl": 1,
+    # A primary that is silent, on a network that loses nothing for long. While one of these runs, requests wait; when
+    # it ends they are refused: with a tcp_user_timeout of 5 s, 154 of 3,500 were in an outage of 10, with these 6.
+    "server_connect_timeout": 5,
+    "tcp_user_timeout": 15_000,
     "tcp_keepidle": 5,
     "tcp_keepintvl": 3,
     "tcp_keepcnt": 3,
-    "tcp_user_timeout": 15_000,
     "server_tls_sslmode": "verify-full",
     "server_tls_ca_file": paths.RDS_CA,
     "log_connections": 0,
@@ -72,6 +81,7 @@ class Passwords:
 
     app: str
     statistics: str
+    holder: str
 
 
 def used(machine: config.Machine) -> bool:
@@ -100,23 +110,37 @@ def configuration(database: Mapping[str, Any], user: str, password: str) -> str:
 
 def users(user: str, passwords: Passwords) -> str:
     """users.txt: who may connect to PgBouncer itself. It holds local passwords, and none of the database's."""
-    known = {user: passwords.app, STATISTICS: passwords.statistics}
+    known = {user: passwords.app, STATISTICS: passwords.statistics, HOLDER: passwords.holder}
     lines = (" ".join(_quoted(each, '"') for each in pair) for pair in known.items())
     return "".join(f"{line}\n" for line in lines)
 
 
 def statistics_url(passwords: Passwords) -> str:
     """Where the collector looks at the pools."""
-    return (
-        f"postgresql://{STATISTICS}:{quote(passwords.statistics, safe='')}@127.0.0.1:{PORT}/pgbouncer?sslmode=disable"
-    )
+    return _console(STATISTICS, passwords.statistics)
+
+
+def held(database: Mapping[str, Any], user: str, password: str, passwords: Passwords) -> str:
+    """hold.json: PgBouncer's console, and what each database is connected to with, by the name that PgBouncer has."""
+    hosts = [database["host"], *database["replica_hosts"]]
+    shared = {"port": database["port"], "dbname": database["name"], "user": user, "password": password}
+    tls = {"sslmode": "verify-full", "sslrootcert": str(paths.RDS_CA)}
+    databases = {
+        name: {"host": host, **shared, **tls}
+        for name, host in zip(environment.pool_names(database), hosts, strict=True)
+    }
+    return json.dumps({"console": _console(HOLDER, passwords.holder), "databases": databases})
+
+
+def _console(user: str, password: str) -> str:
+    return f"postgresql://{user}:{quote(password, safe='')}@127.0.0.1:{PORT}/pgbouncer?sslmode=disable"
 
 
 def passwords() -> Passwords:
     """This machine's own, made when there are none yet. The caller holds the environment's lock."""
     with contextlib.suppress(OSError, ValueError, TypeError):
         return Passwords(**json.loads(paths.POOL_PASSWORDS.read_text()))
-    made = Passwords(secrets.token_urlsafe(24), secrets.token_urlsafe(24))
+    made = Passwords(*(secrets.token_urlsafe(24) for _ in range(3)))
     files.write(paths.POOL_PASSWORDS, json.dumps(made.__dict__), SECRET)
     return made
 
@@ -126,9 +150,12 @@ def write(machine: config.Machine, known: Mapping[str, str]) -> str:
     database = machine["database"]
     user, password = environment.login(database["secret"], known[database["secret"]])
     paths.POOL.mkdir(mode=0o755, parents=True, exist_ok=True)
-    told = {"pgbouncer.ini": configuration(database, user, password), "users.txt": users(user, passwords())}
+    own = passwords()
+    told = {"pgbouncer.ini": configuration(database, user, password), "users.txt": users(user, own)}
     for name, text in told.items():
         files.write(paths.POOL / name, text, FOR_ITS_USER, group=paths.POOL_USER)
+    # Read at each use: nobody is told.
+    files.write(paths.POOL_HELD, held(database, user, password, own), FOR_ITS_USER, group=paths.POOL_USER)
     return hashlib.sha256("".join(told.values()).encode()).hexdigest()
 
 
