@@ -56,7 +56,8 @@ OTHERS: dict[str, Any] = {
     "livenessPath": "/alive",
     "accessLogs": "none",
     "logRetentionDays": 7,
-    "maintenanceWindow": "sun:04:00-sun:04:30",
+    # A cache takes it along with the other window alone.
+    "maintenanceWindow": {"Database": "sun:04:00-sun:04:30", "Cache": None},
     "maxBodySize": "9m",
     "maxConnections": 300,
     "maxStorageGb": 100,

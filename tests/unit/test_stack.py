@@ -196,7 +196,7 @@ def test_every_setting_reaches_a_resource() -> None:
             "backupWindow": "07:07-07:47",
             "maintenanceWindow": "sun:17:00-sun:17:37",
             "insights": "advanced",
-            "parameters": {"work_mem": "7777", "max_connections": "77"},
+            "parameters": {"work_mem": "7777", "max_connections": "777"},
             "restoreFrom": "shop77",
             "restoreTime": "2026-07-07T07:07:07Z",
             "pooler": "none",
@@ -286,7 +286,7 @@ def test_every_setting_reaches_a_resource() -> None:
     parameters = made.one("aws:rds/parameterGroup:ParameterGroup").inputs["parameters"]
     assert {"name": "log_min_duration_statement", "value": "77"} in parameters
     assert {"name": "work_mem", "value": "7777"} in parameters
-    assert {"name": "max_connections", "value": "77", "applyMethod": "pending-reboot"} in parameters
+    assert {"name": "max_connections", "value": "777", "applyMethod": "pending-reboot"} in parameters
 
 
 def test_a_database_starts_from_the_snapshot_that_the_settings_name() -> None:

@@ -150,6 +150,7 @@ class Instance(Resource):
         "parameterGroupName",
         "performanceInsightsRetentionPeriod",
         "port",
+        "snapshotIdentifier",
         "storageType",
         "username",
         "vpcSecurityGroupIds",
