@@ -9,7 +9,11 @@ import { log } from "./src/log.js";
 const { DATABASE_URL, DATABASE_POOL_MAX } = process.env;
 
 const database = DATABASE_URL ? connectDatabase(DATABASE_POOL_MAX) : null;
-const cache = createCache(Redis, { namespace: "expressway", log: (message) => log("error", message) });
+const cache = createCache(Redis, {
+  namespace: "expressway",
+  position: () => database?.position() ?? "",
+  log: (message) => log("error", message),
+});
 const store = database && new ItemStore(database);
 
 serve(createApp({ store, cache }), {

@@ -1,6 +1,7 @@
 // What a key holds in Redis is one hash: `value` (JSON, or empty while there is none), `fresh` (until when it may be
 // handed out as it is), `generation` (of the namespace, when it was read), and, while somebody reads it from the
-// database, `lease` (whose) and `until` (when that ends). Each step is one script, so that Redis itself puts readers and
+// database, `lease` (whose) and `until` (when that ends); and `after`, how far the database must have come for what is
+// read there to count, where a write said so: a replica may be behind it. Each step is one script, so that Redis itself puts readers and
 // writers in order; all times are Redis's own, in milliseconds, so that the machines' clocks don't count.
 
 const NOW = `
@@ -14,14 +15,15 @@ export const THEIRS = 2; // somebody does; with the lease, and what is there mea
 
 export const SCRIPTS = {
   // KEYS: the key, the namespace's generation. ARGV: a lease, how long it lasts.
-  // Returns: one of the above, the value, how long ago it ceased to be fresh, the lease that holds.
+  // Returns: one of the above, the value, how long ago it ceased to be fresh, the lease that holds, how far the database
+  // must have come.
   // Writing comes first, though mostly it changes nothing, so that a node which a failover has demoted refuses: what it
   // has may be old.
   claim: {
     numberOfKeys: 2,
     lua: `
       redis.call('HSETNX', KEYS[1], 'value', '')
-      local held = redis.call('HMGET', KEYS[1], 'value', 'fresh', 'generation', 'lease', 'until')
+      local held = redis.call('HMGET', KEYS[1], 'value', 'fresh', 'generation', 'lease', 'until', 'after')
       local generation = redis.call('GET', KEYS[2]) or '0'
       ${NOW}
       local value, late = held[1], 0
@@ -37,7 +39,9 @@ export const SCRIPTS = {
       redis.call('HSET', KEYS[1], 'lease', ARGV[1], 'until', now + ARGV[2])
       if value == '' then redis.call('HSET', KEYS[1], 'value', '', 'generation', generation) end
       if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
-      return {${YOURS}, value, late}`,
+      local after, floor = held[6] or '', string.match(generation, '@(%x*)') or ''
+      if floor > after then after = floor end
+      return {${YOURS}, value, late, ARGV[1], after}`,
   },
   // KEYS: the key. ARGV: the lease, the value, how long it is fresh, how long it is kept. The generation stays that of the
   // claim: what was read before all was forgotten doesn't count.
@@ -51,13 +55,24 @@ export const SCRIPTS = {
       redis.call('PEXPIRE', KEYS[1], ARGV[4])
       return 1`,
   },
+  // KEYS: the key. ARGV: how far the database must have come, how long that is kept: longer than any replica that is read
+  // may be behind.
+  forget: {
+    numberOfKeys: 1,
+    lua: `
+      local after = redis.call('HGET', KEYS[1], 'after') or ''
+      if ARGV[1] > after then after = ARGV[1] end
+      redis.call('DEL', KEYS[1])
+      redis.call('HSET', KEYS[1], 'value', '', 'after', after)
+      return redis.call('PEXPIRE', KEYS[1], ARGV[2])`,
+  },
   // KEYS: the key. ARGV: the lease.
   release: {
     numberOfKeys: 1,
     lua: `
-      local held = redis.call('HMGET', KEYS[1], 'lease', 'value')
+      local held = redis.call('HMGET', KEYS[1], 'lease', 'value', 'after')
       if held[1] ~= ARGV[1] then return 0 end
-      if held[2] == '' then return redis.call('DEL', KEYS[1]) end
+      if held[2] == '' and not held[3] then return redis.call('DEL', KEYS[1]) end
       return redis.call('HDEL', KEYS[1], 'lease', 'until')`,
   },
 };

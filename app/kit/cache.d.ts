@@ -32,6 +32,11 @@ export interface CacheSettings extends ReadOptions {
   timeout?: number;
   /** How many answers in a row must fail or be late until Redis isn't asked. Default: 5. */
   failures?: number;
+  /**
+   * How far the caller has written to the database whose rows are cached: `database.position` of `@expressway/kit/database`.
+   * Then `load` is told how far a replica must have come for its rows to count. Without replicas it isn't needed. Default: "".
+   */
+  position?: () => string;
   /** How long it then isn't asked, in milliseconds; up to five times as long while it stays so. Default: 1000. */
   pause?: number;
 }
@@ -72,10 +77,13 @@ export interface CacheSnapshot {
 export class Cache {
   /** @param redis a connection that has the cache's scripts, as createCache makes it; null: without Redis */
   constructor(redis: Redis | null, options?: CacheSettings);
-  /** The value under a key; on a miss what `load` has, once for all workers of all machines. Values are kept as JSON. */
-  get<T>(key: string, load: () => Promise<T>, options?: ReadOptions): Promise<T>;
+  /**
+   * The value under a key; on a miss what `load` has, once for all workers of all machines. Values are kept as JSON. `load` is
+   * given the position (`after` of a read) that a write of the key told, or "".
+   */
+  get<T>(key: string, load: (after: string) => Promise<T>, options?: ReadOptions): Promise<T>;
   /** As `get`, and where the value came from. */
-  read<T>(key: string, load: () => Promise<T>, options?: ReadOptions): Promise<Found<T>>;
+  read<T>(key: string, load: (after: string) => Promise<T>, options?: ReadOptions): Promise<Found<T>>;
   /** Forget keys, after the write that they depend on is committed. Made up for later while Redis is away. */
   invalidate(...keys: string[]): Promise<void>;
   /** Forget all keys of this namespace and version, on all machines. */

@@ -10,6 +10,7 @@ const FIRST_POLL = 10; // for the end of another machine's read
 const LONGEST_POLL = 50;
 const RECENT = 10_000; // what a primary was told and its replica not yet, when that took its place
 const SETTLE = 2_500; // after Redis is back: longer than any worker takes to reconnect (connect)
+const BEHIND = 60_000; // for how long a write's position counts: far longer than a replica that is read may be behind
 const FORGETTING = 1_000; // for Redis to take an invalidation: a write waits longer than a read would
 
 const DEFAULTS = {
@@ -26,6 +27,7 @@ const DEFAULTS = {
   outageTtl: 0,
   failures: 5,
   pause: 1_000,
+  position: () => "",
 };
 
 /**
@@ -54,8 +56,8 @@ export class Cache {
   #breaker;
   #flights = new Map(); // reads of the database: by lease, and by key while Redis is away
   #watches = new Map(); // waits for other processes' leases
-  #owed = new Map(); // invalidations that Redis hasn't heard of, to when they stop mattering
-  #recent = new Map(); // those that it has, to when
+  #owed = new Map(); // invalidations that Redis hasn't heard of, to when they stop mattering and the write's position
+  #recent = new Map(); // those that it has, to when and the write's position
   #unsettledUntil = 0;
   #longest; // for how long Redis keeps any value
   #counts = { hits: 0, misses: 0, stale: 0, bypassed: 0, loads: 0, loadErrors: 0, redisErrors: 0, invalidations: 0 };
@@ -92,7 +94,7 @@ export class Cache {
   /**
    * @template T
    * @param {string} key
-   * @param {() => Promise<T>} load reads the database
+   * @param {(after: string) => Promise<T>} load reads the database
    * @param {import("./cache.d.ts").ReadOptions} [options]
    * @returns {Promise<T>}
    */
@@ -140,21 +142,22 @@ export class Cache {
       try {
         claimed = await this.#claim(name, lease, options);
       } catch {
-        return { value: await this.#alone(name, load, options.outageTtl), from: "bypass" };
+        return { value: await this.#alone(name, () => load(""), options.outageTtl), from: "bypass" };
       }
-      const [state, text, late, holder] = claimed;
+      const [state, text, late, holder, after = ""] = claimed;
+      const loadAfter = () => load(after);
       if (state === FRESH) return { value: JSON.parse(text), from: "hit" };
       const upTo = (bound) => text !== "" && late <= bound;
       const stale = () => ({ value: JSON.parse(text), from: "stale" });
       if (upTo(options.staleWhileRevalidate)) {
-        if (state === YOURS) this.#lead(name, lease, load, options).catch(() => {});
+        if (state === YOURS) this.#lead(name, lease, loadAfter, options).catch(() => {});
         return stale();
       }
       try {
-        if (state === YOURS) return { value: await this.#lead(name, lease, load, options), from: "miss" };
+        if (state === YOURS) return { value: await this.#lead(name, lease, loadAfter, options), from: "miss" };
         // Who reads it is this process, and no write has come between: else the lease would be gone.
         if (this.#flights.has(holder)) return { value: await this.#flights.get(holder), from: "hit" };
-        if (Date.now() > patience) return { value: await this.#alone(holder, load, 0), from: "miss" };
+        if (Date.now() > patience) return { value: await this.#alone(holder, loadAfter, 0), from: "miss" };
       } catch (error) {
         if (upTo(options.staleIfError)) return stale();
         throw error;
@@ -234,14 +237,15 @@ export class Cache {
   async #forget(names) {
     if (this.#redis === null) return;
     this.#counts.invalidations += 1;
-    this.#owe(names);
+    const after = this.#options.position();
+    this.#owe(names.map((name) => [name, after]));
     await this.#settle()?.catch(() => {});
   }
 
   /** Send the invalidations that Redis hasn't heard of; what fails stays owed. */
   #settle() {
     if (this.#redis.status !== "ready" || this.#owed.size === 0) return undefined;
-    const owed = [...this.#owed.keys()];
+    const owed = [...this.#owed].map(([name, { after }]) => [name, after]);
     this.#owed.clear();
     return within(FORGETTING, this.#tell(owed)).then(
       () => this.#remember(owed),
@@ -252,21 +256,24 @@ export class Cache {
     );
   }
 
-  async #tell(names) {
-    const keys = names.filter((name) => name !== this.#generation);
-    const told = keys.length > 0 ? [this.#redis.del(keys)] : [];
-    // Not a count: one that Redis loses would begin again, and find values of its first round.
-    if (keys.length < names.length) told.push(this.#redis.set(this.#generation, randomUUID()));
+  async #tell(owed) {
+    const told = owed.flatMap(([name, after]) => {
+      // Not a count: one that Redis loses would begin again, and find values of its first round.
+      if (name === this.#generation) return [this.#redis.set(name, `${randomUUID()}@${after}`)];
+      return after ? [this.#redis.forget(name, after, BEHIND)] : [];
+    });
+    const keys = owed.filter(([name, after]) => name !== this.#generation && !after).map(([name]) => name);
+    if (keys.length > 0) told.push(this.#redis.del(keys));
     await Promise.all(told);
   }
 
-  #remember(names) {
+  #remember(told) {
     const now = Date.now();
-    for (const name of names) {
+    for (const [name, after] of told) {
       this.#recent.delete(name); // so that this map stays in order of time too
-      this.#recent.set(name, now);
+      this.#recent.set(name, { when: now, after });
     }
-    for (const [name, when] of this.#recent) {
+    for (const [name, { when }] of this.#recent) {
       if (when > now - RECENT) break;
       this.#recent.delete(name);
     }
@@ -274,17 +281,18 @@ export class Cache {
 
   #heardLately() {
     const since = Date.now() - RECENT;
-    return [...this.#recent].filter(([, when]) => when > since).map(([name]) => name);
+    return [...this.#recent].filter(([, { when }]) => when > since).map(([name, { after }]) => [name, after]);
   }
 
-  #owe(names) {
+  #owe(invalidations) {
     const now = Date.now();
-    for (const name of names) {
+    for (const [name, after] of invalidations) {
+      const before = this.#owed.get(name)?.after ?? "";
       this.#owed.delete(name); // so that the map stays in order of time
-      this.#owed.set(name, now + this.#longest);
+      this.#owed.set(name, { until: now + this.#longest, after: after > before ? after : before });
     }
     // By then the stale values have expired in Redis: a long outage must not fill this process's memory.
-    for (const [name, until] of this.#owed) {
+    for (const [name, { until }] of this.#owed) {
       if (until > now) break;
       this.#owed.delete(name);
     }

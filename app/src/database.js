@@ -1,4 +1,4 @@
-import { createPool } from "@expressway/kit/postgres";
+import { createDatabase } from "@expressway/kit/database";
 import pg from "pg";
 import { HttpError } from "./errors.js";
 import { log } from "./log.js";
@@ -7,51 +7,45 @@ import { log } from "./log.js";
 const UNAVAILABLE = new Set(["08", "53", "57", "58"]);
 
 /**
- * A small pool on DATABASE_URL, whose password may change meanwhile: with N servers of W workers, PostgreSQL sees up to
- * N * W * poolMax connections. With sslmode=verify-full in the address, TLS with the certificate and its name checked,
- * against sslrootcert where that is given.
- * @param {string | number} [poolMax] connections per worker, 5
+ * The primary, and replicas where there are any, whose passwords may change meanwhile: with N servers of W workers, each
+ * PostgreSQL sees up to N * W * (poolMax + 1) connections. With sslmode=verify-full in the address, TLS with the certificate
+ * and its name checked, against sslrootcert where that is given.
+ * @param {string | number} [poolMax] connections per worker and server, 5
  */
 export function connectDatabase(poolMax = 5) {
-  const pool = createPool(pg, {
-    max: Number(poolMax) || 5,
-    connectionTimeoutMillis: 2_000,
-    idleTimeoutMillis: 30_000,
-    statement_timeout: 3_000,
-    query_timeout: 4_000, // for a server that has gone silent, where its own timeout can't help
-    keepAlive: true,
-    application_name: "expressway-app",
-    requestIds: true,
+  const database = createDatabase(pg, {
+    pool: { max: Number(poolMax) || 5, application_name: "expressway-app", requestIds: true },
+    log: (message) => log("error", message),
   });
-  // Without a listener, losing an idle connection would end the process; the pool opens another when it needs one.
-  pool.on("error", (error) => log("error", `database connection lost: ${error.message}`));
 
   return {
+    /** Rows of one prepared statement that changes nothing, from a server that has come as far as `after`. */
+    async read(name, text, values, after) {
+      const result = await database.read({ name, text, values }, undefined, { after }).catch(refine);
+      return result.rows;
+    },
+
     /** Rows of one prepared statement. */
-    async query(name, text, values) {
-      const result = await pool.query({ name, text, values }).catch(refine);
+    async write(name, text, values) {
+      const result = await database.write({ name, text, values }).catch(refine);
       return result.rows;
     },
 
     /** Run statements in one transaction. */
     async transaction(statements) {
-      const client = await pool.connect().catch(refine);
-      let failure;
-      try {
-        await client.query("begin");
-        for (const statement of statements) await client.query(statement);
-        await client.query("commit");
-      } catch (error) {
-        failure = error;
-        throw error;
-      } finally {
-        client.release(failure); // a connection that failed half-way is closed, which rolls back
-      }
+      await database
+        .write(async (client) => {
+          for (const statement of statements) await client.query(statement);
+        })
+        .catch(refine);
     },
 
-    async end() {
-      await pool.end();
-    },
+    /** How far the caller has written. */
+    position: () => database.position(),
+
+    snapshot: () => database.snapshot(),
+
+    end: () => database.end(),
   };
 }
 

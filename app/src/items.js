@@ -7,7 +7,7 @@ const SCHEMA_LOCK = 4_019_721;
 export class ItemStore {
   #database;
 
-  /** @param {{query: Function, transaction: Function}} database */
+  /** @param {{read: Function, write: Function, transaction: Function}} database */
   constructor(database) {
     this.#database = database;
   }
@@ -26,34 +26,36 @@ export class ItemStore {
     ]);
   }
 
-  /** The newest items. */
-  async list() {
-    return this.#database.query("items-list", `select ${COLUMNS} from items order by id desc limit ${LIST_LENGTH}`, []);
+  /** The newest items, of a database that has come as far as `after`. */
+  async list(after) {
+    const statement = `select ${COLUMNS} from items order by id desc limit ${LIST_LENGTH}`;
+    return this.#database.read("items-list", statement, [], after);
   }
 
-  /** One item, or null. */
-  async get(id) {
-    return this.#one("items-get", `select ${COLUMNS} from items where id = $1`, [id]);
+  /** One item, or null, of a database that has come as far as `after`. */
+  async get(id, after) {
+    const rows = await this.#database.read("items-get", `select ${COLUMNS} from items where id = $1`, [id], after);
+    return rows[0] ?? null;
   }
 
   async create({ name, description }) {
     const statement = `insert into items (name, description) values ($1, $2) returning ${COLUMNS}`;
-    return this.#one("items-create", statement, [name, description]);
+    return this.#write("items-create", statement, [name, description]);
   }
 
   /** The item as it is now, or null when there is none. */
   async update(id, { name, description }) {
     const statement = `update items set name = $2, description = $3, updated_at = now() where id = $1 returning ${COLUMNS}`;
-    return this.#one("items-update", statement, [id, name, description]);
+    return this.#write("items-update", statement, [id, name, description]);
   }
 
   /** The item that was removed, or null when there was none. */
   async remove(id) {
-    return this.#one("items-remove", `delete from items where id = $1 returning ${COLUMNS}`, [id]);
+    return this.#write("items-remove", `delete from items where id = $1 returning ${COLUMNS}`, [id]);
   }
 
-  async #one(name, statement, values) {
-    const rows = await this.#database.query(name, statement, values);
+  async #write(name, statement, values) {
+    const rows = await this.#database.write(name, statement, values);
     return rows[0] ?? null;
   }
 }

@@ -28,7 +28,7 @@ export function itemRoutes(store, cache) {
   routes
     .route("/")
     .get(async (_request, response) => {
-      response.json(await read(response, LIST, () => store.list()));
+      response.json(await read(response, LIST, (after) => store.list(after)));
     })
     .post(async (request, response) => {
       const item = await store.create(checkItem(request));
@@ -43,7 +43,7 @@ export function itemRoutes(store, cache) {
     .route("/:id")
     .get(async (request, response) => {
       const id = checkId(request.params.id);
-      response.json(found(await read(response, keyOf(id), () => store.get(id)), id));
+      response.json(found(await read(response, keyOf(id), (after) => store.get(id, after)), id));
     })
     .put(async (request, response) => {
       const id = checkId(request.params.id);

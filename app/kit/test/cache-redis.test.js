@@ -137,6 +137,35 @@ test("a reader that began before all was forgotten stores nothing", async (t) =>
   assert.equal(await cache.get("k", async () => "third"), "new");
 });
 
+test("whoever reads after a write is told how far a replica must have come", async (t) => {
+  const told = { position: "" };
+  const [writer, reader] = await workers(t, 2, { position: () => told.position });
+  const seen = [];
+  const load = async (after) => seen.push(after);
+
+  await reader.get("k", load);
+  for (const position of ["00000000000000b0", "00000000000000a0"]) {
+    told.position = position;
+    await writer.invalidate("k");
+    await reader.get("k", load);
+  }
+  told.position = "00000000000000c0";
+  await writer.invalidateAll();
+  await reader.get("k", load);
+  await reader.get("another", load);
+
+  const [b, c] = ["00000000000000b0", "00000000000000c0"];
+  assert.deepEqual(seen, ["", b, b, c, c], "the furthest of its writes");
+});
+
+test("a read that failed leaves the position for the next", async (t) => {
+  const [cache] = await workers(t, 1, { position: () => "00000000000000b0" });
+  await cache.invalidate("k");
+  await assert.rejects(cache.get("k", async () => Promise.reject(new Error("down"))), /down/);
+
+  assert.equal(await cache.get("k", async (after) => after), "00000000000000b0");
+});
+
 test("a lease that its reader lost is not its to release or to fill", async (t) => {
   const caches = await workers(t, 2, { lease: 80 });
   const slow = row("slow", 200);
