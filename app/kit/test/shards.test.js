@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { createShards } from "@expressway/kit/shards";
+import pg from "pg";
+import { postgresServer } from "./real.js";
+
+let server;
+
+before(async () => {
+  server = await postgresServer();
+  for (const name of ["one", "two", "three"]) await server.sql(`create database ${name}`);
+});
+after(() => server.end());
+
+/** Shards, each a database of one server. */
+function shardsOf(t, ...names) {
+  process.env.DATABASE_SHARD_URLS = names.map((name) => server.url().replace(/postgres$/, name)).join(",");
+  t.after(() => delete process.env.DATABASE_SHARD_URLS);
+  const shards = createShards(pg, { log: () => {}, patience: 0 });
+  t.after(() => shards.end());
+  return shards;
+}
+
+const KEYS = Array.from({ length: 30_000 }, (_, i) => `user:${i}`);
+
+test("a third shard takes a third of the keys, and no other key moves", (t) => {
+  const [two, three] = [shardsOf(t, "one", "two"), shardsOf(t, "one", "two", "three")];
+
+  const moved = KEYS.filter((key) => two.nameOf(key) !== three.nameOf(key));
+
+  const share = moved.length / KEYS.length;
+  assert.ok(share > 0.3 && share < 0.37, `${share}`);
+  assert.deepEqual(new Set(moved.map((key) => three.nameOf(key))), new Set(["shard-2"]));
+});
+
+test("shards have about as many keys each", (t) => {
+  const three = shardsOf(t, "one", "two", "three");
+
+  for (const keys of Object.values(Object.groupBy(KEYS, (key) => three.nameOf(key)))) {
+    assert.ok(keys.length > 0.3 * KEYS.length && keys.length < 0.37 * KEYS.length, `${keys.length}`);
+  }
+});
+
+test("a key stays where it was when the library, or an address, is another", (t) => {
+  const shards = shardsOf(t, "one", "two", "three");
+  const where = () => ["user:1", "user:2", "user:3", "order:1", "ä", "x"].map((key) => shards.nameOf(key));
+  const found = where();
+
+  process.env.DATABASE_SHARD_URLS = process.env.DATABASE_SHARD_URLS.replaceAll("app@", "app:changed@");
+
+  assert.deepEqual(found, ["shard-1", "shard-1", "shard-0", "shard-0", "shard-2", "shard-1"]);
+  assert.deepEqual(where(), found);
+});
+
+test("a key's rows are on its shard, and reads across all are asked for", async (t) => {
+  const shards = shardsOf(t, "one", "two", "three");
+  await shards.each((database) => database.write("create table users (key text)"));
+  const keys = KEYS.slice(0, 30);
+  for (const key of keys) await shards.for(key).write("insert into users values ($1)", [key]);
+
+  const found = await shards.each(async (database, name) => {
+    const { rows } = await database.read("select key from users");
+    return rows.map(({ key }) => [key, name]);
+  });
+
+  assert.deepEqual(new Map(found.flat()), new Map(keys.map((key) => [key, shards.nameOf(key)])));
+  assert.deepEqual(Object.keys(shards.snapshot()), ["shard-0", "shard-1", "shard-2"]);
+});
+
+test("a shard that fails is named", async (t) => {
+  const shards = shardsOf(t, "one", "none");
+
+  await assert.rejects(shards.each((database) => database.read("select 1")), /shard-1: .*"none" does not exist/);
+});
+
+test("no shards, and no key, are refused", (t) => {
+  assert.throws(() => createShards(pg), /DATABASE_SHARD_URLS names no shard/);
+  const shards = shardsOf(t, "one");
+  assert.throws(() => shards.for(""), /isn't empty/);
+  assert.throws(() => shards.for(undefined), /not undefined/);
+});
