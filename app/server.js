@@ -18,6 +18,7 @@ const store = database && new ItemStore(database);
 
 serve(createApp({ store, cache }), {
   log: (message) => log("info", message),
+  parts: database ? { cache, database } : { cache },
   ready: async () => store?.createTable(),
   close: async () => {
     cache.close();

@@ -1,4 +1,5 @@
 import type { RequestListener, Server } from "node:http";
+import type { Part } from "./metrics.js";
 
 export interface ServeOptions {
   /** Port to listen on. Default: the environment's PORT, else 3000. */
@@ -13,6 +14,8 @@ export interface ServeOptions {
   livenessPath?: string;
   /** Default: /readyz. */
   readinessPath?: string;
+  /** What `/readyz?verbose` tells the state of, by name: a cache, a database, anything with `snapshot()`. Default: nothing. */
+  parts?: Record<string, Part>;
   /** Milliseconds from the signal to the end, at most. Default: DRAIN_TIMEOUT. */
   drainTimeout?: number;
   /** Takes one line about a change of state. Default: console.log. */

@@ -28,6 +28,7 @@ export function serve(handler, options = {}) {
     close = async () => {},
     livenessPath = "/healthz",
     readinessPath = "/readyz",
+    parts = {},
     drainTimeout = DRAIN_TIMEOUT,
     log = (message) => console.log(message),
   } = options;
@@ -35,7 +36,7 @@ export function serve(handler, options = {}) {
   const state = { started: false, draining: false };
   const server = createServer((request, response) => {
     drain.track(response);
-    if (!answerHealth(request, response, state, { livenessPath, readinessPath })) {
+    if (!answerHealth(request, response, state, { livenessPath, readinessPath, parts })) {
       handler(request, response);
     }
   });

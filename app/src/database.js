@@ -15,6 +15,7 @@ const UNAVAILABLE = new Set(["08", "53", "57", "58"]);
 export function connectDatabase(poolMax = 5) {
   const database = createDatabase(pg, {
     pool: { max: Number(poolMax) || 5, application_name: "expressway-app", requestIds: true },
+    patience: 2_000, // a client is told sooner, and may ask again
     log: (message) => log("error", message),
   });
 

@@ -37,7 +37,9 @@ test("without Redis the app is ready all the same", async (t) => {
 
   await waitUntil(async () => (await send(server, "/readyz")).status === 200, "ready");
   await waitUntil(() => server.output.includes("cache unavailable"), "the log says so");
-  assert.doesNotMatch(server.output, /topsecret/, "no password in the log");
+  const verbose = await send(server, "/readyz?verbose");
+  assert.equal(JSON.parse(verbose.body).parts.cache.redis, "away");
+  assert.doesNotMatch(server.output + verbose.body, /topsecret/, "no password in the log, nor in the state");
 
   server.signal("SIGINT");
   const { code, after } = await server.exit;

@@ -35,6 +35,17 @@ test("a server is alive before it is ready, and tells PM2 once", async (t) => {
   await waitUntil(() => server.readyMessages === 1, "PM2 hears of it");
 });
 
+test("?verbose says how the parts are, before and after the server is ready", async (t) => {
+  const server = await start(t, SERVER, { READY_AFTER: "700" });
+  const parts = { cache: { hits: 3 }, broken: { error: "no idea" } };
+  const asked = async (path) => JSON.parse((await send(server, path)).body);
+
+  assert.deepEqual(await asked("/readyz?verbose"), { status: "starting", parts });
+  await waitUntil(async () => (await send(server, "/readyz?verbose")).status === 200, "ready");
+  assert.deepEqual(await asked("/readyz?a=b&verbose=1"), { status: "ready", parts });
+  assert.deepEqual(await asked("/readyz?other"), { status: "ready" });
+});
+
 for (const signal of ["SIGINT", "SIGTERM"]) {
   test(`on ${signal} requests in flight are answered, and the process ends well`, async (t) => {
     const server = await start(t, SERVER);

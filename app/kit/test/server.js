@@ -17,6 +17,14 @@ serve(
   },
   {
     drainTimeout: Number(DRAIN_TIMEOUT),
+    parts: {
+      cache: { snapshot: () => ({ hits: 3 }) },
+      broken: {
+        snapshot: () => {
+          throw new Error("no idea");
+        },
+      },
+    },
     ready: async () => {
       if (Date.now() < readyAt) throw new Error("warming up");
     },
