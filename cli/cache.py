@@ -89,14 +89,18 @@ def _table(found: "Status") -> Table:
 
     table = Table(
         box=box.SIMPLE_HEAD,
+        pad_edge=False,
         title=f"{found.id}: {found.engine} {found.version} on {found.node_type}, {found.status}",
         caption=f"hits and evictions are those of the last {WINDOW_MINUTES} minutes",
     )
-    for name in ("node", "role", "zone", "state", "memory", "CPU", "connections", "hits", "evictions", "lag"):
-        table.add_column(name, justify="right" if name in ("memory", "CPU", "connections", "hits", "lag") else "left")
+    for name in ("node", "role", "zone", "state"):
+        table.add_column(name, no_wrap=True)
+    for name in ("memory", "CPU", "clients", "hits", "evicted", "lag"):
+        table.add_column(name, justify="right")
     for node in found.nodes:
         table.add_row(
-            *(node.id, node.role, node.zone, node.status),
+            # The title has what all their names begin with, and 80 columns have no room for it.
+            *(node.id.removeprefix(f"{found.id}-"), node.role, node.zone, node.status),
             *(_shown(value, " %") for value in (node.memory, node.cpu)),
             *(_shown(node.connections), _shown(node.hit_rate, " %"), _shown(node.evictions), _shown(node.lag, " s")),
         )

@@ -114,7 +114,7 @@ def test_a_failover_is_waited_for_until_another_node_is_the_primary(site: Site) 
     done = cache.failover(site.stack, said.append, site.promoting(), unresolved)
     assert (done.former, done.shard) == (former, "0001")
     assert done.primary == next(each.id for each in cache.look(site.stack).nodes if each.role == "primary") != former
-    assert 0 < done.seconds <= done.settled_seconds
+    assert 0 <= done.seconds <= done.settled_seconds
     assert len(said) == 2, said
 
 
@@ -157,10 +157,10 @@ def run(monkeypatch: pytest.MonkeyPatch, site: Site, *arguments: str) -> Any:
 def test_the_commands_print_a_table_for_people_and_json_for_machines(
     api: ApiServer, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
     shown = run(monkeypatch, site, "status")
     assert shown.exit_code == 0, shown.output
-    assert all(word in shown.output for word in (site.name, "primary", "replica", "us-east-1a", "us-east-1b"))
+    words = {site.name, "001", "002", "primary", "replica", "us-east-1a", "us-east-1b"}
+    assert {each for each in words if each in shown.output} == words, shown.output
     told = json.loads(run(monkeypatch, site, "status", "--json").stdout)
     assert [each["role"] for each in told["nodes"]].count("primary") == 1
     failover = cache.failover

@@ -138,7 +138,9 @@ def test_a_copy_of_a_database_is_like_it_but_where_the_program_says_otherwise(
     assert of_copy
     assert of_source["address"] != of_copy["address"]
     assert not copy.diff(copy.changed({})).changed
-    assert copy.diff(copy.changed({start: None})).replaces == {start}, "what the component therefore never does"
+    # A snapshot that is not named any more is no other one; of a point in time the provider says so.
+    left_out = set[str]() if start == "snapshotIdentifier" else {start}
+    assert copy.diff(copy.changed({start: None})).replaces == left_out
     copy.delete()
     source.update(deletionProtection=None)
     source.delete()

@@ -1,7 +1,7 @@
 """One case per resource type, for the provider's contract: how to make one, and another value for each input."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tests.plan.provider_world import World
@@ -79,4 +79,6 @@ def all_cases() -> tuple[Case, ...]:
 
 def value(given: Any, world: World) -> Any:
     """A change's value."""
+    if isinstance(given, Together):
+        return replace(given, values={key: value(each, world) for key, each in given.values.items()})
     return given(world) if callable(given) else given
