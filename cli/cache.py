@@ -90,19 +90,20 @@ def _table(found: "Status") -> Table:
     table = Table(
         box=box.SIMPLE_HEAD,
         pad_edge=False,
+        collapse_padding=True,
         title=f"{found.id}: {found.engine} {found.version} on {found.node_type}, {found.status}",
-        caption=f"hits and evictions are those of the last {WINDOW_MINUTES} minutes",
+        caption=f"memory, CPU and hits in %, lag in s; hits and evictions of the last {WINDOW_MINUTES} minutes",
     )
     for name in ("node", "role", "zone", "state"):
         table.add_column(name, no_wrap=True)
-    for name in ("memory", "CPU", "clients", "hits", "evicted", "lag"):
-        table.add_column(name, justify="right")
+    for name in ("mem", "CPU", "clients", "hits", "evicted", "lag"):
+        table.add_column(name, justify="right", no_wrap=True)
     for node in found.nodes:
         table.add_row(
             # The title has what all their names begin with, and 80 columns have no room for it.
             *(node.id.removeprefix(f"{found.id}-"), node.role, node.zone, node.status),
-            *(_shown(value, " %") for value in (node.memory, node.cpu)),
-            *(_shown(node.connections), _shown(node.hit_rate, " %"), _shown(node.evictions), _shown(node.lag, " s")),
+            *(_shown(each) for each in (node.memory, node.cpu, node.connections)),
+            *(_shown(each) for each in (node.hit_rate, node.evictions, node.lag)),
         )
     return table
 
@@ -119,5 +120,5 @@ def _remarks(found: "Status") -> list[str]:
     return lines
 
 
-def _shown(value: float | None, unit: str = "") -> str:
-    return "-" if value is None else f"{value:g}{unit}"
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2g}" if value < 100 else f"{value:.0f}"
