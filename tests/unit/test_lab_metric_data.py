@@ -55,8 +55,8 @@ def test_times_in_the_wrong_order_are_refused(backend: Any) -> None:
         metrics.get(CloudWatchBackend.get_metric_data, backend, [query()], END, START)
 
 
-def test_three_hours_of_a_dashboard_take_a_second_at_most(backend: Any) -> None:
-    """moto alone takes minutes, in which nobody else is answered. 0.2 s on two cores."""
+def test_three_hours_of_a_dashboard_keep_the_api_busy_for_seconds_only(backend: Any) -> None:
+    """1.6 s of a CPU for 40 metrics, where moto takes 3.6 for one; nobody else is answered meanwhile."""
     backend.metric_data = [
         metrics.datum(("Shop", "Site"), f"site-{site}", "Requests", 1, START + timedelta(seconds=10 * number), "Count")
         for number in range(1080)
