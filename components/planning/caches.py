@@ -1,9 +1,9 @@
 """The cache: engine versions, the parameters that go with them, what it forgets first, and its windows."""
 
 import re
-from collections.abc import Iterator
-from typing import TypeGuard
+from collections.abc import Callable
 
+from . import windows
 from .findings import NOTHING, UNKNOWN, Finding
 from .rule import Rule, choice, number
 
@@ -33,11 +33,6 @@ EVICTION_POLICY = choice(EVICTION_POLICIES, "it must be an eviction policy that 
 SNAPSHOT_DAYS = number(0, 35)
 """https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/backups-automatic.html"""
 
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_TIME = r"([01]\d|2[0-3]):([0-5]\d)"
-_SNAPSHOT_WINDOW = re.compile(f"{_TIME}-{_TIME}")
-_MAINTENANCE_WINDOW = re.compile(f"({'|'.join(DAYS)}):{_TIME}-({'|'.join(DAYS)}):{_TIME}")
-_DAY, _WEEK = 24 * 60, 7 * 24 * 60
 _LEAST_MINUTES = 60
 """Of either window."""
 
@@ -67,17 +62,13 @@ def check_cache_windows(snapshots: object, maintenance: object) -> list[Finding]
     Also with one given alone: the other would be AWS's choice, which has been seen to be in the way.
     https://github.com/hashicorp/terraform/issues/17247
     """
-    daily = _SNAPSHOT_WINDOW.fullmatch(snapshots) if _sound(snapshots, SNAPSHOT_WINDOW) else None
-    weekly = _MAINTENANCE_WINDOW.fullmatch(maintenance) if _sound(maintenance, CACHE_MAINTENANCE_WINDOW) else None
+    daily = _sound(snapshots, SNAPSHOT_WINDOW)
+    weekly = _sound(maintenance, CACHE_MAINTENANCE_WINDOW)
     if daily and maintenance is None:
         return [_missing("maintenanceWindow", "snapshotWindow")]
     if weekly and snapshots is None:
         return [_missing("snapshotWindow", "maintenanceWindow")]
-    if not (daily and weekly):
-        return []
-    begin, end = _of_day(daily[1], daily[2]), _of_day(daily[3], daily[4])
-    taken = {minute for day in range(7) for minute in _minutes(day * _DAY + begin, day * _DAY + end, _DAY)}
-    if taken.isdisjoint(_minutes(_of_week(*weekly.group(1, 2, 3)), _of_week(*weekly.group(4, 5, 6)), _WEEK)):
+    if not daily or not weekly or not windows.overlap(daily, weekly):
         return []
     rule = f"it must not overlap the snapshots' window, {snapshots}"
     return [Finding("maintenanceWindow", maintenance, rule, "Move one of them.")]
@@ -88,47 +79,24 @@ def _missing(path: str, present: str) -> Finding:
     return Finding(path, NOTHING, rule, "Choose an hour outside of it.")
 
 
-def _sound(window: object, rule: Rule) -> TypeGuard[str]:
-    return isinstance(window, str) and not rule.check("", window)
+def _sound(window: object, rule: Rule) -> str | None:
+    return window if isinstance(window, str) and not rule.check("", window) else None
 
 
-def _minutes(begin: int, end: int, cycle: int) -> Iterator[int]:
-    """The minutes of the week in a window that may go past midnight, or past Sunday."""
-    return ((begin + each) % _WEEK for each in range((end - begin) % cycle))
-
-
-def _of_day(hours: str, minutes: str) -> int:
-    return int(hours) * 60 + int(minutes)
-
-
-def _of_week(day: str, hours: str, minutes: str) -> int:
-    return DAYS.index(day) * _DAY + _of_day(hours, minutes)
-
-
-def _is_snapshot_window(value: str) -> bool:
-    found = _SNAPSHOT_WINDOW.fullmatch(value)
-    if found is None:
-        return False
-    return (_of_day(found[3], found[4]) - _of_day(found[1], found[2])) % _DAY >= _LEAST_MINUTES
-
-
-def _is_maintenance_window(value: str) -> bool:
-    found = _MAINTENANCE_WINDOW.fullmatch(value)
-    if found is None:
-        return False
-    return (_of_week(*found.group(4, 5, 6)) - _of_week(*found.group(1, 2, 3))) % _WEEK >= _LEAST_MINUTES
+def _long_enough(form: str) -> Callable[[str], bool]:
+    return lambda window: bool(re.fullmatch(form, window)) and windows.minutes(window) >= _LEAST_MINUTES
 
 
 SNAPSHOT_WINDOW = Rule(
     str,
-    _is_snapshot_window,
+    _long_enough(windows.OF_THE_DAY),
     "it must be an hour of the day at least, in UTC",
     "Write it like 03:00-04:00.",
 )
 
 CACHE_MAINTENANCE_WINDOW = Rule(
     str,
-    _is_maintenance_window,
+    _long_enough(windows.OF_THE_WEEK),
     "it must be an hour of the week at least, in UTC",
     "Write it like sun:05:00-sun:06:00.",
 )

@@ -1,22 +1,16 @@
 """The database's windows, storage that grows by itself, insights, and what it starts from."""
 
-import re
-from collections.abc import Iterator
 from datetime import datetime
 
+from . import windows
 from .findings import Finding
 from .rule import Rule, choice, matching, number
 
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_DAY_MINUTES = 24 * 60
-_TIME = r"(?:[01]\d|2[0-3]):[0-5]\d"
-_DAY = f"(?:{'|'.join(DAYS)})"
-
 BACKUP_WINDOW = matching(
-    f"{_TIME}-{_TIME}", "it must be a time of the day in UTC, from and to", "Write it like 03:00-03:30."
+    windows.OF_THE_DAY, "it must be a time of the day in UTC, from and to", "Write it like 03:00-03:30."
 )
 MAINTENANCE_WINDOW = matching(
-    f"{_DAY}:{_TIME}-{_DAY}:{_TIME}",
+    windows.OF_THE_WEEK,
     "it must be a time of the week in UTC, from and to, with days in lower case",
     "Write it like sun:04:00-sun:04:30.",
 )
@@ -80,17 +74,15 @@ def check_windows(
 ) -> list[Finding]:
     """Whether windows are long enough, and apart. Both have the right form."""
     findings: list[Finding] = []
-    spans: list[list[tuple[int, int]]] = []
     for path, window in zip(paths, (backup, maintenance), strict=True):
         if window is None:
             continue
-        spans.append(list(_minutes(window)))
-        first, last = spans[-1][0]
-        if last - first < SHORTEST_WINDOW:
+        long = windows.minutes(window)
+        if long < SHORTEST_WINDOW:
             findings.append(Finding(path, window, f"it must be {SHORTEST_WINDOW} minutes or longer", "Make it longer."))
-        elif last - first >= _DAY_MINUTES:
+        elif long >= windows.DAY_MINUTES:
             findings.append(Finding(path, window, "it must be shorter than a day", "Make it shorter."))
-    if not findings and len(spans) == 2 and any(_overlap(one, other) for one in spans[0] for other in spans[1]):
+    if not findings and backup and maintenance and windows.overlap(backup, maintenance):
         rule = f"it must not overlap {paths[0]}, {backup}"
         findings.append(Finding(paths[1], maintenance, rule, "Move one of them."))
     return findings
@@ -111,24 +103,3 @@ def check_start(
         rule = f"it must not be there without {paths[1]}, whose time it is"
         findings.append(Finding(paths[2], restore_time, rule, f"Add {paths[1]}, or leave it out."))
     return findings
-
-
-def _minutes(window: str) -> Iterator[tuple[int, int]]:
-    """A window in minutes of the week, from and to; that of each day for one without days."""
-    parts = re.fullmatch(rf"(?:({_DAY}):)?(\d\d):(\d\d)-(?:({_DAY}):)?(\d\d):(\d\d)", window)
-    if parts is None:
-        raise ValueError(window)
-    day, hour, minute, last_day, last_hour, last_minute = parts.groups()
-    first, last = int(hour) * 60 + int(minute), int(last_hour) * 60 + int(last_minute)
-    if day is None:
-        length = (last - first) % _DAY_MINUTES
-        yield from ((start + first, start + first + length) for start in range(0, 7 * _DAY_MINUTES, _DAY_MINUTES))
-        return
-    first, last = first + DAYS.index(day) * _DAY_MINUTES, last + DAYS.index(last_day) * _DAY_MINUTES
-    yield first, first + (last - first) % (7 * _DAY_MINUTES)
-
-
-def _overlap(one: tuple[int, int], other: tuple[int, int]) -> bool:
-    """Whether two spans of the week meet; what runs past its end goes on at its beginning."""
-    week = 7 * _DAY_MINUTES
-    return any(one[0] < other[1] + turn and other[0] + turn < one[1] for turn in (-week, 0, week))
