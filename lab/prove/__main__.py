@@ -25,8 +25,12 @@ SETTINGS: Final = (
     "expressway:app.maxSize=6",
     f"expressway:app.targetRequests={TARGET_REQUESTS}",
     "expressway:monitoring.alarmEmails=[on-call@example.com]",
+    "expressway:database.instanceClass=db.t4g.small",
 )
-"""On top of Pulumi.lab.yaml: room for five servers, one more while they roll, scaling by requests, and every alarm."""
+"""On top of Pulumi.lab.yaml: room for five servers, one more while they roll, scaling by requests, and every alarm.
+
+The load takes more CPU than the 10 % for which a db.t4g.micro earns credits.
+"""
 
 console = Console(stderr=True, highlight=False)
 
