@@ -213,7 +213,7 @@ def checked(
             )
 
     def from_rate(rate: int) -> "Run":
-        return load(replace(options, start=rate, highest=None, only=None, factor=check.FACTOR))
+        return load(replace(options, start=rate, highest=None, only=None, factor=check.FACTOR, again=True))
 
     run, done, before = wanted.run, list["Checked"](), 0
     with targets.explained():

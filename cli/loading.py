@@ -24,16 +24,18 @@ class Watch:
     def __init__(self, live: Live | None) -> None:
         self._live = live
         self._doing = ""
-        self._told = 0
+        self._told = 0.0
 
     def show(self, steps: Sequence[Step], now: Now) -> None:
         """Four times a second."""
         if self._live:
             self._live.update(Group(table(steps), Text(_line(now))), refresh=True)
             return
-        for step in steps[self._told :]:
-            err.print(_said(step, steps), markup=False, soft_wrap=True)
-        self._told = len(steps)
+        for step in steps:
+            # Not by their number: a rate that is tried once more takes the place of its first try.
+            if step.began > self._told:
+                err.print(_said(step, steps), markup=False, soft_wrap=True)
+                self._told = step.began
         doing = f"{now.doing}: {now.rate} requests/s" if now.rate else now.doing
         if doing != self._doing:
             err.print(doing, markup=False)

@@ -69,6 +69,8 @@ class Step:
     readings: tuple[Reading, ...] = ()
     statements: tuple[Statement, ...] = ()
     """The slowest ones, first the one that took most time."""
+    slow_before: float | None = None
+    """The 95th percentile of an earlier try of this rate, which was too slow; it counts no more. None without one."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from operate.load.model import Step
@@ -63,6 +63,11 @@ def kept_up(step: Step, steps: Sequence[Step]) -> bool:
     sent = step.requests + 1 >= ANSWERED * due
     failed = sum(step.failures.values()) > FAILED * step.requests
     return answered and sent and not failed and step.p95 <= max(SLOWER * lightest.p95, SLOW_MILLISECONDS)
+
+
+def only_slow(step: Step, steps: Sequence[Step]) -> bool:
+    """Whether all was answered rightly, but too late: what a moment's disturbance does as well as a rate."""
+    return not kept_up(step, steps) and kept_up(replace(step, p95=0.0), steps)
 
 
 def knee(steps: Sequence[Step]) -> float | None:

@@ -67,6 +67,8 @@ class Options:
     """Steps begin at a multiple of it by the clock, as the machines' metrics do; 0: whenever."""
     factor: float = 1.6
     """Each next step's rate is so much higher, until one is too much."""
+    again: bool = False
+    """Whether a rate that is too much by the time of its answers alone is tried once more, and that try counts."""
 
 
 @dataclass(frozen=True)
@@ -195,6 +197,15 @@ class Load:
                 return
             if not planning.kept_up(self.steps[-1], self.steps):
                 self._settle()
+                if options.again and planning.only_slow(self.steps[-1], self.steps) and self._in_time():
+                    self._once_more(rate)
+
+    def _once_more(self, rate: int) -> None:
+        self._step(rate)
+        slow = self.steps.pop(-2)
+        self.steps[-1] = replace(self.steps[-1], slow_before=slow.p95)
+        if not planning.kept_up(self.steps[-1], self.steps):
+            self._settle()
 
     def _in_time(self) -> bool:
         taken = self._beginning(time.time()) + self.options.step - self._began

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from artifact import cache
 from operate.load import mix, users, vegeta
 from operate.load.attack import Attack, AttackError, Sent
 from operate.load.measuring import step, timed
-from operate.load.run import Load, Options
+from operate.load.model import Step
+from operate.load.run import Load, Now, Options
 from operate.profile.model import Profile
 from operate.profile.request import Taken
 from tests.fresh_environment import ROOT
@@ -112,6 +113,25 @@ def test_steps_lie_within_the_clocks_periods(program: Path) -> None:
     assert only.began % 4 == 0
     assert (only.offered_rps, only.seconds, only.requests) == (20, 2, pytest.approx(40, abs=1))
     assert done.knee_rps == 20
+
+
+@pytest.mark.parametrize("lasts", [False, True])
+def test_a_rate_that_is_slow_once_is_tried_again_and_goes_by_that_try(program: Path, *, lasts: bool) -> None:
+    options, stalls = Options(step=2, ramp=1, start=20, factor=2, highest=40, again=True), [0.8, 0.8 if lasts else 0.0]
+
+    def disturb(steps: Sequence[Step], now: Now) -> None:
+        tries = len(steps) - 1
+        if (now.doing, now.rate) == ("holding", 40) and tries < len(stalls) and now.left < 1.8:
+            server.stalled, stalls[tries] = stalls[tries], 0.0
+
+    with LoadServer(slots=100, service=0.01) as server:
+        done = Load(program, server.url, HOME, options, listener=disturb).run()
+    assert [each.offered_rps for each in done.steps][:2] == [20, 40]
+    first, second = done.steps[:2]
+    assert (first.slow_before, not second.failures) == (None, True)
+    assert second.slow_before is not None
+    assert second.slow_before > 250, "the first try is told"
+    assert (second.p95 > 250, (done.knee_rps or 0) < 40) == (lasts, lasts)
 
 
 class Profiler:

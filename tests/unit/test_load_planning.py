@@ -50,6 +50,13 @@ def rates(steps: Sequence[Step]) -> list[float]:
     return [each.offered_rps for each in steps]
 
 
+def test_a_step_is_only_slow_where_nothing_else_is_wrong_with_it() -> None:
+    lightest = step(10)
+    assert planning.only_slow(step(100, p95=800), [lightest])
+    for kept_or_worse in (step(100), step(100, 80, p95=800), step(100, failed=11, p95=800), step(100, failed=11)):
+        assert not planning.only_slow(kept_or_worse, [lightest])
+
+
 def test_rates_grow_until_one_is_too_much_and_then_two_lie_between() -> None:
     steps = drive(Plan(10), stack_of(50))
     assert rates(steps) == [10, 16, 26, 42, 67, 53, 47]
