@@ -13,7 +13,7 @@ from .wanted import DISK_GB, Machines, Wanted
 REFERENCE = "us-east-1"
 """The region whose prices stand in for those of a region that the file does not have."""
 
-METRICS = 44
+METRICS = 45
 """What edges and app servers tell CloudWatch of each group (docs/monitoring.md); with a certificate, one more."""
 CALLS_AN_HOUR = 360
 """Of PutMetricData, by each machine."""

@@ -133,6 +133,7 @@ def _services(by: tuple[str, str]) -> Iterator[Wanted]:
     yield Wanted("cache", "hit rate", "percent", OWN, "CacheHitRate", by, "Average", optional=True)
     yield Wanted("cache", "memory", "percent", OWN, "CacheMemory", by, "Maximum", 100, optional=True)
     # Each app server tells what the whole node did.
+    yield Wanted("cache", "operations", "count/second", OWN, "CacheCommands", by, "Maximum", per_second=True)
     yield Wanted("cache", "evictions", "count/second", OWN, "CacheEvictions", by, "Maximum", per_second=True)
 
 

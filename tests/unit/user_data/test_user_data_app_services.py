@@ -65,6 +65,7 @@ INFO = """\
 used_memory:{used}
 maxmemory:{most}
 # Stats
+total_commands_processed:{commands}
 keyspace_hits:{hits}
 keyspace_misses:{misses}
 evicted_keys:{evicted}
@@ -73,7 +74,8 @@ role:master
 
 
 def info(hits: int, misses: int, evicted: int, used: int = 75, most: int = 100, **commands: tuple[float, float]) -> Any:
-    text = INFO.format(hits=hits, misses=misses, evicted=evicted, used=used, most=most)
+    done = 3 * (hits + misses)
+    text = INFO.format(commands=done, hits=hits, misses=misses, evicted=evicted, used=used, most=most)
     return redis.Seen(redis.parse(text), commands)
 
 
@@ -84,6 +86,7 @@ def test_the_cache_is_told_of_by_what_happened_since_the_last_look() -> None:
     assert told(found) == {
         "CacheRoundTrip": {0.25: 1},
         "CacheMemory": {75.0: 1},
+        "CacheCommands": {300.0: 1},
         "CacheEvictions": {4.0: 1},
         "CacheHitRate": {90.0: 1},
     }
@@ -92,7 +95,7 @@ def test_the_cache_is_told_of_by_what_happened_since_the_last_look() -> None:
 
 def test_a_cache_without_a_limit_or_without_reads_has_no_share_of_them() -> None:
     found = told(cache.reading(info(5, 5, 0, most=0), info(5, 5, 0), []))
-    assert found == {"CacheEvictions": {0.0: 1}}
+    assert found == {"CacheCommands": {0.0: 1}, "CacheEvictions": {0.0: 1}}
     assert told(cache.reading(info(1, 1, 1), None, [])) == {"CacheMemory": {75.0: 1}}, "nothing is known of before"
     assert told(cache.reading(info(3, 1, 0), info(500, 500, 7), []))["CacheHitRate"] == {75.0: 1}, "another node"
 

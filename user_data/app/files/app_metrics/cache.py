@@ -29,11 +29,11 @@ def reading(now: Seen | None, before: Seen | None, trips: Sequence[float]) -> Re
     if most:
         values.append(Value.of("CacheMemory", "Percent", 100 * used / most))
     if before:
-        hits, misses, evictions = (
+        commands, hits, misses, evictions = (
             since(before.number(name), now.number(name))
-            for name in ("keyspace_hits", "keyspace_misses", "evicted_keys")
+            for name in ("total_commands_processed", "keyspace_hits", "keyspace_misses", "evicted_keys")
         )
-        values.append(Value.of("CacheEvictions", "Count", evictions))
+        values += [Value.of("CacheCommands", "Count", commands), Value.of("CacheEvictions", "Count", evictions)]
         if hits + misses:
             values.append(Value.of("CacheHitRate", "Percent", 100 * hits / (hits + misses)))
         if found := slowest(now, before):
