@@ -17,8 +17,12 @@ _started: list[subprocess.Popen[bytes]] = []
 """Kept for as long as this process runs: a forgotten child that ends would stay a zombie."""
 
 
-def start(name: str, module: str, arguments: Sequence[str] = (), state: Path = paths.STATE) -> None:
-    """Run `python -m module arguments` in the background; its output goes to `log/<name>.log`."""
+def start(name: str, module: str, arguments: Sequence[str] = (), state: Path = paths.STATE, nice: int = 0) -> None:
+    """Run `python -m module arguments` in the background; its output goes to `log/<name>.log`.
+
+    `nice` is its session's, from -20 to 19, where the kernel shares the CPUs between sessions (sched(7), autogroup):
+    what it starts in control groups of their own doesn't inherit that.
+    """
     log = state / "log" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
@@ -31,6 +35,9 @@ def start(name: str, module: str, arguments: Sequence[str] = (), state: Path = p
             cwd=paths.ROOT,
         )
     _started.append(process)
+    if nice:
+        with contextlib.suppress(FileNotFoundError):
+            Path(f"/proc/{process.pid}/autogroup").write_text(str(nice))
     record = {"pid": process.pid, "created": psutil.Process(process.pid).create_time()}
     _record(name, state).write_text(json.dumps(record))
 

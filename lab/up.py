@@ -302,6 +302,8 @@ def _start(options: Options, settled: settings.Settings, made: dict[str, Image],
         core_per_vcpu=options.core_per_vcpu,
     )
     config.write(lab)
+    # Machines with CPUs of their own go before other programs; these two answer them.
+    nice = 0 if options.core_per_vcpu is None else -20
     with steps.step("AWS API"):
         links.ensure_host(paths.STATE)
         daemon.start(
@@ -311,9 +313,10 @@ def _start(options: Options, settled: settings.Settings, made: dict[str, Image],
                 *("--port", str(lab.api_port), "--tls-address", str(addresses.API)),
                 *("--tls-dir", str(paths.STATE / "tls"), "--amis", str(listed), "--region", lab.region, "--machines"),
             ],
+            nice=nice,
         )
         _await_api(lab)
-        daemon.start(down.CONTROLLER, "lab.controller")
+        daemon.start(down.CONTROLLER, "lab.controller", nice=nice)
     return lab
 
 

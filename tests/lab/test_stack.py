@@ -424,8 +424,8 @@ def test_machines_measure_themselves_tell_cloudwatch_and_harm_no_request_when_th
     wanted = {
         "app": both | {"Workers", "WorkerCPU", "WorkerMemory", "WorkerRestarts", "EventLoopLag", "EventLoopLagMax"}
         | {"GarbageCollection", "HeapUsed", "RequestsInFlight", "DatabaseRoundTrip", "DatabaseConnectionsUsed"}
-        | {"DatabaseSessions", "DatabaseBusy", "DatabaseWaiting", "CacheRoundTrip", "CacheHitRate", "CacheEvictions", "CacheCommands"}
-        | {"DatabasePoolClients", "DatabasePoolWaiting"},
+        | {"DatabaseSessions", "DatabaseBusy", "DatabaseWaiting", "CacheRoundTrip", "CacheHitRate", "CacheEvictions"}
+        | {"CacheCommands", "DatabasePoolClients", "DatabasePoolWaiting"},
         "edge": both | {"Requests", "Responses4xx", "Responses5xx", "ResponseTime", "ServerTime", "Retries", "Servers"}
         | {"Connections", "ConnectionsUsed", "ConnectionsDropped", "EdgeErrors", "ListAge", "ErrorShare"}
         | {"UnhealthyServers"},

@@ -50,6 +50,17 @@ def test_a_program_is_found_until_it_is_stopped_and_its_output_is_kept(
     daemon.stop("test", tmp_path, grace)  # nothing to stop is no error
 
 
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="this kernel doesn't weigh sessions")
+def test_its_session_has_the_weight_that_it_is_started_with(tmp_path: Path, module: str) -> None:
+    daemon.start("test", module, state=tmp_path, nice=7)
+    process = daemon.find("test", tmp_path)
+    assert process is not None
+    told = Path(f"/proc/{process.pid}/autogroup").read_text()
+    daemon.stop("test", tmp_path)
+    assert told.split()[-2:] == ["nice", "7"], told
+    assert told != Path("/proc/self/autogroup").read_text(), "and nobody else's"
+
+
 def test_another_program_that_got_the_same_pid_is_not_taken_for_it(tmp_path: Path) -> None:
     mine = {"pid": os.getpid(), "created": psutil.Process().create_time()}
     (tmp_path / "test.pid.json").write_text(json.dumps(mine))
