@@ -1,4 +1,4 @@
-"""Secrets in Secrets Manager that have to be there before a machine looks for them."""
+"""Secrets in Secrets Manager: those that have to be there before a machine looks for them, and those of our own."""
 
 from collections.abc import Mapping
 
@@ -35,6 +35,27 @@ def find(
     if findings:
         require(component, name, findings)
     return found
+
+
+def draw(parent: pulumi.Resource) -> pulumi.Output[str]:
+    """A password that Secrets Manager draws: 64 letters and digits, which RDS, ElastiCache and URLs take as is."""
+    drawn = aws.secretsmanager.get_random_password_output(
+        password_length=64, exclude_punctuation=True, opts=pulumi.InvokeOutputOptions(parent=parent)
+    )
+    return pulumi.Output.secret(drawn.random_password)
+
+
+def keep(
+    name: str, description: str, value: pulumi.Input[str], child: pulumi.ResourceOptions
+) -> "aws.secretsmanager.SecretVersion":
+    """A secret that is made once: later runs draw another value, and ignore it. Whoever rotates it adds versions."""
+    secret = aws.secretsmanager.Secret(name, description=description, opts=child)
+    return aws.secretsmanager.SecretVersion(
+        name,
+        secret_id=secret.id,
+        secret_string=value,
+        opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(ignore_changes=["secret_string"])),
+    )
 
 
 def _reason(error: Exception) -> str:

@@ -5,7 +5,7 @@ from typing import NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
-from . import _security, planning
+from . import _secrets, _security, planning
 from ._checks import check_values, known, require, require_names
 from .access import CacheAccessArgs
 
@@ -87,7 +87,7 @@ class Cache(pulumi.ComponentResource):
         )
         version = planning.cache_version(engine, args.get("engine_version"))
         parameters = self._create_parameters(name, engine, version, args, child)
-        token = self._create_token(name, child)
+        token = _secrets.keep(f"{name}-token", f"Redis token of {name}", _secrets.draw(self), child)
         redis = aws.elasticache.ReplicationGroup(
             f"{name}-redis",
             description=f"{engine.capitalize()} {name}",
@@ -151,19 +151,4 @@ class Cache(pulumi.ComponentResource):
                 {"name": "lazyfree-lazy-expire", "value": "yes"},
             ],
             opts=child,
-        )
-
-    def _create_token(self, name: str, child: pulumi.ResourceOptions) -> "aws.secretsmanager.SecretVersion":
-        """The token, made once: later runs draw another, and ignore it."""
-        drawn = aws.secretsmanager.get_random_password_output(
-            password_length=64,
-            exclude_punctuation=True,  # Redis tokens take only some of it, and a URL would have to escape it
-            opts=pulumi.InvokeOutputOptions(parent=self),
-        )
-        secret = aws.secretsmanager.Secret(f"{name}-token", description=f"Redis token of {name}", opts=child)
-        return aws.secretsmanager.SecretVersion(
-            f"{name}-token",
-            secret_id=secret.id,
-            secret_string=drawn.random_password,
-            opts=pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(ignore_changes=["secret_string"])),
         )
