@@ -18,7 +18,7 @@ from moto.rds import models
 from moto.rds.exceptions import DBInstanceAlreadyExists, InvalidParameterCombination, InvalidParameterValue
 
 from lab.api.patching import add, around, instead
-from lab.api.rds import choose_subnet, databases, place
+from lab.api.rds import choose_subnet, databases, measure, place
 from lab.api.rds_rules import check_class, check_family
 
 MOST = 15
@@ -85,6 +85,10 @@ def _create(original: Any, backend: Any, db_kwargs: dict[str, Any]) -> Any:
         ("publicly_accessible", False),
     ):
         setattr(replica, name, otherwise if db_kwargs.get(name) is None else db_kwargs[name])
+    # Growing and measuring are each instance's own.
+    replica.max_allocated_storage = db_kwargs.get("max_allocated_storage") or replica.allocated_storage
+    replica.performance_insights_enabled = False
+    measure(replica, db_kwargs)
     replica.db_subnet_group = _subnet_group(backend, primary, db_kwargs)
     groups = db_kwargs.get("vpc_security_group_ids") or list(primary.vpc_security_group_ids)
     # Where RDS puts it unless one says so; another zone is what most want of it.

@@ -1,6 +1,7 @@
 """Databases, caches, buckets and secrets through the provider: refusals, and what machines learn of a change."""
 
 import hashlib
+import json
 from typing import Any
 
 import pytest
@@ -181,7 +182,14 @@ def test_a_replica_is_made_from_its_source_and_promoted_when_that_is_taken_away(
         {
             "replicateSourceDb": named,
             "instanceClass": "db.t4g.small",
+            "allocatedStorage": 20,
+            "maxAllocatedStorage": 100,
+            "storageEncrypted": source.state.get("storageEncrypted", False),
             "backupRetentionPeriod": 2,
+            "maintenanceWindow": "sun:04:00-sun:05:00",
+            "performanceInsightsEnabled": True,
+            "performanceInsightsRetentionPeriod": 465,
+            "databaseInsightsMode": "advanced",
             "skipFinalSnapshot": True,
         },
         world.unique("replica"),
@@ -202,6 +210,27 @@ def test_a_replica_is_made_from_its_source_and_promoted_when_that_is_taken_away(
     assert found["promoting"]
     api.control(f"db-instances/{identifier}/promoted", "PUT")
     for each in (replica, source):
+        each.delete()
+
+
+def test_a_password_that_rds_kept_becomes_ones_own_in_place_and_then_there_are_replicas(
+    api: ApiServer, provider: ProviderClient, world: World
+) -> None:
+    source = make_database(provider, world, backupRetentionPeriod=1)
+    replica = {"replicateSourceDb": source.inputs["identifier"], "instanceClass": "db.t4g.micro"}
+    with pytest.raises(ProviderCallError, match="where ManageMasterUserPassword is enabled is not supported"):
+        Made(provider, DATABASE, replica, world.unique("replica"))
+    kept = source.state["masterUserSecrets"][0]["secretArn"]
+    token = "aws:secretsmanager/getSecretVersion:getSecretVersion"
+    login = json.loads(provider.invoke(token, secretId=kept)["secretString"])
+    changed = source.changed({"manageMasterUserPassword": None, "password": login["password"]})
+    assert not source.diff(changed).replaces
+    source.become(changed)
+    assert source.state["masterUserSecrets"] == []
+    found = api.control(f"db-instances/{source.inputs['identifier']}/login")
+    assert found["password"] == login["password"], "who has it goes on"
+    made = Made(provider, DATABASE, replica | {"skipFinalSnapshot": True}, world.unique("replica"))
+    for each in (made, source):
         each.delete()
 
 

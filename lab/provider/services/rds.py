@@ -55,8 +55,10 @@ INSTANCE: Spec = {
 }
 SOURCE = "replicateSourceDb"
 REPLICA = (
+    "allocatedStorage",
     "autoMinorVersionUpgrade",
     "copyTagsToSnapshot",
+    "databaseInsightsMode",
     "dbSubnetGroupName",
     "deletionProtection",
     "enabledCloudwatchLogsExports",
@@ -64,13 +66,15 @@ REPLICA = (
     "instanceClass",
     "multiAz",
     "parameterGroupName",
+    "performanceInsightsEnabled",
+    "performanceInsightsRetentionPeriod",
     "port",
     "publiclyAccessible",
     "storageType",
     "vpcSecurityGroupIds",
 )
 """Inputs that a replica is made with; others the AWS provider changes when it is there, or they are its source's."""
-LATER = ("backupRetentionPeriod",)
+LATER = ("backupRetentionPeriod", "backupWindow", "maintenanceWindow", "maxAllocatedStorage")
 """Those others."""
 
 LOCAL = ("allowMajorVersionUpgrade", "applyImmediately", "finalSnapshotIdentifier", "skipFinalSnapshot")

@@ -144,8 +144,20 @@ def _secret(aws: Aws, inputs: Properties) -> Properties:
     return {"id": secret["ARN"], "arn": secret["ARN"], "name": secret["Name"], "description": description}
 
 
+def _secret_version(aws: Aws, inputs: Properties) -> Properties:
+    """A secret's current value, which the program has to keep as one."""
+    found = aws("secretsmanager").get_secret_value(SecretId=inputs["secretId"])
+    return {
+        "id": f"{inputs['secretId']}|{CURRENT}",
+        "secretId": inputs["secretId"],
+        "secretString": found["SecretString"],
+        **_version_outputs(found),
+    }
+
+
 RESOURCES: tuple[type[Resource], ...] = (Secret, SecretVersion)
 INVOKES = (
     Invoke("aws:secretsmanager/getRandomPassword:getRandomPassword", tuple(RANDOM), _random_password),
     Invoke("aws:secretsmanager/getSecret:getSecret", ("name", "arn"), _secret),
+    Invoke("aws:secretsmanager/getSecretVersion:getSecretVersion", ("secretId",), _secret_version),
 )
