@@ -66,6 +66,8 @@ class Outputs(MonitoringOutputs):
     """The SSM parameter that a deployment moves."""
     databaseEndpoint: pulumi.Output[str]
     """PostgreSQL's host and port."""
+    databasePasswordSecret: pulumi.Output[str]
+    """The secret with PostgreSQL's user and password, by its ARN; empty where RDS keeps and rotates them."""
     cacheEndpoint: pulumi.Output[str]
     """The cache's host and port."""
     cacheTokenSecret: pulumi.Output[str]
@@ -128,6 +130,7 @@ def build(settings: Settings) -> None:
         "artifactBucket": release.bucket,
         "releaseParameter": release.parameter_name,
         "databaseEndpoint": pulumi.Output.format("{0}:{1}", database.host, database.port),
+        "databasePasswordSecret": database.password_secret_arn,
         "cacheEndpoint": pulumi.Output.format("{0}:{1}", cache.host, cache.port),
         "cacheTokenSecret": cache.secret_arn,
         "edgeLogGroup": edge.log_group,
@@ -227,6 +230,7 @@ def _database(settings: Settings, network: Network) -> Database:
         "instance_class": wanted.instance_class,
         "storage_gb": wanted.storage_gb,
         "multi_az": wanted.multi_az,
+        "replicas": wanted.replicas,
         "backup_days": wanted.backup_days,
         "deletion_protection": wanted.deletion_protection,
         "final_snapshot": settings.production,
@@ -330,6 +334,10 @@ def _monitoring(
             "identifier": database.identifier,
             "instance_class": settings.database.instance_class,
             "storage_gb": settings.database.storage_gb,
+            "replica_identifiers": {
+                name: database.replica_identifiers[number]
+                for number, name in enumerate(settings.database.replica_names)
+            },
         },
         "cache": {
             "replication_group_id": cache.replication_group_id,

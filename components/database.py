@@ -1,5 +1,6 @@
 """PostgreSQL on RDS."""
 
+import json
 import secrets
 from collections.abc import Mapping
 from typing import Any, NotRequired, TypedDict, cast
@@ -7,7 +8,7 @@ from typing import Any, NotRequired, TypedDict, cast
 import pulumi
 import pulumi_aws as aws
 
-from . import _logs, _security, planning, state
+from . import _logs, _replicas, _secrets, _security, planning, state
 from ._checks import check_values, require, require_names
 from .access import DatabaseAccessArgs
 from .planning import Finding, postgres_major, postgres_version
@@ -15,6 +16,8 @@ from .planning import Finding, postgres_major, postgres_version
 SNAPSHOT = "finalSnapshotIdentifier"
 STARTS = ("snapshotIdentifier", "restoreToPointInTime")
 """What an instance's state has of where its data came from."""
+USER = "expressway"
+"""The master user of a database that starts from no copy."""
 
 _RULES = {
     "engine_version": planning.POSTGRES_VERSION,
@@ -31,6 +34,7 @@ _RULES = {
     "snapshot": planning.SNAPSHOT,
     "restore_from": planning.RESTORE_FROM,
     "restore_time": planning.RESTORE_TIME,
+    "replicas": planning.READ_REPLICAS,
 }
 
 
@@ -50,6 +54,10 @@ class DatabaseArgs(TypedDict):
     """Storage in GiB (gp3, encrypted). Default: 20."""
     multi_az: NotRequired[bool]
     """A standby in another zone, which takes over by itself. Default: true."""
+    replicas: NotRequired[int]
+    """Read replicas, 0 to 5, each of the same class; AppServers tells the app of them as DATABASE_REPLICA_URLS. RDS
+    makes none where it keeps the password itself: from the first one on, that is in a secret of our own, and nobody
+    rotates it unless asked. Default: 0."""
     backup_days: NotRequired[int]
     """Days that automatic backups are kept, and that a point in time can be gone back to. Default: 7."""
     deletion_protection: NotRequired[bool]
@@ -95,7 +103,7 @@ class DatabaseArgs(TypedDict):
 
 
 class Database(pulumi.ComponentResource):
-    """A PostgreSQL instance: encrypted, TLS only, in private subnets, its password made and kept by RDS.
+    """A PostgreSQL instance: encrypted, TLS only, in private subnets, its password made and kept by RDS; and replicas.
 
     Its security group lets nobody in; who connects adds a rule for a group of its own.
     """
@@ -107,13 +115,17 @@ class Database(pulumi.ComponentResource):
     name: pulumi.Output[str]
     """The database made in it."""
     secret_arn: pulumi.Output[str]
-    """The Secrets Manager secret that RDS keeps: JSON with username and password."""
+    """The Secrets Manager secret that has the login: JSON with username and password."""
+    password_secret_arn: pulumi.Output[str]
+    """The same where that is our own; empty where RDS keeps the password, and rotates it by itself."""
     security_group_id: pulumi.Output[str]
     """The group to let clients into."""
     max_connections: pulumi.Output[int]
     """How many connections it takes at the least, by its class's memory; 100 for a class whose memory isn't known."""
     identifier: pulumi.Output[str]
     """Its identifier in RDS, by which its metrics are found."""
+    replica_identifiers: pulumi.Output[list[str]]
+    """Those of its read replicas."""
     log_group: pulumi.Output[str]
     """The group of CloudWatch Logs that RDS tells its log; empty without logs."""
     access: DatabaseAccessArgs
@@ -122,11 +134,11 @@ class Database(pulumi.ComponentResource):
     def __init__(self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("expressway:index:Database", name, None, opts)
         require_names("Database", name, args, DatabaseArgs)
-        require("Database", name, _find_mistakes(args))
-        child = pulumi.ResourceOptions(parent=self)
-        at_once = args.get("apply_immediately", False)
         there = state.read()
         stands = there.outputs(state.DATABASE, f"{name}-instance")
+        require("Database", name, _find_mistakes(args, stands))
+        child = pulumi.ResourceOptions(parent=self)
+        at_once = args.get("apply_immediately", False)
         running = stands.get("engineVersionActual")
         version = postgres_version(args.get("engine_version", "17"), running)
         group = _security.group(f"{name}-group", args["vpc_id"], f"PostgreSQL {name}", child)
@@ -158,6 +170,23 @@ class Database(pulumi.ComponentResource):
         insights = args.get("insights", "none")
         final_snapshot = args.get("final_snapshot", True)
         protection = args.get("deletion_protection", True)
+        own = self._keep_password(name, args, there, stands, child)
+        # What a replica has as its source has it.
+        alike: dict[str, Any] = {
+            "instance_class": args.get("instance_class", "db.t4g.micro"),
+            "max_allocated_storage": most,
+            "storage_type": "gp3",
+            "storage_encrypted": True,
+            "vpc_security_group_ids": [group.id],
+            "parameter_group_name": parameters.name,
+            "publicly_accessible": False,
+            "maintenance_window": args.get("maintenance_window"),
+            "performance_insights_enabled": insights != "none",
+            "performance_insights_retention_period": planning.INSIGHTS_DAYS.get(insights),
+            "copy_tags_to_snapshot": True,
+            "auto_minor_version_upgrade": True,
+            "apply_immediately": at_once,
+        }
         instance = aws.rds.Instance(
             f"{name}-instance",
             identifier=identifier,
@@ -165,31 +194,19 @@ class Database(pulumi.ComponentResource):
             engine_version=version,
             # A new major version is set by whoever wants it, and shows in the preview.
             allow_major_version_upgrade=True,
-            instance_class=args.get("instance_class", "db.t4g.micro"),
             allocated_storage=planning.storage_gb(args.get("storage_gb", 20), grown, most),
-            max_allocated_storage=most,
-            storage_type="gp3",
-            storage_encrypted=True,
             # What is in a copy already has both.
             db_name=None if start else args.get("database_name", "app"),
-            username=None if start else "expressway",
-            manage_master_user_password=True,
+            username=None if start else USER,
+            manage_master_user_password=None if own else True,
+            password=own.secret_string.apply(_password) if own else None,
             snapshot_identifier=start.get("snapshotIdentifier"),
             restore_to_point_in_time=_point_in_time(start),
             db_subnet_group_name=subnets.name,
-            vpc_security_group_ids=[group.id],
-            parameter_group_name=parameters.name,
             multi_az=args.get("multi_az", True),
-            publicly_accessible=False,
             backup_retention_period=args.get("backup_days", 7),
             backup_window=args.get("backup_window"),
-            maintenance_window=args.get("maintenance_window"),
-            performance_insights_enabled=insights != "none",
-            performance_insights_retention_period=planning.INSIGHTS_DAYS.get(insights),
-            database_insights_mode=_insights_mode(insights, stands),
-            copy_tags_to_snapshot=True,
-            auto_minor_version_upgrade=True,
-            apply_immediately=at_once,
+            database_insights_mode=planning.insights_mode(insights, stands.get("databaseInsightsMode")),
             enabled_cloudwatch_logs_exports=["postgresql"] if exported else [],
             deletion_protection=protection,
             skip_final_snapshot=not final_snapshot,
@@ -202,17 +219,31 @@ class Database(pulumi.ComponentResource):
                 ignore_changes=ignored,
                 depends_on=[logs] if logs else [],
             ),
+            **alike,
+        )
+        replicas = _replicas.create(
+            # As long as the instance's own, of whose name AWS limits the length.
+            *(f"{name}-replica", args.get("replicas", 0), instance, alike, there),
+            storage=(args.get("storage_gb", 20), grown, most),
+            insights=insights,
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=[each for each in ignored if each != SNAPSHOT]),
         )
 
         self.host = instance.address
         self.port = instance.port.apply(int)
         # RDS tells of a copy what it was made with once, and not what is in it.
         self.name = pulumi.Output.from_input(args.get("database_name", "app")) if start else instance.db_name
-        self.secret_arn = instance.master_user_secrets.apply(lambda secrets: cast(str, secrets[0].secret_arn))
+        self.secret_arn = (
+            own.secret_arn
+            if own
+            else instance.master_user_secrets.apply(lambda secrets: cast(str, secrets[0].secret_arn))
+        )
+        self.password_secret_arn = own.secret_arn if own else pulumi.Output.from_input("")
         self.security_group_id = group.id
         connections = planning.sure_connections(args.get("instance_class", "db.t4g.micro"), args.get("parameters"))
         self.max_connections = pulumi.Output.from_input(connections or planning.DEFAULT_CONNECTIONS)
         self.identifier = instance.identifier
+        self.replica_identifiers = pulumi.Output.all(*(each.identifier for each in replicas)).apply(list)
         self.log_group = _log_group(instance.identifier) if exported else pulumi.Output.from_input("")
         self.access = {
             "host": self.host,
@@ -220,6 +251,7 @@ class Database(pulumi.ComponentResource):
             "name": self.name,
             "secret_arn": self.secret_arn,
             "security_group_id": self.security_group_id,
+            "replica_hosts": pulumi.Output.all(*(each.address for each in replicas)).apply(list),
             "max_connections": self.max_connections,
         }
         self.register_outputs(
@@ -228,13 +260,40 @@ class Database(pulumi.ComponentResource):
                 "port": self.port,
                 "name": self.name,
                 "secret_arn": self.secret_arn,
+                "password_secret_arn": self.password_secret_arn,
                 "security_group_id": self.security_group_id,
                 "max_connections": self.max_connections,
                 "identifier": self.identifier,
+                "replica_identifiers": self.replica_identifiers,
                 "log_group": self.log_group,
                 "access": self.access,
             }
         )
+
+    def _keep_password(
+        self,
+        name: str,
+        args: DatabaseArgs,
+        there: state.State,
+        stands: Mapping[str, Any],
+        child: pulumi.ResourceOptions,
+    ) -> "aws.secretsmanager.SecretVersion | None":
+        """A secret of our own with user and password, where there are replicas, or were; None leaves both to RDS.
+
+        RDS would draw another password if it became its own again, and app servers that stand would be refused.
+        """
+        if not args.get("replicas", 0) and not there.outputs(state.SECRET, f"{name}-password"):
+            return None
+        if kept := stands.get("masterUserSecrets"):
+            # The password stays what it is, so that app servers that have it go on.
+            login = aws.secretsmanager.get_secret_version_output(
+                secret_id=kept[0]["secretArn"], opts=pulumi.InvokeOutputOptions(parent=self)
+            ).secret_string
+        else:
+            login = pulumi.Output.json_dumps(
+                {"username": stands.get("username") or USER, "password": _secrets.draw(self)}
+            )
+        return _secrets.keep(f"{name}-password", f"PostgreSQL login of {name}", pulumi.Output.secret(login), child)
 
     def _create_log_group(
         self, name: str, identifier: pulumi.Input[str], args: DatabaseArgs, child: pulumi.ResourceOptions
@@ -267,7 +326,11 @@ def _parameter(planned: planning.Parameter) -> "aws.rds.ParameterGroupParameterA
     return {**given, "apply_method": "pending-reboot"} if planned.waits else given
 
 
-def _find_mistakes(args: DatabaseArgs) -> list[Finding]:
+def _password(login: str | None) -> str:
+    return json.loads(login or "{}")["password"]
+
+
+def _find_mistakes(args: DatabaseArgs, stands: Mapping[str, Any]) -> list[Finding]:
     findings = [*check_values(args, _RULES), *planning.check_parameters("parameters", args.get("parameters", {}))]
     wrong = {each.path for each in findings}
     if not wrong & {"backupWindow", "maintenanceWindow"}:
@@ -276,6 +339,8 @@ def _find_mistakes(args: DatabaseArgs) -> list[Finding]:
         findings += planning.check_max_storage("maxStorageGb", args.get("max_storage_gb"), args.get("storage_gb", 20))
     if not wrong & {"snapshot", "restoreFrom", "restoreTime"}:
         findings += planning.check_start(args.get("snapshot"), args.get("restore_from"), args.get("restore_time"))
+    if "replicas" not in wrong and not stands and _start(args, stands):
+        findings += planning.check_replicas_of_copy("replicas", args.get("replicas", 0))
     return findings
 
 
@@ -301,13 +366,6 @@ def _point_in_time(start: Mapping[str, Any]) -> "aws.rds.InstanceRestoreToPointI
         restore_time=point.get("restoreTime"),
         use_latest_restorable_time=point.get("useLatestRestorableTime"),
     )
-
-
-def _insights_mode(insights: str, stands: Mapping[str, Any]) -> str | None:
-    if insights != "none":
-        return insights
-    # RDS keeps the mode otherwise, and refuses the advanced one without Performance Insights.
-    return "standard" if stands.get("databaseInsightsMode") == "advanced" else None
 
 
 def _log_group(identifier: pulumi.Input[str]) -> pulumi.Output[str]:

@@ -176,6 +176,8 @@ class DatabaseSettings(Section):
     """Storage in GiB."""
     multi_az: bool = False
     """A standby in another zone. In prod: true."""
+    replicas: Annotated[int, Ruled(planning.READ_REPLICAS)] = 0
+    """Read replicas, each of the same class (docs/database.md)."""
     backup_days: Annotated[int, Ruled(planning.BACKUP_DAYS)] = 1
     """Days that backups are kept. In staging and prod: 7."""
     deletion_protection: bool = False
@@ -206,6 +208,11 @@ class DatabaseSettings(Section):
     """What keeps the app servers' connections to it few: pgbouncer, on each of them, or none."""
     pool_size: Annotated[int, Ruled(planning.POOL_SIZE)] | None = None
     """Connections of each app server, or with none of each worker. As many as fit; with none 10."""
+
+    @property
+    def replica_names(self) -> tuple[str, ...]:
+        """What alarms call them."""
+        return tuple(f"replica{number}" for number in range(1, self.replicas + 1))
 
 
 class SessionManagerSettings(Section):
@@ -312,6 +319,7 @@ class Settings(Document):
                 fewest_servers=self.app.min_size,
                 database_class=self.database.instance_class,
                 storage_gb=self.database.storage_gb,
+                replicas=self.database.replica_names,
                 cache_type=self.cache.node_type,
                 cache_nodes=1 + self.cache.replicas,
                 error_percent=self.monitoring.error_percent,

@@ -37,6 +37,9 @@ class Standing:
 def check(settings: Settings, standing: Standing) -> Iterator[Problem]:
     """Every setting that AWS would answer with a replacement of what holds data, or would refuse half-way."""
     database, cache = settings.database, settings.cache
+    if not standing.has_database and (database.snapshot or database.restore_from):
+        for finding in planning.check_replicas_of_copy("replicas", database.replicas):
+            yield Problem.of(finding, "expressway:database.")
     if standing.cidr not in (None, settings.network.cidr):
         yield _fixed("network.cidr", settings.network.cidr, standing.cidr, "a VPC's range can't be changed")
     else:

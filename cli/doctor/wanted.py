@@ -32,6 +32,7 @@ def wanted(settings: Settings, folder: Path) -> Wanted:
             database.storage_gb,
             multi_az=database.multi_az,
             max_storage_gb=database.max_storage_gb,
+            replicas=database.replicas,
             insights=database.insights,
             connections=settings.connections.line,
         ),

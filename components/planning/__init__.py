@@ -54,6 +54,7 @@ from .data import (
     INSTANCE_CLASS,
     NODE_TYPE,
     POSTGRES_VERSION,
+    READ_REPLICAS,
     REPLICAS,
     STORAGE_GB,
 )
@@ -67,8 +68,10 @@ from .database import (
     RESTORE_TIME,
     SNAPSHOT,
     check_max_storage,
+    check_replicas_of_copy,
     check_start,
     check_windows,
+    insights_mode,
     storage_gb,
 )
 from .findings import HIDDEN, NOTHING, UNKNOWN, Finding, looks_secret, show
@@ -177,6 +180,7 @@ __all__ = [
     "POOL_SIZE",
     "PORT",
     "POSTGRES_VERSION",
+    "READ_REPLICAS",
     "RELEASE_ID",
     "REPLICAS",
     "RESERVED_PREFIXES",
@@ -226,6 +230,7 @@ __all__ = [
     "check_outgoing_ports",
     "check_parameters",
     "check_plain_value",
+    "check_replicas_of_copy",
     "check_scrapers",
     "check_secret_name",
     "check_sizes",
@@ -242,6 +247,7 @@ __all__ = [
     "database_connections",
     "either",
     "image_query",
+    "insights_mode",
     "is_burstable",
     "key_in",
     "looks_secret",

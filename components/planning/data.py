@@ -13,6 +13,9 @@ NODE_TYPE = matching(
 REPLICAS = number(0, 5)
 """Standby nodes that a replication group of one shard takes."""
 
+READ_REPLICAS = number(0, 5)
+"""Read replicas of a database. RDS permits 15, each of which costs as much as the database."""
+
 
 def _is_postgres_version(value: str) -> bool:
     major, dot, minor = value.partition(".")

@@ -57,6 +57,14 @@ def storage_gb(wanted: int, running: int | None, most: int | None) -> int:
     return running if most and running and wanted < running <= most else wanted
 
 
+def insights_mode(wanted: str, running: str | None) -> str | None:
+    """The mode to ask RDS for, where `running` is the present one; None to say nothing."""
+    if wanted != "none":
+        return wanted
+    # RDS keeps the mode otherwise, and refuses the advanced one without Performance Insights.
+    return "standard" if running == "advanced" else None
+
+
 def check_max_storage(path: str, most: int | None, storage: int) -> list[Finding]:
     """Whether storage may grow from `storage` to `most` GiB.
 
@@ -86,6 +94,17 @@ def check_windows(
         rule = f"it must not overlap {paths[0]}, {backup}"
         findings.append(Finding(paths[1], maintenance, rule, "Move one of them."))
     return findings
+
+
+def check_replicas_of_copy(path: str, replicas: int) -> list[Finding]:
+    """Whether a database that is made from a copy, and isn't there yet, may have replicas.
+
+    They need a password of our own, kept with the user's name; and that is the copy's, which nobody knows before.
+    """
+    if not replicas:
+        return []
+    rule = "it must be 0 until the database that starts from a copy is there"
+    return [Finding(path, replicas, rule, "Leave it out in the first update, and set it in the next.")]
 
 
 def check_start(

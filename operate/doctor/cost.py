@@ -125,7 +125,7 @@ def _items(wanted: Wanted, prices: Mapping[str, Any]) -> Iterator[Item]:
         return Item(f"{role}, {tier.instance_type}", tier.fewest, hourly("instance", tier.instance_type), tier.most)
 
     app, edge, database, cache_ = wanted.app, wanted.edge, wanted.database, wanted.cache
-    copies = 2 if database.multi_az else 1
+    copies = (2 if database.multi_az else 1) + database.replicas
     # The edge's own, each NAT gateway's, and without one each app server's.
     addresses = edge.fewest + wanted.nat_gateways
     # Its successor is beside it for minutes only.

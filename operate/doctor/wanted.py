@@ -39,6 +39,8 @@ class Database:
     multi_az: bool
     max_storage_gb: int | None = None
     """How far it may grow by itself."""
+    replicas: int = 0
+    """Read replicas, of the same class and storage."""
     insights: str = "none"
     """The mode of Database Insights: `none`, `standard` or `advanced`."""
     connections: str = ""

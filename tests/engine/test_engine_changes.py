@@ -58,6 +58,10 @@ CHANGES: dict[str, dict[str, set[str]]] = {
     "database.storageGb=40": {"update": DATABASE},
     "database.backupDays=3": {"update": DATABASE},
     "database.multiAz=true": {"update": DATABASE},
+    "database.replicas=1": {
+        "create": {"lab-database-password", "lab-database-replica1"},
+        "update": DATABASE | APP | {"lab-app-boot"},  # the password's secret is another
+    },
     "database.deletionProtection=true": {"update": DATABASE},
     "database.engineVersion='18'": {
         "create": {"lab-database-postgres18"},

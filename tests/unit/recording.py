@@ -246,6 +246,9 @@ _CALLS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
         "arn": f"arn:aws:iam::{ACCOUNT}:role/{args['name']}",
     },
     "aws:secretsmanager/getRandomPassword:getRandomPassword": lambda _: {"randomPassword": "drawn-by-aws"},
+    "aws:secretsmanager/getSecretVersion:getSecretVersion": lambda _: {
+        "secretString": '{"username": "owner", "password": "kept-by-rds"}'
+    },
     "aws:secretsmanager/getSecret:getSecret": lambda args: {
         "arn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{args['name']}-AbCdEf"
     },

@@ -1,5 +1,6 @@
 """PostgreSQL on RDS, and Redis on ElastiCache."""
 
+import json
 import re
 from typing import cast
 
@@ -41,6 +42,80 @@ def test_rds_makes_and_keeps_the_password() -> None:
     assert made.one(INSTANCE).inputs["manageMasterUserPassword"] is True
     assert "password" not in made.one(INSTANCE).inputs, "a password here would be in Pulumi's state"
     assert not made.all("aws:secretsmanager/secret:Secret"), "the secret is RDS's own"
+
+
+def logins(made: Recording) -> list[dict[str, str]]:
+    """What secrets of our own hold."""
+    return [json.loads(each.inputs["secretString"]) for each in made.all(VERSION)]
+
+
+def test_with_replicas_the_password_is_in_a_secret_of_our_own_as_rds_replicates_no_other() -> None:
+    made = make_database(replicas=1)
+    instance = made.one(INSTANCE, "db-instance")
+    assert logins(made) == [{"username": instance.inputs["username"], "password": "drawn-by-aws"}]
+    assert instance.inputs["password"] == "drawn-by-aws"
+    assert "manageMasterUserPassword" not in instance.inputs
+    assert made.one(VERSION).ignore_changes == ("secretString",), "each run draws another"
+    assert "password" in instance.secrets, "it would be in Pulumi's state in the clear"
+    assert "secretString" in made.one(VERSION).secrets
+
+
+def test_a_password_that_rds_has_kept_stays_when_the_first_replica_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """App servers that stand have it, and look for it under the name that RDS takes away."""
+    standing(monkeypatch, username="owner", masterUserSecrets=[{"secretArn": "arn:rds-own"}])
+    made = make_database(replicas=1)
+    assert made.called("aws:secretsmanager/getSecretVersion:getSecretVersion") == [{"secretId": "arn:rds-own"}]
+    assert logins(made) == [{"username": "owner", "password": "kept-by-rds"}]
+    assert made.one(INSTANCE, "db-instance").inputs["password"] == "kept-by-rds"
+
+
+def test_a_password_of_our_own_stays_when_the_last_replica_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = state.Standing(state.SECRET, "db-password", {"arn": "arn:own"})
+    there = state.Standing(state.DATABASE, "db-instance", {"username": "expressway", "masterUserSecrets": []})
+    monkeypatch.setattr(state, "read", lambda: state.State((own, there)))
+    made = make_database()
+    assert made.one(VERSION).name == "db-password"
+    assert "manageMasterUserPassword" not in made.one(INSTANCE).inputs, "RDS would draw one that no app server has"
+
+
+def test_a_replica_is_like_its_source_and_holds_nothing_of_its_own() -> None:
+    made = make_database(
+        replicas=2, instance_class="db.m7g.large", storage_gb=50, max_storage_gb=100, insights="advanced"
+    )
+    source, *replicas = sorted(made.all(INSTANCE), key=lambda each: each.name)
+    assert [each.name for each in replicas] == ["db-replica1", "db-replica2"]
+    for each in replicas:
+        assert each.inputs["replicateSourceDb"] == source.inputs["identifier"]
+        alike = (
+            "instanceClass",
+            "allocatedStorage",
+            "maxAllocatedStorage",
+            "parameterGroupName",
+            "databaseInsightsMode",
+        )
+        assert [each.inputs[key] for key in alike] == [source.inputs[key] for key in alike]
+        assert each.inputs["vpcSecurityGroupIds"] == source.inputs["vpcSecurityGroupIds"]
+        assert (each.inputs["storageEncrypted"], each.inputs["publiclyAccessible"]) == (True, False)
+        assert not {"password", "username", "dbName", "engineVersion", "dbSubnetGroupName"} & set(each.inputs)
+        assert each.inputs["skipFinalSnapshot"] is True, "RDS takes no last snapshot of a replica"
+        assert "deletionProtection" not in each.inputs, "a number that is lowered is refused half-way"
+
+
+def test_a_replica_has_no_less_storage_than_its_source_has_come_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    grown = {"allocatedStorage": 60, "username": "expressway"}
+    there = [state.Standing(state.DATABASE, "db-instance", grown)]
+    there.append(state.Standing(state.DATABASE, "db-replica1", {"allocatedStorage": 70}))
+    monkeypatch.setattr(state, "read", lambda: state.State(tuple(there)))
+    made = make_database(replicas=2, storage_gb=50, max_storage_gb=100)
+    asked = {each.name: each.inputs["allocatedStorage"] for each in made.all(INSTANCE)}
+    assert asked == {"db-instance": 60, "db-replica1": 70, "db-replica2": 60}
+
+
+def test_a_copy_gets_replicas_once_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Exception, match=r"replicas: 2: .*Leave it out in the first update"):
+        make_database(replicas=2, snapshot="before")
+    standing(monkeypatch, username="owner", snapshotIdentifier="before", masterUserSecrets=[{"secretArn": "arn:own"}])
+    assert len(make_database(replicas=2, snapshot="before").all(INSTANCE)) == 3
 
 
 def test_the_database_refuses_connections_without_tls() -> None:

@@ -15,6 +15,7 @@ from test_stack import STACKS, build, load
 from test_stack import built as built  # a fixture that applies here too
 
 import stack
+from components import state
 from lab.api.authorization.calls import S3_ACTIONS
 from operate import deployer
 from operate.deployer.policy import table
@@ -29,13 +30,22 @@ pytestmark = pytest.mark.usefixtures("user_data")
 
 @pytest.fixture
 def everything() -> list[Recording]:
-    """The four environments, and one with what is off in them: a secret of the app's own, events, alarms."""
+    """The four environments, one with what is off in them, and one whose database that stands gets a replica.
+
+    Off are a secret of the app's own, events, alarms.
+    """
     dev = load("dev")
     app = dev.app.model_copy(update={"secrets": {"STRIPE_KEY": "shop/stripe"}})
     edge = dev.edge.model_copy(update={"events": True})
     monitoring = dev.monitoring.model_copy(update={"alarm_emails": ["team@example.com"], "dashboard": True})
     more = dev.model_copy(update={"app": app, "edge": edge, "monitoring": monitoring})
-    return [*(build(name) for name in STACKS), record(lambda: stack.build(more))]
+    replicated = dev.model_copy(update={"database": dev.database.model_copy(update={"replicas": 1})})
+    kept = {"masterUserSecrets": [{"secretArn": "arn:aws:secretsmanager:us-east-1:1:secret:rds!db-1"}]}
+    there = state.State((state.Standing(state.DATABASE, "dev-database-instance", kept),))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(state, "read", lambda: there)
+        first = record(lambda: stack.build(replicated), stack="dev")
+    return [*(build(name) for name in STACKS), record(lambda: stack.build(more)), first]
 
 
 def test_the_table_has_each_type_and_function_that_the_program_uses_and_no_other(everything: list[Recording]) -> None:

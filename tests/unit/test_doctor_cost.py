@@ -48,6 +48,15 @@ def test_standbys_cost_what_the_first_one_costs() -> None:
     assert lines(estimate(wanted(cache=Cache("7.1", "cache.t4g.micro", 2))))["cache node, cache.t4g.micro"][0] == 2
 
 
+def test_replicas_cost_what_their_source_costs() -> None:
+    one, three = (
+        lines(estimate(wanted(database=Database("17", "db.m7g.large", 100, multi_az=False, replicas=number))))
+        for number in (0, 2)
+    )
+    for item in ("database, db.m7g.large", "database storage, 100 GB gp3"):
+        assert (one[item][0], three[item][0]) == (1, 3)
+
+
 def test_storage_costs_more_once_it_has_grown_and_insights_by_a_price_that_is_not_here() -> None:
     growing = Database("17", "db.t4g.micro", 20, multi_az=True, max_storage_gb=100, insights="advanced")
     cost, before = estimate(wanted(database=growing)), estimate(wanted(database=replace(growing, max_storage_gb=None)))

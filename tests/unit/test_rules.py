@@ -104,6 +104,8 @@ CASES: list[tuple[str, str, Any, str]] = [
         ("Cache", "maintenanceWindow", window, "cache.maintenanceWindow")
         for window in ("sun:05:00-sun:05:30", "Sun:05:00-Sun:06:00", "05:00-06:00", "sun:23:30-mon:00:15")
     ),
+    ("Database", "replicas", -1, "database.replicas"),
+    ("Database", "replicas", 6, "database.replicas"),
     ("Database", "engineVersion", "9.6", "database.engineVersion"),
     ("Database", "engineVersion", "17.x", "database.engineVersion"),
     ("Database", "instanceClass", "t4g.micro", "database.instanceClass"),

@@ -52,6 +52,13 @@ def test_before_the_first_update_anything_goes() -> None:
     assert not waiting_for_window(load(database={"applyImmediately": False}), Standing())
 
 
+def test_replicas_of_a_copy_wait_until_it_is_there() -> None:
+    (problem,) = refused(Standing(), database={"snapshot": "before", "replicas": 1})
+    assert (problem.path, problem.value) == ("expressway:database.replicas", "1")
+    assert not refused(replace(THERE, has_database=True, snapshot="before"), database={"replicas": 1})
+    assert not refused(Standing(), database={"replicas": 1})
+
+
 @pytest.mark.parametrize(
     ("path", "sections"),
     [

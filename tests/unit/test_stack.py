@@ -81,6 +81,7 @@ def test_the_stack_tells_where_everything_is() -> None:
         "artifactBucket": "dev-release-bucket",
         "releaseParameter": "dev-release-pointer",
         "databaseEndpoint": "dev-database-instance.rds.example:5432",
+        "databasePasswordSecret": "",
         "cacheEndpoint": "dev-cache-redis.cache.example:6379",
         "cacheTokenSecret": "arn:aws:secretsmanager:us-east-1:123456789012:secret:dev-cache-token",
         "vpcId": "dev-network-vpc-id",
@@ -294,6 +295,34 @@ def test_a_database_starts_from_the_snapshot_that_the_settings_name() -> None:
     database = dev.database.model_copy(update={"snapshot": "shop-before"})
     made = record(lambda: stack.build(dev.model_copy(update={"database": database})), stack="dev")
     assert made.one("aws:rds/instance:Instance").inputs["snapshotIdentifier"] == "shop-before"
+
+
+def test_replicas_are_told_to_the_app_servers_and_watched() -> None:
+    dev = load("dev")
+    changed = {
+        "database": dev.database.model_copy(update={"replicas": 2}),
+        "monitoring": dev.monitoring.model_copy(update={"alarm_emails": ["team@example.com"]}),
+    }
+    settled = dev.model_copy(update=changed)
+    made = record(lambda: stack.build(settled), stack="dev")
+    database = made.machine("dev-app")["database"]
+    assert database["replica_hosts"] == ["dev-database-replica1.rds.example", "dev-database-replica2.rds.example"]
+    assert database["secret"] == made.outputs["databasePasswordSecret"]
+    assert database["secret"].endswith("dev-database-password")
+    allowed = made.one("aws:iam/rolePolicy:RolePolicy", "dev-app-boot").inputs["policy"]
+    assert database["secret"] in allowed
+    lag = {
+        each.name: each.inputs["dimensions"]
+        for each in made.all(ALARM)
+        if "lag" in each.name and "database" in each.name
+    }
+    assert lag == {
+        f"dev-monitoring-database-lag-replica{number}": {"DBInstanceIdentifier": f"dev-database-replica{number}"}
+        for number in (1, 2)
+    }
+    assert {each.key for each in settled.alarms} == {
+        each.name.removeprefix("dev-monitoring-") for each in made.all(ALARM)
+    }, "the doctor counts those that there are"
 
 
 def test_a_servers_pool_follows_from_the_databases_class_and_the_most_servers() -> None:
