@@ -75,8 +75,9 @@ def test_a_replica_begins_with_a_copy_of_its_source_and_follows_it_by_its_name()
     assert "host=source.rds.amazonaws.com port=5434 user=rdsrepladmin" in followed
     assert "sslmode=verify-full" in followed, "whoever has that name proves it"
     script = config(postgresql.user_data(REPLICA))["runcmd"][0][-1]
-    steps = [script.index(step) for step in ("pg_basebackup", "standby.signal", "systemctl start")]
+    steps = [script.index(step) for step in ("pg_basebackup", "standby.signal", "server.key\n", "systemctl start")]
     assert steps == sorted(steps), "a server without the signal would go its own way"
+    assert not [path for path in own if path.endswith("server.key")], "the boot starts a server that has its key"
     assert not [path for path in own if path.endswith("roles.sql")], "users are its source's"
     assert "primary_conninfo" not in str(files(postgresql.user_data(DATABASE)))
 

@@ -21,6 +21,8 @@ VERSION: Final = "17"
 
 _UNIT: Final = f"postgresql@{VERSION}-main.service"
 _CONFIGURATION: Final = f"/etc/postgresql/{VERSION}/main"
+_KEY: Final = f"{_CONFIGURATION}/server.key"
+"""Its unit starts only once this is there."""
 _DATA: Final = f"/var/lib/postgresql/{VERSION}/main"
 _PROGRAMS: Final = f"/usr/lib/postgresql/{VERSION}/bin"
 _STATEMENTS: Final = f"/usr/share/postgresql/{VERSION}/extension/pg_stat_statements.control"
@@ -29,7 +31,7 @@ _STATEMENTS: Final = f"/usr/share/postgresql/{VERSION}/extension/pg_stat_stateme
 # start that takes 0.1 s; the server itself tells systemd when it is ready.
 _DROP_IN: Final = f"""\
 [Unit]
-ConditionPathExists={_CONFIGURATION}/server.key
+ConditionPathExists={_KEY}
 
 [Service]
 Type=notify
@@ -104,9 +106,11 @@ class PostgresqlServer:
 
 def user_data(server: PostgresqlServer) -> bytes:
     """What the machine's cloud-init runs: configuration, start, roles and database; or a copy of its upstream's."""
+    # The boot would start a replica before it has its copy.
+    key = f"{_KEY}.later" if server.upstream else _KEY
     files = [
         ConfigFile(f"{_CONFIGURATION}/server.pem", server.certificate, "postgres", public=True),
-        ConfigFile(f"{_CONFIGURATION}/server.key", server.key, "postgres"),
+        ConfigFile(key, server.key, "postgres"),
         ConfigFile(f"{_CONFIGURATION}/conf.d/lab.conf", _settings(server), "postgres", public=True),
         ConfigFile(f"{_CONFIGURATION}/pg_hba.conf", _access(server), "postgres"),
     ]
@@ -115,7 +119,7 @@ def user_data(server: PostgresqlServer) -> bytes:
     if server.upstream:
         known = f"*:*:*:{REPLICATOR}:{server.replication}\n"
         copy = _copy(server.upstream)
-        return render([*files, ConfigFile(_PASSWORDS, known, "postgres")], [trust, *copy, start])
+        return render([*files, ConfigFile(_PASSWORDS, known, "postgres")], [trust, *copy, f"mv {key} {_KEY}", start])
     # In memory, and gone once it has run.
     made = ConfigFile("/run/lab/roles.sql", roles(server), "root")
     run = f"{' '.join(psql(server.port))} < {made.path}"
