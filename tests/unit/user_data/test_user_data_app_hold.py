@@ -68,13 +68,6 @@ def test_nobody_waits_longer_than_pgbouncer_lets_them() -> None:
     assert longest > hold.HELD + 2 * hold.PATIENCE
 
 
-def test_a_replica_that_is_away_holds_its_own_requests_alone() -> None:
-    world = World()
-    assert world.look(0, app=UP, replica=LOST) == [("pause", "replica")]
-    world.there = {"app"}
-    assert world.look(1, app=UP, replica=LOST) == [("try", "replica")]
-
-
 class Answers(Console):
     """A console with these rows."""
 
@@ -91,9 +84,9 @@ def row(database: str, **counts: int) -> dict[str, Any]:
     return {"database": database} | dict.fromkeys([*hold.CONNECTED, hold.CONNECTING], 0) | counts
 
 
-def test_pools_are_those_of_the_apps_databases_whatever_their_connections_do() -> None:
+def test_pools_are_those_that_requests_wait_for_whatever_their_connections_do() -> None:
     console = Answers(SHOW_POOLS=[row("app", sv_active=1, sv_used=1, sv_login=1), row("pgbouncer"), row("replica")])
-    assert console.pools() == {"app": Pool(2, 1), "replica": Pool(0, 0)}
+    assert console.pools({"app"}) == {"app": Pool(2, 1)}, "what a replica is asked, another server answers"
 
 
 def test_one_that_starts_or_ends_releases_what_another_has_held() -> None:

@@ -3,7 +3,8 @@
 PgBouncer refuses whoever comes while it has no connection and could not make one (server_login_retry has no mercy in
 it). Paused, it lets them wait. So this looks at its pools ten times a second. One that has lost all its connections is
 paused and its database is tried, until that takes a connection again, or HELD seconds have passed: then requests had
-better fail at once than pile up. All that it knows is in PgBouncer, and all pools are resumed at its own start and at
+better fail at once than pile up. Requests for a replica fail at once from the start: another server has the answer.
+All that it knows is in PgBouncer, and all pools are resumed at its own start and at
 its end, so it may be killed at any point.
 """
 
@@ -11,7 +12,7 @@ import contextlib
 import json
 import select
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -111,12 +112,12 @@ class Console:
             names = [column[0] for column in cursor.description or ()]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()] if names else []
 
-    def pools(self) -> dict[str, Pool]:
-        """The app's, by the name of the database."""
+    def pools(self, names: Collection[str]) -> dict[str, Pool]:
+        """Those of the databases that are called so."""
         return {
             row["database"]: Pool(sum(int(row[each]) for each in CONNECTED), int(row[CONNECTING]))
             for row in self.ask("SHOW POOLS")
-            if row["database"] != "pgbouncer"
+            if row["database"] in names
         }
 
     def pause(self, name: str) -> None:
@@ -139,7 +140,7 @@ class Console:
 
 
 def told() -> Mapping[str, Any]:
-    """What pool.py wrote: PgBouncer's console, and how each database is reached, by its name."""
+    """What pool.py wrote: PgBouncer's console, and how what is held for is reached, by its name."""
     return json.loads(paths.POOL_HELD.read_text())
 
 
@@ -157,12 +158,13 @@ def main() -> int:
     psycopg2.extensions.set_wait_callback(_wait)
     while True:
         try:
-            with contextlib.closing(Console(told()["console"])) as console:
+            known = told()
+            with contextlib.closing(Console(known["console"])) as console:
                 console.resume_all()
                 holder = Holder(console.pause, console.resume, takes)
                 systemd.notify("READY=1")
                 while True:
-                    holder.look(console.pools(), time.monotonic())
+                    holder.look(console.pools(known["databases"]), time.monotonic())
                     systemd.notify("WATCHDOG=1")
                     time.sleep(PERIOD)
         except UNREADY:

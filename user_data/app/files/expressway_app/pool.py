@@ -121,14 +121,11 @@ def statistics_url(passwords: Passwords) -> str:
 
 
 def held(database: Mapping[str, Any], user: str, password: str, passwords: Passwords) -> str:
-    """hold.json: PgBouncer's console, and what each database is connected to with, by the name that PgBouncer has."""
-    hosts = [database["host"], *database["replica_hosts"]]
-    shared = {"port": database["port"], "dbname": database["name"], "user": user, "password": password}
+    """hold.json: PgBouncer's console, and what the primary is connected to with, by the name that PgBouncer has."""
+    login = {"dbname": database["name"], "user": user, "password": password}
     tls = {"sslmode": "verify-full", "sslrootcert": str(paths.RDS_CA)}
-    databases = {
-        name: {"host": host, **shared, **tls}
-        for name, host in zip(environment.pool_names(database), hosts, strict=True)
-    }
+    primary = {"host": database["host"], "port": database["port"], **login, **tls}
+    databases = {environment.pool_names(database)[0]: primary}
     return json.dumps({"console": _console(HOLDER, passwords.holder), "databases": databases})
 
 
