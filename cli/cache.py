@@ -85,7 +85,7 @@ def rotate_token(stack: StackName = None, outputs: OutputsFile = None, json: Jso
 
 
 def _table(found: "Status") -> Table:
-    from operate.cache import WINDOW_MINUTES
+    from operate.measured import WINDOW_MINUTES
 
     table = Table(
         box=box.SIMPLE_HEAD,

@@ -4,16 +4,14 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from operate import measured
 from operate.load.metrics import ELASTICACHE, replication_group
 from operate.stack import Stack, lasting
 
-WINDOW_MINUTES: Final = 5
-"""That hits and evictions are counted over, and the newest value of the rest is taken from."""
 FAILOVER_SECONDS: Final = 900.0
 """In which a failover and what ElastiCache does after it are over; it takes minutes."""
 POLL_SECONDS: Final = 1.0
@@ -114,7 +112,7 @@ def look(stack: Stack) -> Status:
         for each in page["CacheClusters"]
         if each.get("ReplicationGroupId") == identifier
     }
-    measured = _measured(stack, list(clusters))
+    values = measured.ask(stack, ELASTICACHE, "CacheClusterId", list(clusters), _METRICS)
     first = next(iter(clusters.values()), {})
     parameters = first.get("CacheParameterGroup", {})
     return Status(
@@ -132,7 +130,7 @@ def look(stack: Stack) -> Status:
         snapshot_window=group.get("SnapshotWindow", ""),
         maintenance_window=first.get("PreferredMaintenanceWindow", ""),
         pending=_pending(group.get("PendingModifiedValues", {})),
-        nodes=tuple(_nodes(group, clusters, measured)),
+        nodes=tuple(_nodes(group, clusters, values)),
     )
 
 
@@ -226,15 +224,15 @@ def _resolve(name: str) -> str | None:
         return None
 
 
-def _nodes(group: Any, clusters: Mapping[str, Any], measured: Mapping[str, Mapping[str, list[float]]]) -> list[Node]:
+def _nodes(group: Any, clusters: Mapping[str, Any], told: Mapping[str, measured.Values]) -> list[Node]:
     found: list[Node] = []
     for shard in group["NodeGroups"]:
         for member in shard["NodeGroupMembers"]:
             identifier = member["CacheClusterId"]
-            values = measured.get(identifier, {})
+            values = told.get(identifier, {})
             role = member.get("CurrentRole", "")
             hits, misses = sum(values.get("CacheHits", [])), sum(values.get("CacheMisses", []))
-            connections = _newest(values, "CurrConnections")
+            connections = measured.newest(values, "CurrConnections")
             found.append(
                 Node(
                     id=identifier,
@@ -242,55 +240,14 @@ def _nodes(group: Any, clusters: Mapping[str, Any], measured: Mapping[str, Mappi
                     role=role,
                     zone=member.get("PreferredAvailabilityZone", ""),
                     status=clusters.get(identifier, {}).get("CacheClusterStatus", ""),
-                    memory=_newest(values, "DatabaseMemoryUsagePercentage"),
-                    cpu=_newest(values, "EngineCPUUtilization"),
+                    memory=measured.newest(values, "DatabaseMemoryUsagePercentage"),
+                    cpu=measured.newest(values, "EngineCPUUtilization"),
                     connections=None if connections is None else round(connections),
                     hit_rate=round(100 * hits / (hits + misses), 1) if hits + misses else None,
                     evictions=round(sum(values["Evictions"])) if values.get("Evictions") else None,
-                    lag=_newest(values, "ReplicationLag") if role == "replica" else None,
+                    lag=measured.newest(values, "ReplicationLag") if role == "replica" else None,
                 )
             )
-    return found
-
-
-def _newest(values: Mapping[str, list[float]], metric: str) -> float | None:
-    found = values.get(metric)
-    return round(found[0], 3) if found else None
-
-
-def _measured(stack: Stack, nodes: list[str]) -> dict[str, dict[str, list[float]]]:
-    """What CloudWatch has of each node, the newest first."""
-    asked = {f"m{index}": pair for index, pair in enumerate((node, name) for node in nodes for name in _METRICS)}
-    if not asked:
-        return {}
-    now = datetime.now(UTC)
-    queries = [
-        {
-            "Id": identifier,
-            "MetricStat": {
-                "Metric": {
-                    "Namespace": ELASTICACHE,
-                    "MetricName": name,
-                    "Dimensions": [{"Name": "CacheClusterId", "Value": node}],
-                },
-                "Period": 60,
-                "Stat": _METRICS[name],
-            },
-        }
-        for identifier, (node, name) in asked.items()
-    ]
-    found: dict[str, dict[str, list[float]]] = {}
-    pages = stack.client("cloudwatch").get_paginator("get_metric_data")
-    for page in pages.paginate(
-        MetricDataQueries=queries,
-        StartTime=now - timedelta(minutes=WINDOW_MINUTES),
-        # What was told in this second counts too.
-        EndTime=now + timedelta(minutes=1),
-        ScanBy="TimestampDescending",
-    ):
-        for result in page["MetricDataResults"]:
-            node, name = asked[result["Id"]]
-            found.setdefault(node, {}).setdefault(name, []).extend(result["Values"])
     return found
 
 

@@ -8,20 +8,18 @@ would take the old one from the cache while machines still have it: ElastiCache 
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from typing import Any, Final
 
+from operate import staged
 from operate.cache import POLL_SECONDS, CacheError, Listener, asked_again, replication
 from operate.stack import Stack
 
-CURRENT, PENDING = "AWSCURRENT", "AWSPENDING"
 FOLLOW_SECONDS: Final = 120.0
 """In which machines follow the secret: they look at it once a minute, and reload their workers."""
 CHANGE_SECONDS: Final = 1800.0
 """In which ElastiCache has made a change of tokens."""
 BEGUN_SECONDS: Final = 30.0
 """In which ElastiCache has begun a change: until then it may still say that it is available."""
-LENGTH: Final = 64
 
 
 @dataclass(frozen=True)
@@ -38,13 +36,6 @@ class Rotated:
     def as_json(self) -> dict[str, Any]:
         """For machines."""
         return asdict(self)
-
-
-@dataclass(frozen=True)
-class _Version:
-    id: str
-    text: str
-    made: datetime
 
 
 def rotate(
@@ -65,49 +56,24 @@ def rotate(
     if group["Status"] != "available":
         raise CacheError(f"{group['ReplicationGroupId']} is {group['Status']}: wait until it is available")
     began = time.monotonic()
-    current, pending = _version(stack, secret, CURRENT), _version(stack, secret, PENDING)
+    current, pending = staged.find(stack, secret, staged.CURRENT), staged.find(stack, secret, staged.PENDING)
     if current is None:
         raise CacheError(f"{secret} has no value")
-    wanted = pending or _draw(stack, secret)
+    wanted = pending or staged.keep(stack, secret, staged.draw(stack))
     if wanted.id != current.id:
         if pending is None or group["AuthTokenLastModifiedDate"] < wanted.made:
             _change(stack, group, wanted, "ROTATE", pause)
         listener("the cache takes the old token and the new one")
-        stack.client("secretsmanager").update_secret_version_stage(
-            SecretId=secret, VersionStage=CURRENT, MoveToVersionId=wanted.id, RemoveFromVersionId=current.id
-        )
+        staged.make_current(stack, secret, wanted, current)
     listener(f"machines follow the secret, for which they get {FOLLOW_SECONDS:.0f} s")
     pause(FOLLOW_SECONDS)
     _change(stack, group, wanted, "SET", pause)
     listener("the cache takes the new token alone")
-    stack.client("secretsmanager").update_secret_version_stage(
-        SecretId=secret, VersionStage=PENDING, RemoveFromVersionId=wanted.id
-    )
+    staged.settle(stack, secret, wanted)
     return Rotated(secret, wanted.id, pending is not None, round(time.monotonic() - began, 1))
 
 
-def _version(stack: Stack, secret: str, stage: str) -> _Version | None:
-    secrets = stack.client("secretsmanager")
-    try:
-        found = secrets.get_secret_value(SecretId=secret, VersionStage=stage)
-    except secrets.exceptions.ResourceNotFoundException:
-        return None
-    return _Version(found["VersionId"], found["SecretString"], found["CreatedDate"])
-
-
-def _draw(stack: Stack, secret: str) -> _Version:
-    """A new token, kept before anybody is told of it."""
-    secrets = stack.client("secretsmanager")
-    # Tokens take only some punctuation, and a URL would have to escape it.
-    drawn = secrets.get_random_password(PasswordLength=LENGTH, ExcludePunctuation=True)["RandomPassword"]
-    secrets.put_secret_value(SecretId=secret, SecretString=drawn, VersionStages=[PENDING])
-    kept = _version(stack, secret, PENDING)
-    if kept is None:
-        raise CacheError(f"{secret} doesn't have the new token that it was given")
-    return kept
-
-
-def _change(stack: Stack, group: Any, version: _Version, strategy: str, pause: Callable[[float], object]) -> None:
+def _change(stack: Stack, group: Any, version: staged.Version, strategy: str, pause: Callable[[float], object]) -> None:
     """Have ElastiCache take a token beside the old one, or alone, and wait until every node does."""
     identifier = group["ReplicationGroupId"]
     group = stack.client("elasticache").modify_replication_group(
