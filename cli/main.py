@@ -7,6 +7,7 @@ import typer
 from cli.build import build
 from cli.cache import app as cache
 from cli.check import check
+from cli.db import app as db
 from cli.deploy import deploy, rollback
 from cli.doctor import doctor
 from cli.load import load
@@ -30,6 +31,7 @@ app.command()(load)
 app.command()(profile)
 app.command()(prune)
 app.add_typer(cache, name="cache")
+app.add_typer(db, name="db")
 
 # The lab boots this repository's program and app, so only a clone has it.
 if find_spec("lab"):

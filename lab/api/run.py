@@ -38,6 +38,7 @@ CHANGES = (
     "queues",
     "quotas",
     "rds",
+    "rds_backups",
     "rds_changes",
     "rds_replicas",
     "rds_rotation",

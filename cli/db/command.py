@@ -1,0 +1,157 @@
+"""`expressway db`: `status`, `failover`, `snapshot`, `snapshots` and `restore`."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from cli.console import err, fail, out, print_json, refuse
+from cli.options import Json, OutputsFile, StackName
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="The stack's database: how it is, a failover to try it, snapshots and copies.",
+)
+
+
+@app.command()
+def status(stack: StackName = None, outputs: OutputsFile = None, json: Json = False) -> None:
+    """Show each instance's zone, state, CPU, connections and lag, its storage and backups, and changes that wait."""
+    from cli import targets
+    from cli.db import tables
+    from operate.database import status as looking
+
+    target = targets.find(stack, outputs)
+    with _told():
+        found = looking.look(target.stack)
+    if json:
+        print_json(found.as_json())
+        return
+    out.print(tables.members(found))
+    for line in tables.remarks(found):
+        out.print(line, markup=False, soft_wrap=True)
+
+
+@app.command()
+def failover(stack: StackName = None, outputs: OutputsFile = None, json: Json = False) -> None:
+    """Have RDS make the standby the primary, and wait until it is. Connections break, and writes fail meanwhile."""
+    from cli import targets
+    from operate.database import failover as failing
+
+    target = targets.find(stack, outputs)
+    with _told("RDS goes on with the failover; expressway db status shows it"):
+        done = failing.failover(target.stack, _tell)
+    if json:
+        print_json(done.as_json())
+        return
+    _say(f"{done.id} is in {done.zone}, and was in {done.former}, after {done.seconds:g} s")
+    if done.moved_seconds is not None:
+        _say(f"its name led there after {done.moved_seconds:g} s")
+
+
+@app.command()
+def snapshot(
+    name: Annotated[
+        str | None, typer.Argument(help="Of the snapshot. Default: the database's, and the time.", metavar="[NAME]")
+    ] = None,
+    stack: StackName = None,
+    outputs: OutputsFile = None,
+    json: Json = False,
+) -> None:
+    """Take a snapshot, and wait until it is there. It stays until somebody deletes it, and costs by its size."""
+    from cli import targets
+    from operate.database import snapshots as shots
+
+    target = targets.find(stack, outputs)
+    with _told("RDS goes on with the snapshot; expressway db snapshots shows it"):
+        taken = shots.take(target.stack, name, _tell)
+    if json:
+        print_json(taken.as_json())
+        return
+    _say(f"{taken.snapshot.name} is there, after {taken.seconds:g} s")
+
+
+@app.command()
+def snapshots(stack: StackName = None, outputs: OutputsFile = None, json: Json = False) -> None:
+    """List the database's snapshots, the newest first: size, age, and whether RDS made them by itself."""
+    from cli import targets
+    from cli.db import tables
+    from operate.database import snapshots as shots
+
+    target = targets.find(stack, outputs)
+    with _told():
+        found = shots.every(target.stack)
+    if json:
+        print_json([each.as_json() for each in found])
+        return
+    if not found:
+        out.print("there is none: expressway db snapshot takes one")
+        return
+    out.print(tables.snapshots(found))
+
+
+@app.command()
+def restore(
+    name: Annotated[str, typer.Option("--as", help="The new instance's name.", metavar="NAME")],
+    time: Annotated[
+        str | None, typer.Option("--time", help="As it was then: 2026-11-26T09:30:00Z.", metavar="TIME")
+    ] = None,
+    latest: Annotated[bool, typer.Option("--latest", help="As it was some minutes ago, the latest there is.")] = False,
+    snapshot: Annotated[
+        str | None, typer.Option("--snapshot", help="As it is in that snapshot.", metavar="NAME")
+    ] = None,
+    stack: StackName = None,
+    outputs: OutputsFile = None,
+    json: Json = False,
+) -> None:
+    """Make a copy of the database, an instance of its own beside it, and wait for it. The live one isn't touched.
+
+    It is in the same network and behind the same security groups, and costs as an instance does until it is deleted.
+    """
+    from cli import targets
+    from operate.database import restore as restoring
+    from operate.database.instance import RequestError
+
+    if sum((time is not None, latest, snapshot is not None)) != 1:
+        refuse("of what? Give one of --time TIME, --latest and --snapshot NAME")
+    try:
+        at = restoring.moment(time) if time is not None else None
+    except RequestError as error:
+        refuse(f"--time: {error}")
+    target = targets.find(stack, outputs)
+    with _told(f"RDS goes on with {name}; aws rds describe-db-instances --db-instance-identifier {name} shows it"):
+        done = restoring.restore(target.stack, name, at, snapshot, _tell)
+    if json:
+        print_json(done.as_json())
+        return
+    of = f", as it was at {done.at}" if done.at else ""
+    _say(f"{done.id} is a copy of {done.source}{of}, after {done.seconds:g} s")
+    _say(f"it answers at {done.endpoint}, to whom the stack's database answers; its password is in {done.secret}")
+    _say(f"a new stack starts from it with expressway:database.restoreFrom: {done.id}; see docs/database.md")
+    _say(f"to delete it: aws rds delete-db-instance --skip-final-snapshot --db-instance-identifier {done.id}")
+
+
+@contextmanager
+def _told(interrupted: str = "nothing was changed") -> Generator[None]:
+    """End the program with one line when the database, AWS or whoever waits is the problem."""
+    from cli import targets
+    from operate.database.instance import DatabaseError, RequestError
+
+    with targets.explained():
+        try:
+            yield
+        except RequestError as error:
+            refuse(str(error))
+        except DatabaseError as error:
+            fail(str(error))
+        except KeyboardInterrupt:
+            fail(f"interrupted: {interrupted}")
+
+
+def _tell(line: str) -> None:
+    err.print(line, markup=False, soft_wrap=True)
+
+
+def _say(line: str) -> None:
+    out.print(line, markup=False, soft_wrap=True)

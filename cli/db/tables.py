@@ -1,0 +1,123 @@
+"""What `expressway db` shows: in 80 columns, with remarks below for what needs more."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import takewhile
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from operate.database.snapshots import Snapshot
+    from operate.database.status import Status
+
+GIB = 2**30
+
+
+def members(found: "Status") -> Table:
+    """The primary and its replicas."""
+    primary = found.members[0]
+    version = f"PostgreSQL {found.version}" if found.engine == "postgres" else f"{found.engine} {found.version}"
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+        title=f"{found.id}: {version} on {primary.instance_class}, {primary.status}",
+        caption="storage in GiB, CPU in %, lag in s",
+    )
+    table.add_column("instance", overflow="fold")
+    for name in ("role", "zone", "state"):
+        table.add_column(name, no_wrap=True)
+    for name in ("storage", "CPU", "sessions", "lag"):
+        table.add_column(name, justify="right", no_wrap=True)
+    # The title has what all their names begin with, and 80 columns have no room for it.
+    names = _short([each.id for each in found.members])
+    for name, each in zip(names, found.members, strict=True):
+        table.add_row(
+            *(name, each.role, each.zone, each.status),
+            f"{shown(each.storage_used_gb)}/{each.storage_gb}",
+            shown(each.cpu),
+            f"{shown(each.connections)}/{each.connections_most or '-'}",
+            shown(each.lag),
+        )
+    return table
+
+
+def remarks(found: "Status") -> Iterator[str]:
+    """What the table has no room for, and what is to be done about it."""
+    primary = found.members[0]
+    if primary.standby_zone:
+        yield f"standby: in {primary.standby_zone}"
+    elif found.multi_az:
+        yield "standby: being made"
+    else:
+        yield "no standby: when its zone or machine fails, it is away until RDS has another one (database.multiAz)"
+    if replicas := [each.id for each in found.members if each.role == "replica"]:
+        yield f"replicas: {', '.join(replicas)}"
+    if found.storage_most_gb:
+        yield f"storage grows by itself up to {found.storage_most_gb} GiB"
+    if not found.backup_days:
+        yield "no backups: there is nothing to go back to but snapshots (database.backupDays)"
+    elif found.latest:
+        since = f"from {_time(found.earliest)} " if found.earliest else ""
+        yield f"can be restored as it was {since}to {_time(found.latest)}"
+    if found.pending:
+        waiting = ", ".join(f"{name}: {value}" for name, value in found.pending.items())
+        yield f"waits for the window {found.maintenance_window}: {waiting}"
+    for each in found.maintenance:
+        when = f" after {_time(each.after)}" if each.after else ""
+        yield f"maintenance{when}: {each.action} {each.description}".rstrip()
+    if found.parameters == "pending-reboot":
+        yield f"parameters of {found.parameter_group} wait for a reboot: aws rds reboot-db-instance, or db failover"
+    elif found.parameters not in ("", "in-sync"):
+        yield f"parameters of {found.parameter_group} are {found.parameters}"
+
+
+def snapshots(found: Sequence["Snapshot"]) -> Table:
+    """Each with its size and age."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, caption="GiB of the database's storage")
+    table.add_column("snapshot", overflow="fold")
+    for name in ("kind", "state"):
+        table.add_column(name, no_wrap=True)
+    for name in ("GiB", "made, UTC", "age"):
+        table.add_column(name, justify="right", no_wrap=True)
+    now = datetime.now(UTC)
+    for each in found:
+        stored = "" if each.stored_bytes is None else f"{each.stored_bytes / GIB:.1f} of "
+        table.add_row(
+            *(each.name, each.kind, _state(each), f"{stored}{each.storage_gb}"),
+            f"{each.made.astimezone(UTC):%Y-%m-%d %H:%M}" if each.made else "-",
+            age((now - each.made).total_seconds()) if each.made else "-",
+        )
+    return table
+
+
+def age(seconds: float) -> str:
+    """In the unit that says most."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(0.0, seconds):.0f} s"
+
+
+def shown(value: float | None) -> str:
+    """A figure in few characters; a dash where there is none."""
+    return "-" if value is None else f"{value:.2g}" if value < 100 else f"{value:.0f}"
+
+
+def _short(names: Sequence[str]) -> list[str]:
+    """Without the words that all of them begin with."""
+    words = [name.split("-") for name in names]
+    if len(words) == 1:
+        return list(names)
+    same = len(list(takewhile(lambda each: len(set(each)) == 1, zip(*words, strict=False))))
+    return ["-".join(each[same:]) or name for each, name in zip(words, names, strict=True)]
+
+
+def _state(snapshot: "Snapshot") -> str:
+    return snapshot.status if snapshot.progress in (None, 100) else f"{snapshot.status} {snapshot.progress} %"
+
+
+def _time(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,134 @@
+"""The stack's database as RDS has it, and waiting until an instance is as it should be."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from operate.load.metrics import database_identifier
+from operate.stack import Stack, lasting
+
+AVAILABLE: Final = "available"
+BROKEN: Final = frozenset(
+    {
+        "failed",
+        "inaccessible-encryption-credentials",
+        "incompatible-create",
+        "incompatible-network",
+        "incompatible-parameters",
+        "incompatible-restore",
+        "insufficient-capacity",
+        "restore-error",
+        "storage-full",
+    }
+)
+"""States that an instance doesn't come out of by itself.
+https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/accessing-monitoring.html"""
+POLL_SECONDS: Final = 2.0
+BEGUN_SECONDS: Final = 30.0
+"""In which RDS has begun what it was asked for: until then it may still say that an instance is available."""
+
+Listener = Callable[[str], None]
+Pause = Callable[[float], object]
+Instance = Mapping[str, Any]
+"""As DescribeDBInstances has it."""
+
+
+class DatabaseError(Exception):
+    """It can't be done; the message says why, and how to mend it."""
+
+
+class RequestError(DatabaseError):
+    """It can't be done as it was asked for: other arguments would do."""
+
+
+def find(stack: Stack) -> Instance:
+    """The stack's database. DatabaseError without one; botocore's errors."""
+    identifier = database_identifier(str(stack.outputs.get("databaseEndpoint") or ""))
+    if identifier is None:
+        raise DatabaseError("the stack's outputs name no database")
+    found = describe(stack, identifier)
+    if found is None:
+        raise DatabaseError(f"there is no database instance {identifier} in {stack.region}")
+    return found
+
+
+def find_available(stack: Stack) -> Instance:
+    """The same, which nothing is done to at the moment."""
+    found = find(stack)
+    require_available(found)
+    return found
+
+
+def require_available(found: Instance) -> None:
+    """DatabaseError while RDS does something to an instance, which refuses most other things meanwhile."""
+    if found["DBInstanceStatus"] != AVAILABLE:
+        name, status = found["DBInstanceIdentifier"], found["DBInstanceStatus"]
+        raise DatabaseError(f"{name} is {status}: wait until it is available; expressway db status shows it")
+
+
+def describe(stack: Stack, identifier: str) -> Instance | None:
+    """An instance by its identifier; None when there is none. botocore's errors."""
+    rds = stack.client("rds")
+    try:
+        return rds.describe_db_instances(DBInstanceIdentifier=identifier)["DBInstances"][0]
+    except rds.exceptions.DBInstanceNotFoundFault:
+        return None
+
+
+class Settled:
+    """Whether a change is over: it was seen to begin, or has had the time to, and the instance is available."""
+
+    def __init__(self) -> None:
+        self._begun = False
+
+    def __call__(self, found: Instance, waited: float) -> bool:
+        """Told of each look, and of the seconds before it."""
+        self._begun = self._begun or found["DBInstanceStatus"] != AVAILABLE
+        return found["DBInstanceStatus"] == AVAILABLE and (self._begun or waited >= BEGUN_SECONDS)
+
+
+def wait(
+    stack: Stack,
+    identifier: str,
+    over: Callable[[Instance, float], bool],
+    most: float,
+    listener: Listener,
+    pause: Pause,
+) -> Instance:
+    """Look until `over` says so, and tell of each change of status.
+
+    DatabaseError after `most` seconds, or when it is broken or gone; botocore's errors.
+    """
+    waited, status = 0.0, ""
+    while waited < most:
+        pause(POLL_SECONDS)
+        waited += POLL_SECONDS
+        found = _asked_again(stack, identifier)
+        if found is None:
+            continue
+        if found["DBInstanceStatus"] != status:
+            status = found["DBInstanceStatus"]
+            listener(f"{identifier} is {status}")
+        if status in BROKEN:
+            raise DatabaseError(f"{identifier} is {status}: {_events(identifier)}")
+        if over(found, waited):
+            return found
+    raise DatabaseError(f"{identifier} is still {status} after {most / 60:.0f} minutes: {_events(identifier)}")
+
+
+def _asked_again(stack: Stack, identifier: str) -> Instance | None:
+    """The instance as it is now, or None where AWS doesn't say."""
+    try:
+        found = describe(stack, identifier)
+    except (ClientError, BotoCoreError) as error:
+        if lasting(error):
+            raise
+        return None
+    if found is None:
+        raise DatabaseError(f"{identifier} is gone: {_events(identifier)}")
+    return found
+
+
+def _events(identifier: str) -> str:
+    return f"aws rds describe-events --source-type db-instance --source-identifier {identifier} says what happened"
