@@ -1,4 +1,4 @@
-"""`expressway db`: `status`, `failover`, `snapshot`, `snapshots` and `restore`."""
+"""`expressway db`: `status`, `failover`, `snapshot`, `snapshots`, `restore` and `promote`."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from cli.options import Json, OutputsFile, StackName
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="The stack's database: how it is, a failover to try it, snapshots and copies.",
+    help="The stack's database: how it is, a failover to try it, snapshots, copies, promotion.",
 )
 
 
@@ -130,6 +130,30 @@ def restore(
     _say(f"it answers at {done.endpoint}, to whom the stack's database answers; its password is in {done.secret}")
     _say(f"a new stack starts from it with expressway:database.restoreFrom: {done.id}; see docs/database.md")
     _say(f"to delete it: aws rds delete-db-instance --skip-final-snapshot --db-instance-identifier {done.id}")
+
+
+@app.command()
+def promote(
+    replica: Annotated[str, typer.Argument(help="A replica's name; db status has them.", metavar="REPLICA")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do it: no way leads back.")] = False,
+    stack: StackName = None,
+    outputs: OutputsFile = None,
+    json: Json = False,
+) -> None:
+    """Make a read replica a database of its own, which takes writes, and wait for it. There is no way back."""
+    from cli import targets
+    from operate.database import promote as promoting
+
+    if not yes:
+        refuse(f"{replica} would follow the stack's database no more, and no way leads back: add --yes to do it")
+    target = targets.find(stack, outputs)
+    with _told("RDS goes on with the promotion; expressway db status shows it"):
+        done = promoting.promote(target.stack, replica, _tell)
+    if json:
+        print_json(done.as_json())
+        return
+    _say(f"{done.id} is a database of its own at {done.endpoint}, after {done.seconds:g} s")
+    _say("the stack doesn't know: before the next pulumi up, see docs/database.md on promotion")
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from cli import targets
 from cli.main import app
 from cli.targets import Target
-from operate.database import restore, snapshots, status
+from operate.database import promote, restore, snapshots, status
 from operate.database.instance import DatabaseError, RequestError
 from operate.stack import Stack
 from tests.plan.lab_api_server import ApiServer
@@ -229,6 +229,32 @@ def test_a_copy_that_would_be_in_the_clear_is_refused(api: ApiServer, fleet: Fle
     site.rds.modify_db_instance(DBInstanceIdentifier=site.name, BackupRetentionPeriod=7, ApplyImmediately=True)
 
 
+def test_a_replica_becomes_a_database_of_its_own(given: Site) -> None:
+    replica, said = given.replica(), list[str]()
+
+    def pause(_: float) -> None:
+        if len(said) > 1:
+            given.api.control(f"db-instances/{replica}/promoted", "PUT")
+
+    done = promote.promote(given.stack, replica, said.append, pause)
+    made = given.described(replica)
+    assert made.get("ReadReplicaSourceDBInstanceIdentifier") is None
+    assert made["BackupRetentionPeriod"] == 7, "as the stack's database"
+    assert (done.id, done.source) == (replica, given.name)
+    assert replica not in given.described(given.name)["ReadReplicaDBInstanceIdentifiers"]
+    with pytest.raises(RequestError, match=f"{replica} is no replica of {given.name}"):
+        promote.promote(given.stack, replica, pause=never)
+
+
+def test_what_is_no_replica_of_the_stack_is_not_promoted(site: Site, given: Site) -> None:
+    replica = given.replica()
+    with pytest.raises(RequestError, match=f"{replica} is no replica of {site.name}: it has none"):
+        promote.promote(site.stack, replica, pause=never)
+    with pytest.raises(RequestError, match=f"is no replica of {given.name}: there are: .*{replica}"):
+        promote.promote(given.stack, given.name, pause=never)
+    assert given.described(replica)["ReadReplicaSourceDBInstanceIdentifier"] == given.name
+
+
 def test_a_stack_without_a_database_says_so(api: ApiServer) -> None:
     with pytest.raises(DatabaseError, match="name no database"):
         status.look(stack(api, ""))
@@ -250,14 +276,19 @@ def test_the_status_of_the_longest_names_fits_80_columns(given: Site, monkeypatc
 
 
 def test_the_commands_refuse_what_is_wrong_with_2_and_what_cannot_be_with_1(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: Site, given: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    replica = given.replica()
+
     def refused(where: Site, *arguments: str) -> tuple[int, str]:
         answer = invoke(monkeypatch, where, *arguments)
         assert answer.stdout == ""
         assert len(answer.stderr.splitlines()) == 1, answer.stderr
         return answer.exit_code, answer.stderr
 
+    assert refused(given, "promote", replica)[0] == 2
+    assert "add --yes" in refused(given, "promote", replica)[1]
+    assert refused(given, "promote", "stranger", "--yes")[0] == 2
     assert refused(site, "restore", "--as", "copy")[0] == 2
     assert refused(site, "restore", "--as", "copy", "--latest", "--snapshot", "x")[0] == 2
     assert "--time: 'noon' is no time" in refused(site, "restore", "--as", "copy", "--time", "noon")[1]
@@ -267,6 +298,7 @@ def test_the_commands_refuse_what_is_wrong_with_2_and_what_cannot_be_with_1(
     failed, why = refused(site, "failover")
     assert failed == 1
     assert "has no standby to take over: set expressway:database.multiAz to true" in why
+    assert given.described(replica)["ReadReplicaSourceDBInstanceIdentifier"] == given.name
 
 
 def test_a_copy_says_how_to_use_it_and_how_to_be_rid_of_it(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
