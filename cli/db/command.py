@@ -1,4 +1,4 @@
-"""`expressway db`: `status`, `failover`, `snapshot`, `snapshots`, `restore` and `promote`."""
+"""`expressway db`: `status`, `failover`, `snapshot`, `snapshots`, `restore`, `promote` and `rotate-password`."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from cli.options import Json, OutputsFile, StackName
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="The stack's database: how it is, a failover to try it, snapshots, copies, promotion.",
+    help="The stack's database: how it is, a failover to try it, snapshots, copies, another password.",
 )
 
 
@@ -154,6 +154,24 @@ def promote(
         return
     _say(f"{done.id} is a database of its own at {done.endpoint}, after {done.seconds:g} s")
     _say("the stack doesn't know: before the next pulumi up, see docs/database.md on promotion")
+
+
+@app.command("rotate-password")
+def rotate_password(stack: StackName = None, outputs: OutputsFile = None, json: Json = False) -> None:
+    """Give the database another password, which machines follow by themselves.
+
+    One that was cut short is gone on with.
+    """
+    from cli import targets
+    from operate.database import password
+
+    target = targets.find(stack, outputs)
+    with _told("run expressway db rotate-password again to go on with it"):
+        done = password.rotate(target.stack, _tell)
+    if json:
+        print_json(done.as_json())
+        return
+    _say(f"the database has another password, after {done.seconds:g} s; machines follow within a minute")
 
 
 @contextmanager

@@ -13,14 +13,18 @@ from typer.testing import CliRunner
 from cli import targets
 from cli.main import app
 from cli.targets import Target
-from operate.database import promote, restore, snapshots, status
+from operate.database import password, promote, restore, snapshots, status
 from operate.database.instance import DatabaseError, RequestError
 from operate.stack import Stack
 from tests.plan.lab_api_server import ApiServer
 from tests.plan.lab_fleet import Fleet
-from tests.plan.lab_services import create_database
+from tests.plan.lab_services import create_database, machine_of
 
 GIB = 2**30
+
+
+class CutShortError(Exception):
+    """Whoever waits is killed."""
 
 
 class Site:
@@ -253,6 +257,118 @@ def test_what_is_no_replica_of_the_stack_is_not_promoted(site: Site, given: Site
     with pytest.raises(RequestError, match=f"is no replica of {given.name}: there are: .*{replica}"):
         promote.promote(given.stack, given.name, pause=never)
     assert given.described(replica)["ReadReplicaSourceDBInstanceIdentifier"] == given.name
+
+
+def test_rds_draws_the_password_that_it_keeps_and_the_secret_has_it(site: Site) -> None:
+    secret = site.described(site.name)["MasterUserSecret"]["SecretArn"]
+    before = site.secrets.get_secret_value(SecretId=secret)["SecretString"]
+    said = list[str]()
+
+    def pause(_: float) -> None:
+        pending = machine_of(site.api, "db-instances", site.name)["pending_version"]
+        if pending and len(said) > 1:
+            site.api.control(f"db-instances/{site.name}/password/{pending}", "PUT")
+
+    done = password.rotate(site.stack, said.append, pause)
+    now = site.secrets.get_secret_value(SecretId=secret)
+    assert now["SecretString"] != before
+    assert (done.secret, done.version, done.resumed) == (secret, now["VersionId"], False)
+    assert not [line for line in [*said, str(done)] if json.loads(now["SecretString"])["password"] in line]
+
+
+class Own:
+    """A database whose password is in a secret of the stack's own."""
+
+    def __init__(self, api: ApiServer, fleet: Fleet) -> None:
+        self.first = "the-password-of-the-first-day"
+        self.site = Site(api, fleet, MasterUserPassword=self.first)
+        login = json.dumps({"username": "owner", "password": self.first, "note": "kept"})
+        self.secret = self.site.secrets.create_secret(Name=f"login-{uuid.uuid4().hex[:8]}", SecretString=login)["ARN"]
+        self.stack = stack(api, str(self.site.stack.outputs["databaseEndpoint"]), databasePasswordSecret=self.secret)
+
+    def good(self) -> str:
+        """What PostgreSQL is told when it is asked for."""
+        return self.site.api.control(f"db-instances/{self.site.name}/login")["password"]
+
+    def current(self) -> dict[str, str]:
+        return json.loads(self.site.secrets.get_secret_value(SecretId=self.secret)["SecretString"])
+
+    def versions(self) -> dict[str, list[str]]:
+        return self.site.secrets.describe_secret(SecretId=self.secret)["VersionIdsToStages"]
+
+    def pause(self, cut: int | None = None) -> Callable[[float], None]:
+        """Between two looks, what PostgreSQL does; `cut` is the look before which it ends."""
+        looks = 0
+
+        def wait(_: float) -> None:
+            nonlocal looks
+            looks += 1
+            if looks == cut:
+                raise CutShortError
+            pending = machine_of(self.site.api, "db-instances", self.site.name)["pending_version"]
+            if pending and looks > 1:
+                self.site.api.control(f"db-instances/{self.site.name}/password/{pending}", "PUT")
+
+        return wait
+
+
+def test_a_password_of_the_stacks_own_is_in_postgresql_before_machines_follow_it(api: ApiServer, fleet: Fleet) -> None:
+    own, said = Own(api, fleet), list[str]()
+    done = password.rotate(own.stack, said.append, own.pause())
+    assert own.current() == {"username": "owner", "password": own.good(), "note": "kept"}
+    assert own.good() != own.first
+    assert own.versions()[done.version] == ["AWSCURRENT"]
+    assert not done.resumed
+    assert not [line for line in [*said, str(done)] if own.good() in line], "it is told to nobody"
+
+
+@pytest.mark.parametrize("cut", [1, 2])
+def test_one_that_was_cut_short_goes_on_with_the_password_that_was_drawn(
+    api: ApiServer, fleet: Fleet, cut: int
+) -> None:
+    own = Own(api, fleet)
+    with pytest.raises(CutShortError):
+        password.rotate(own.stack, pause=own.pause(cut))
+    assert own.current()["password"] == own.first, "machines would follow what PostgreSQL may not know"
+    own.site.ready(own.site.name)
+    done = password.rotate(own.stack, pause=own.pause())
+    assert done.resumed
+    assert own.current()["password"] == own.good() != own.first
+    assert len(own.versions()) == 2, "a second one was drawn"
+    assert own.versions()[done.version] == ["AWSCURRENT"]
+
+
+def test_one_that_was_cut_short_at_the_very_end_only_tidies_up(
+    api: ApiServer, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Own(api, fleet)
+
+    def killed(*_: object) -> None:
+        raise CutShortError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("operate.staged.settle", killed)
+        with pytest.raises(CutShortError):
+            password.rotate(own.stack, pause=own.pause())
+    good = own.good()
+    done = password.rotate(own.stack, pause=never)
+    assert own.good() == good == own.current()["password"]
+    assert own.versions()[done.version] == ["AWSCURRENT"]
+
+
+def test_what_cannot_be_rotated_is_refused_before_a_password_is_drawn(api: ApiServer, fleet: Fleet) -> None:
+    own = Own(api, fleet)
+    with pytest.raises(DatabaseError, match=r"no secret has the password of .*: run pulumi up with this release once"):
+        password.rotate(own.site.stack, pause=never)
+    text = "the-password-in-the-clear"
+    own.site.secrets.put_secret_value(SecretId=own.secret, SecretString=text)
+    with pytest.raises(DatabaseError, match="holds no JSON with username and password") as wrong:
+        password.rotate(own.stack, pause=never)
+    assert text not in str(wrong.value)
+    own.site.rds.modify_db_instance(DBInstanceIdentifier=own.site.name, MasterUserPassword="another-password")
+    with pytest.raises(DatabaseError, match="is resetting-master-credentials: wait until it is available"):
+        password.rotate(own.stack, pause=never)
+    assert [stages for stages in own.versions().values() if "AWSPENDING" in stages] == []
 
 
 def test_a_stack_without_a_database_says_so(api: ApiServer) -> None:

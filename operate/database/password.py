@@ -1,0 +1,116 @@
+"""Another password for the database, in the order that machines can follow: docs/rotation.md.
+
+Where RDS keeps it, RDS draws it. Where the stack does (the output `databasePasswordSecret`), how far a change has come
+is in AWS: the new password is a version of the secret that is `AWSPENDING` from before PostgreSQL knows it until
+machines may follow it, and whoever runs it again goes on with that one.
+"""
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from operate import staged
+from operate.database.instance import (
+    DatabaseError,
+    Instance,
+    Listener,
+    Pause,
+    Settled,
+    find_available,
+    wait,
+)
+from operate.stack import Stack
+
+SECONDS: Final = 1800.0
+"""In which RDS has changed a password; it takes a minute."""
+
+
+@dataclass(frozen=True)
+class Rotated:
+    """A rotation that is over."""
+
+    secret: str
+    version: str
+    """Of the secret, that has the new password."""
+    resumed: bool
+    """Whether it was begun before."""
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """For machines."""
+        return asdict(self)
+
+
+def rotate(stack: Stack, listener: Listener = lambda _: None, pause: Pause = time.sleep) -> Rotated:
+    """Change it, and return when PostgreSQL has it and the secret says so. DatabaseError; botocore's errors."""
+    database = find_available(stack)
+    own = str(stack.outputs.get("databasePasswordSecret") or "")
+    if own:
+        return _rotate_own(stack, database, own, listener, pause)
+    if secret := database.get("MasterUserSecret"):
+        return _rotate_managed(stack, database, secret["SecretArn"], listener, pause)
+    raise DatabaseError(
+        f"no secret has the password of {database['DBInstanceIdentifier']}: run pulumi up with this release once"
+    )
+
+
+def _rotate_managed(stack: Stack, database: Instance, secret: str, listener: Listener, pause: Pause) -> Rotated:
+    identifier, began = database["DBInstanceIdentifier"], time.monotonic()
+    former = _current(stack, secret)
+    stack.client("rds").modify_db_instance(
+        DBInstanceIdentifier=identifier, RotateMasterUserPassword=True, ApplyImmediately=True
+    )
+    listener(f"RDS draws another password for {identifier}")
+    settled = Settled()
+
+    def over(found: Instance, waited: float) -> bool:
+        return settled(found, waited) and _current(stack, secret) != former
+
+    wait(stack, identifier, over, SECONDS, listener, pause)
+    return Rotated(secret, _current(stack, secret), False, round(time.monotonic() - began, 1))
+
+
+def _current(stack: Stack, secret: str) -> str:
+    """Which version counts. Nobody has to read the password for it."""
+    versions = stack.client("secretsmanager").describe_secret(SecretId=secret)["VersionIdsToStages"]
+    return next((version for version, stages in versions.items() if staged.CURRENT in stages), "")
+
+
+def _rotate_own(stack: Stack, database: Instance, secret: str, listener: Listener, pause: Pause) -> Rotated:
+    identifier, began = database["DBInstanceIdentifier"], time.monotonic()
+    current, pending = staged.find(stack, secret, staged.CURRENT), staged.find(stack, secret, staged.PENDING)
+    if current is None:
+        raise DatabaseError(f"{secret} has no value: run pulumi up")
+    if pending is None:
+        login = {**_login(current, secret), "password": staged.draw(stack)}
+        wanted = staged.keep(stack, secret, json.dumps(login))
+    else:
+        wanted = pending
+    if wanted.id != current.id:
+        stack.client("rds").modify_db_instance(
+            DBInstanceIdentifier=identifier,
+            MasterUserPassword=_login(wanted, secret)["password"],
+            ApplyImmediately=True,
+        )
+        listener(f"{identifier} gets another password")
+        settled = Settled()
+
+        def over(found: Instance, waited: float) -> bool:
+            return settled(found, waited) and "MasterUserPassword" not in found.get("PendingModifiedValues", {})
+
+        wait(stack, identifier, over, SECONDS, listener, pause)
+        staged.make_current(stack, secret, wanted, current)
+    staged.settle(stack, secret, wanted)
+    return Rotated(secret, wanted.id, pending is not None, round(time.monotonic() - began, 1))
+
+
+def _login(version: staged.Version, secret: str) -> dict[str, Any]:
+    """What a version holds. DatabaseError, without a word of it, where that is no login."""
+    try:
+        told = json.loads(version.text)
+    except ValueError:
+        told = None
+    if not isinstance(told, dict) or not isinstance(told.get("password"), str):
+        raise DatabaseError(f"{secret} holds no JSON with username and password: run pulumi up")
+    return told
