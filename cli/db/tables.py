@@ -26,16 +26,16 @@ def members(found: "Status") -> Table:
         title=f"{found.id}: {version} on {primary.instance_class}, {primary.status}",
         caption="storage in GiB, CPU in %, lag in s",
     )
-    table.add_column("instance", overflow="fold")
-    for name in ("role", "zone", "state"):
+    for name in ("instance", "zone"):
         table.add_column(name, no_wrap=True)
+    table.add_column("state", overflow="fold")
     for name in ("storage", "CPU", "sessions", "lag"):
         table.add_column(name, justify="right", no_wrap=True)
-    # The title has what all their names begin with, and 80 columns have no room for it.
+    # The title has the primary's name, and a remark has the replicas': 80 columns have no room for them.
     names = _short([each.id for each in found.members])
     for name, each in zip(names, found.members, strict=True):
         table.add_row(
-            *(name, each.role, each.zone, each.status),
+            *("primary" if each is primary else name, each.zone, each.status),
             f"{shown(each.storage_used_gb)}/{each.storage_gb}",
             shown(each.cpu),
             f"{shown(each.connections)}/{each.connections_most or '-'}",
@@ -76,18 +76,19 @@ def remarks(found: "Status") -> Iterator[str]:
 
 def snapshots(found: Sequence["Snapshot"]) -> Table:
     """Each with its size and age."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, caption="GiB of the database's storage")
+    table = Table(
+        box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, caption="GiB: what it takes, or its database"
+    )
     table.add_column("snapshot", overflow="fold")
     for name in ("kind", "state"):
         table.add_column(name, no_wrap=True)
-    for name in ("GiB", "made, UTC", "age"):
+    for name in ("GiB", "age"):
         table.add_column(name, justify="right", no_wrap=True)
     now = datetime.now(UTC)
     for each in found:
-        stored = "" if each.stored_bytes is None else f"{each.stored_bytes / GIB:.1f} of "
+        size = each.storage_gb if each.stored_bytes is None else each.stored_bytes / GIB
         table.add_row(
-            *(each.name, each.kind, _state(each), f"{stored}{each.storage_gb}"),
-            f"{each.made.astimezone(UTC):%Y-%m-%d %H:%M}" if each.made else "-",
+            *(each.name, each.kind, _state(each), shown(size)),
             age((now - each.made).total_seconds()) if each.made else "-",
         )
     return table
@@ -109,8 +110,6 @@ def shown(value: float | None) -> str:
 def _short(names: Sequence[str]) -> list[str]:
     """Without the words that all of them begin with."""
     words = [name.split("-") for name in names]
-    if len(words) == 1:
-        return list(names)
     same = len(list(takewhile(lambda each: len(set(each)) == 1, zip(*words, strict=False))))
     return ["-".join(each[same:]) or name for each, name in zip(words, names, strict=True)]
 

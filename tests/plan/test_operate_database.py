@@ -384,7 +384,7 @@ def test_the_status_of_the_longest_names_fits_80_columns(given: Site, monkeypatc
     assert shown.exit_code == 0, shown.output
     table = shown.output.partition("no standby")[0]
     assert max(len(line) for line in table.splitlines()) <= 80, shown.output
-    words = {given.name, replica, "primary", "replica", "PostgreSQL 17", "us-east-1a", "can be restored as it was from"}
+    words = {given.name, replica, "primary", "PostgreSQL 17", "us-east-1a", "can be restored as it was from"}
     assert {each for each in words if each in shown.output} == words, shown.output
     told = json.loads(invoke(monkeypatch, given, "status", "--json").stdout)
     assert [each["role"] for each in told["members"]][:2] == ["primary", "replica"]
