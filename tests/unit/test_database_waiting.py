@@ -9,7 +9,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from operate.database import failover, instance, restore, snapshots
+from operate.database import failover, instance, password, restore, snapshots
 from operate.database.instance import DatabaseError, Settled
 from operate.stack import Stack
 
@@ -152,6 +152,24 @@ def test_a_snapshots_progress_is_told_in_steps_until_it_is_there() -> None:
     assert said == ["mine is being made of shop", "mine: 12 %", "mine: 47 %"]
     with pytest.raises(DatabaseError, match="mine failed: aws rds describe-events"):
         snapshots.take(stack(Snapshots(snapshot(50, "failed"))), "mine", said.append, at_once)
+
+
+def test_a_password_that_rds_draws_counts_once_the_secret_has_another_version() -> None:
+    class Secrets:
+        versions = iter(["old", "old", "old", "new"])
+
+        def describe_secret(self, SecretId: str) -> dict[str, Any]:  # noqa: N803
+            return {"VersionIdsToStages": {next(self.versions, "new"): ["AWSCURRENT"], "former": ["AWSPREVIOUS"]}}
+
+    secret: dict[str, Any] = {"MasterUserSecret": {"SecretArn": "arn"}}
+    busy, idle = database(status="resetting-master-credentials", **secret), database(**secret)
+    rds, secrets = Rds(idle, busy, idle), Secrets()
+    made = stack(rds)
+    object.__setattr__(made, "client", {"rds": rds, "secretsmanager": secrets}.__getitem__)
+    assert password.rotate(made, pause=at_once).version == "new"
+    asked = {"DBInstanceIdentifier": "shop", "RotateMasterUserPassword": True, "ApplyImmediately": True}
+    assert rds.asked == [("modify_db_instance", asked)]
+    assert next(secrets.versions, None) is None, "machines would have been told of the old one"
 
 
 def test_times_are_told_in_utc_and_what_is_not_known_as_that() -> None:
