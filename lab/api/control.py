@@ -19,6 +19,7 @@ from lab.api import (
     rds_passwords,
     rds_replicas,
     rds_rotation,
+    rds_standby,
     rds_window,
     service_metrics,
 )
@@ -69,6 +70,15 @@ class Control:
             case "PUT", ["db-instances", identifier, "promoted"]:
                 done = rds_replicas.finish_promotion(identifier)
                 return self._done(done, f"{identifier} waits for no promotion")
+            case "PUT", ["db-instances", identifier, "standby", state]:
+                return self._done(_standby(identifier, state), f"{identifier} has no standby that becomes {state}")
+            case "PUT", ["db-instances", identifier, "failover", node]:
+                known = rds_standby.begin_failover(identifier, node)
+                return self._done(known, f"{identifier} has no failover to {node}")
+            case "PUT", ["db-instances", identifier, "primary", node]:
+                return self._done(rds_standby.finish_failover(identifier, node), f"{identifier} waits for no {node}")
+            case "PUT", ["db-instances", identifier, "rebooted"]:
+                return self._done(rds_standby.finish_reboot(identifier), f"{identifier} waits for no reboot")
             case "GET", ["replication-groups"]:
                 return _answer([asdict(machine) for machine in elasticache.machines()])
             case "PUT", ["replication-groups", identifier]:
@@ -153,6 +163,12 @@ class Control:
             return _error(404, otherwise)
         self._changes.record()
         return _answer({})
+
+
+def _standby(identifier: str, state: str) -> bool:
+    if state == "gone":
+        return rds_standby.finish_leaving(identifier)
+    return state in ("synchronous", "behind") and rds_standby.set_synchronous(identifier, state == "synchronous")
 
 
 def _plant(request: Request) -> Response:

@@ -31,8 +31,24 @@ PASSWORD_LENGTH = 28
 # What RDS allows in a password, less what needs quoting in a URL or a shell.
 PASSWORD_CHARACTERS = string.ascii_letters + string.digits + "-._~"
 
+OTHER_NODE = {"1": "2", "2": "1"}
+"""A primary and its standby are two machines. Which is which changes."""
+
 GIVEN = "given-"
 """Begins the version of a password that RDS doesn't keep in Secrets Manager."""
+
+
+@dataclass(frozen=True)
+class StandbyMachine:
+    """What has to run in another zone, of a database with Multi-AZ."""
+
+    node: str
+    address: str
+    subnet: str
+    synchronous: bool
+    """Whether it has all that was acknowledged."""
+    leaving: bool
+    """Whether there is to be none."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +80,13 @@ class DatabaseMachine:
     source_port: int | None = None
     promoting: bool = False
     """Whether it is to become an instance of its own."""
+    node: str = "1"
+    """Which of the two machines of a Multi-AZ instance is this, its primary."""
+    standby: StandbyMachine | None = None
+    failing_over: bool = False
+    """Whether the standby is to take over."""
+    restarting: bool = False
+    """Whether PostgreSQL is to be started anew."""
 
 
 def install() -> None:
@@ -88,6 +111,11 @@ def databases() -> list[Any]:
         for backend in account.values()
         for database in backend.databases.values()
     ]
+
+
+def find(identifier: str) -> Any:
+    """One of them, or None."""
+    return next((each for each in databases() if each.db_instance_identifier == identifier), None)
 
 
 def set_status(identifier: str, status: str) -> bool:
@@ -126,8 +154,15 @@ def _create(original: Any, database: Any, *args: Any, **kwargs: Any) -> None:
     # What replicas stream by; theirs is their source's.
     database.replication_secret = secrets.token_urlsafe(24)
     database.password_version = database.password_known = 0
+    alone(database)
     if getattr(database, "db_subnet_group", None):
         place(database, kwargs.get("vpc_security_group_ids"))
+
+
+def alone(database: Any) -> None:
+    """It begins with one machine, and nothing under way."""
+    database.node, database.standby = "1", None
+    database.failing_over = database.restarting = False
 
 
 def measure(database: Any, asked: Any) -> None:
@@ -216,4 +251,15 @@ def _machine(database: Any) -> DatabaseMachine:
         source_endpoint=source.address if source else None,
         source_port=source.port if source else None,
         promoting=getattr(database, "promoting", False),
+        node=database.node,
+        standby=_standby(database.standby) if database.standby else None,
+        failing_over=database.failing_over,
+        restarting=database.restarting,
+    )
+
+
+def _standby(standby: Any) -> StandbyMachine:
+    interface = standby.interface
+    return StandbyMachine(
+        standby.node, interface.private_ip_address, interface.subnet.id, standby.synchronous, standby.leaving
     )

@@ -11,7 +11,7 @@ from moto.ec2.models import ec2_backends
 from moto.rds import models, responses
 from moto.rds.exceptions import DBInstanceAlreadyExists, DBParameterGroupNotFoundError
 
-from lab.api import rds_passwords, rds_window
+from lab.api import rds_passwords, rds_standby, rds_window
 from lab.api.patching import add, around
 from lab.api.rds import measure, place
 from lab.api.rds_rules import (
@@ -103,9 +103,13 @@ def _change(original: Any, backend: Any, identifier: str, changes: Any) -> Any:
     if changes.get("db_subnet_group_name"):
         changed.interface.delete()
         place(changed, groups)
-    elif groups and (interface := getattr(changed, "interface", None)):
+        rds_standby.move(changed)
+    elif groups:
         ec2 = ec2_backends[changed.account_id][changed.region]
-        ec2.modify_network_interface_attribute(interface.id, groups)
+        for owner in filter(None, (changed, changed.standby)):
+            if interface := getattr(owner, "interface", None):
+                ec2.modify_network_interface_attribute(interface.id, groups)
+    rds_standby.follow(changed)
     return changed
 
 

@@ -17,9 +17,10 @@ from moto.core.utils import utcnow
 from moto.rds import models
 from moto.rds.exceptions import DBInstanceAlreadyExists, InvalidParameterCombination, InvalidParameterValue
 
+from lab.api import rds_standby
 from lab.api.patching import add, around, instead
-from lab.api.rds import choose_subnet, databases, measure, place
-from lab.api.rds_rules import check_class, check_family
+from lab.api.rds import alone, choose_subnet, databases, measure, place
+from lab.api.rds_rules import InstanceStateError, check_class, check_family
 
 MOST = 15
 """Replicas of one source."""
@@ -27,12 +28,6 @@ SOURCE_STATES = ("available", "backing-up", "creating", "modifying")
 """Of a source. On AWS it is there before a program goes on; the lab's machines start after the program has run."""
 PROMOTED_RETENTION = 1
 """Days of backups, unless a promotion says another number."""
-
-
-class InstanceStateError(ServiceException):
-    """RDS does not do it to an instance that is as it is."""
-
-    code = "InvalidDBInstanceState"
 
 
 class TooManyError(ServiceException):
@@ -58,6 +53,7 @@ def finish_promotion(identifier: str) -> bool:
             database.is_replica = database.promoting = False
             database.source_db_instance_identifier = None
             database.status = "available"
+            rds_standby.follow(database)
             return True
     return False
 
@@ -75,6 +71,7 @@ def _create(original: Any, backend: Any, db_kwargs: dict[str, Any]) -> Any:
     replica.dbi_resource_id = f"db-{secrets.token_hex(13).upper()}"
     replica.waiting, replica.pending_modified_values = {}, {}
     replica.promoting, replica.password_known = False, replica.password_version
+    alone(replica)
     replica.tags = db_kwargs.get("tags") or []
     replica.enabled_cloudwatch_logs_exports = list(db_kwargs.get("enable_cloudwatch_logs_exports") or [])
     for name, otherwise in (

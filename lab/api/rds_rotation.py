@@ -10,20 +10,14 @@ https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotate-secrets_manag
 
 from typing import Any
 
-from moto.core.exceptions import ServiceException
 from moto.rds import models
 
 from lab.api.patching import around, existing, instead
 from lab.api.rds import databases, secret_version
+from lab.api.rds_rules import InstanceStateError
 
 CURRENT, PENDING = "AWSCURRENT", "AWSPENDING"
 ROTATING = "resetting-master-credentials"
-
-
-class InstanceStateError(ServiceException):
-    """RDS changes no password while it does something else."""
-
-    code = "InvalidDBInstanceState"
 
 
 def install() -> None:

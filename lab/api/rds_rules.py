@@ -22,6 +22,12 @@ class ZonesError(ServiceException):
     code = "DBSubnetGroupDoesNotCoverEnoughAZs"
 
 
+class InstanceStateError(ServiceException):
+    """RDS does not do it to an instance that is as it is."""
+
+    code = "InvalidDBInstanceState"
+
+
 def full_version(asked: str) -> str:
     """The version that RDS runs when `asked` is a major one; a full one stays."""
     version = postgresql_version(asked)

@@ -42,6 +42,7 @@ CHANGES = (
     "rds_changes",
     "rds_replicas",
     "rds_rotation",
+    "rds_standby",
     "refreshes",
     "s3",
     "schedules",

@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Final
 
 from lab.machines import access
+from lab.machines.machine import halt
 from lab.machines.services import load_balancer, postgresql, redis
 
 from .api import Api
-from .plan import Change, Failover, ParameterChange, Promotion, Reconfiguration, Rotation, TokenChange
+from .plan import Change, Failover, ParameterChange, Promotion, Reconfiguration, Restart, Rotation, TokenChange
+from .standby import Synchrony, Takeover
 
+PATIENCE: Final = ("timeout", "15")
+"""Begins a command of a server that may hang: nothing else is done to its machine meanwhile."""
 GAP_SECONDS: Final = 1.0
 """Between the new password in PostgreSQL and the secret that says so, when readers still get the old one. RDS does not
 say how long that takes there, and promises no order that would do without it."""
@@ -31,6 +35,13 @@ def carry_out(api: Api, service: str, machine: str, change: Change, machines: Pa
         case Promotion():
             _run(machine, postgresql.psql(change.port), postgresql.PROMOTE, machines)
             api.put(f"db-instances/{service}/promoted")
+        case Restart():
+            _run(machine, list(postgresql.RESTART), "", machines)
+            api.put(f"db-instances/{service}/rebooted")
+        case Takeover():
+            _take_over(api, service, change, machines)
+        case Synchrony():
+            _synchronize(api, service, machine, change, machines)
         case Failover():
             _fail_over(api, service, change, machines)
         case TokenChange():
@@ -58,6 +69,26 @@ def _login(api: Api, database: str, rotation: Rotation) -> dict[str, str]:
         return api.get(f"db-instances/{database}/login")
     secret = api.aws("secretsmanager").get_secret_value(SecretId=rotation.secret_arn, VersionId=rotation.version)
     return json.loads(secret["SecretString"])
+
+
+def _take_over(api: Api, database: str, change: Takeover, machines: Path) -> None:
+    """The former primary first, whatever state it is in: from then on it acknowledges nothing."""
+    halt(change.former, machines, grace=0)
+    _run(change.machine, postgresql.psql(change.port), postgresql.PROMOTE, machines)
+    api.put(f"db-instances/{database}/primary/{change.node}")
+
+
+def _synchronize(api: Api, database: str, machine: str, change: Synchrony, machines: Path) -> None:
+    """The API hears that a standby is behind before it is, and that it is synchronous after it is."""
+    told = [*PATIENCE, *postgresql.psql(change.port)]
+    if change.on:
+        _run(machine, told, postgresql.WAIT_FOR_STANDBY, machines)
+        api.put(f"db-instances/{database}/standby/synchronous")
+        return
+    api.put(f"db-instances/{database}/standby/behind")
+    _run(machine, told, postgresql.WAIT_FOR_NOBODY, machines)
+    if change.leaving:
+        api.put(f"db-instances/{database}/standby/gone")
 
 
 def _fail_over(api: Api, cache: str, failover: Failover, machines: Path) -> None:

@@ -39,13 +39,13 @@ class DatabaseLogs:
         self._at = now
         for item in databases:
             if "postgresql" in item["log_exports"]:
-                self._relay(item["id"])
+                self._relay(item["id"], database_machine(item["id"], item["node"]))
 
-    def _relay(self, database: str) -> None:
-        path = self._machines / database_machine(database) / "upper" / postgresql.LOG
+    def _relay(self, database: str, machine: str) -> None:
+        path = self._machines / machine / "upper" / postgresql.LOG
         try:
             size = path.stat().st_size
-            begin = max(self._told.get(database, 0), size - MOST_BEHIND)
+            begin = max(self._told.get(machine, 0), size - MOST_BEHIND)
             with path.open("rb") as stream:
                 # A machine that was made anew has a log that is shorter.
                 stream.seek(begin if begin <= size else 0)
@@ -56,7 +56,7 @@ class DatabaseLogs:
         whole = read.rfind(b"\n") + 1
         if found := events(read[:whole].decode(errors="replace")):
             self._put(f"/aws/rds/instance/{database}/postgresql", f"{database}.0", found)
-        self._told[database] = begin + whole
+        self._told[machine] = begin + whole
 
     def _put(self, group: str, stream: str, found: list[dict[str, Any]]) -> None:
         logs = self._api.aws("logs")

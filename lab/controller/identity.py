@@ -16,10 +16,10 @@ from lab.machines.services import load_balancer, postgresql, redis
 from lab.network import names
 
 from .api import Api, ApiState
-from .wanted import balancer_machine, cache_machine, database_machine
+from .wanted import balancer_machine, cache_machine, database_machine, database_nodes
 
 SERVICE_TYPE = "lab.service"
-MACHINES = {"database": database_machine, "cache": cache_machine, "load-balancer": balancer_machine}
+MACHINES = {"cache": cache_machine, "load-balancer": balancer_machine}
 
 
 class Identities:
@@ -45,7 +45,11 @@ class Identities:
         instances = [one for reservation in state.reservations for one in reservation["Instances"]]
         with self._lock:
             self._instances = {one["PrivateIpAddress"]: one for one in instances if one.get("PrivateIpAddress")}
-            self._services = {item["address"]: ("database", item) for item in state.databases}
+            self._services = {
+                node["address"]: ("database", {**node, "database": item})
+                for item in state.databases
+                for node in database_nodes(item)
+            }
             self._services |= {
                 node["address"]: ("cache", {**cache, **node, "cache": cache})
                 for cache in state.caches
@@ -90,7 +94,7 @@ class Identities:
         return self._roles[instance, profile_arn]
 
     def _service(self, kind: str, item: Mapping[str, Any]) -> InstanceMetadata:
-        machine = MACHINES[kind](item["id"])
+        machine = database_machine(item["id"], item["node"]) if kind == "database" else MACHINES[kind](item["id"])
         return InstanceMetadata(
             instance_id=machine,
             image_id="ami-lab",
@@ -106,7 +110,7 @@ class Identities:
         if kind == "load-balancer":
             return load_balancer.user_data()
         # A machine that is started anew, empty, gets what counts by then.
-        state = (item["secret_version"], item["source_endpoint"]) if kind == "database" else _of_cache(item)
+        state = _of_database(item) if kind == "database" else _of_cache(item)
         known = f"{machine} {state}"
         if known not in self._user_data:
             make = self._database_user_data if kind == "database" else self._cache_user_data
@@ -116,7 +120,6 @@ class Identities:
     def _database_user_data(self, item: Mapping[str, Any]) -> bytes:
         certificate, key = (path.read_text() for path in tls.issue(self._certificates, [item["endpoint"]]))
         login = self._api.get(f"db-instances/{item['id']}/login")
-        source = item["source_endpoint"]
         return postgresql.user_data(
             postgresql.PostgresqlServer(
                 certificate=certificate,
@@ -126,7 +129,7 @@ class Identities:
                 port=int(item["port"]),
                 force_ssl=item["parameters"].get("rds.force_ssl", "1") == "1",
                 logging=item["parameters"],
-                upstream=postgresql.Upstream(source, int(item["source_port"])) if source else None,
+                upstream=_upstream(item),
             )
         )
 
@@ -148,6 +151,21 @@ class Identities:
                 parameters=cache["parameters"],
             )
         )
+
+
+def _upstream(item: Mapping[str, Any]) -> postgresql.Upstream | None:
+    """Whom a database's machine streams from: a standby from the primary's machine, wherever their name leads."""
+    primary = item["database"]
+    if item["node"] != primary["node"]:
+        return postgresql.Upstream(item["endpoint"], int(item["port"]), primary["address"], postgresql.STANDBY)
+    if source := item["source_endpoint"]:
+        return postgresql.Upstream(source, int(item["source_port"]))
+    return None
+
+
+def _of_database(item: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What a database's user data says that changes."""
+    return item["secret_version"], _upstream(item)
 
 
 def _of_cache(item: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -22,6 +22,7 @@ from .api import Api, ApiState
 from .changes import carry_out
 from .database_logs import DatabaseLogs
 from .health import HealthRelay
+from .heartbeat import Heartbeats
 from .identity import Identities
 from .limits import Limits
 from .load import LoadMeter
@@ -76,6 +77,7 @@ class Controller:
         self._health = HealthRelay(self._api, state / "machines")
         self._load = LoadMeter()
         self._services = ServiceMeter(state / "machines", core_per_vcpu=config.core_per_vcpu)
+        self._heartbeats = Heartbeats(state / "machines")
         self._limits = Limits()
         # Of its own: a machine that does not answer must keep no other from starting.
         self._measuring = ThreadPoolExecutor(1, thread_name_prefix="measuring")
@@ -117,7 +119,9 @@ class Controller:
         found = observation.observe(self._state / "machines")
         with self._lock:
             busy = set(self._busy)
-        for action in plan(current, found, busy):
+        ready = {each.id for each in found if each.state is observation.State.READY}
+        pulses = self._heartbeats.look(current.services, ready, time.monotonic())
+        for action in plan(current, found, busy, pulses):
             self._begin(action)
         self._limits.hold(current.machines, found)
         self._health.relay(service for service in current.services if service.kind == "load-balancer")
@@ -173,9 +177,9 @@ class Controller:
                 log.info("%s: %s", service, type(change).__name__)
                 homes = self._state / "machines"
                 self._background(identifier, lambda: carry_out(self._api, service, identifier, change, homes))
-            case Promote(cache, node):
-                log.info("the primary of %s is gone: %s takes over", cache, node)
-                self._api.put(f"replication-groups/{cache}/failover/{node}")
+            case Promote(kind, identifier, node):
+                log.info("the primary of %s is gone: %s takes over", identifier, node)
+                self._api.put(f"{COLLECTIONS[kind]}/{identifier}/failover/{node}")
             case ReportInstance(instance, status):
                 log.info("%s is %s", instance, status)
                 self._api.report("instances", instance, status)

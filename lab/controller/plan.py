@@ -8,6 +8,8 @@ from lab.machines.machine import MachineSpec
 from lab.machines.observation import MachineStatus, State
 from lab.network.model import Network
 
+from .standby import ALIVE, Pulse, Standby, Synchrony, Takeover, synchrony, takes_over, to_be_copied_anew
+
 
 @dataclass(frozen=True)
 class Rotation:
@@ -26,6 +28,11 @@ class Promotion:
     """A read replica is to become a database of its own."""
 
     port: int
+
+
+@dataclass(frozen=True)
+class Restart:
+    """A database's server is to be started anew."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,9 @@ class Reconfiguration:
     configuration: str
 
 
-Change = Rotation | Promotion | Failover | TokenChange | ParameterChange | Reconfiguration
+Change = (
+    Rotation | Promotion | Restart | Takeover | Synchrony | Failover | TokenChange | ParameterChange | Reconfiguration
+)
 """What the API has begun, and what has to be done where the service runs."""
 
 
@@ -79,9 +88,11 @@ class Service:
     port: int | None = None
     """A database's."""
     primary: str | None = None
-    """A cache's, as a machine."""
+    """A cache's, and a database's, as a machine."""
     standbys: tuple[tuple[str, str], ...] = ()
     """A cache's replicas, as machines and nodes, where one takes over by itself."""
+    standby: Standby | None = None
+    """A database's."""
     copied: bool = False
     """Whether what it has is a copy of another's: a read replica."""
 
@@ -166,9 +177,10 @@ class CarryOut:
 
 @dataclass(frozen=True)
 class Promote:
-    """Tell the API that a cache's primary is gone, and which node takes over."""
+    """Tell the API that the primary of a cache or a database is gone, and which node takes over."""
 
-    cache: str
+    kind: str
+    id: str
     node: str
 
 
@@ -180,8 +192,17 @@ KNOWN_TO_RUN = ("available", "modifying")
 SERVICE_FAILED = {"database": "failed", "cache": "create-failed", "load-balancer": "failed"}
 
 
-def plan(wanted: Wanted, found: Collection[MachineStatus], busy: AbstractSet[str] = frozenset()) -> list[Action]:
-    """Actions in the order in which to begin them; machines in `busy` have one under way and get none."""
+def plan(
+    wanted: Wanted,
+    found: Collection[MachineStatus],
+    busy: AbstractSet[str] = frozenset(),
+    pulses: Mapping[str, Pulse] | None = None,
+) -> list[Action]:
+    """Actions in the order in which to begin them; machines in `busy` have one under way and get none.
+
+    `pulses` are what databases with a standby say of themselves, by id.
+    """
+    pulses = pulses or {}
     specs = {spec.id: spec for spec in wanted.machines}
     there = {status.id for status in found}
     states = {status.id: status.state for status in found}
@@ -193,14 +214,16 @@ def plan(wanted: Wanted, found: Collection[MachineStatus], busy: AbstractSet[str
         if status.id not in specs:
             actions += _unwanted(status, kept=status.id in wanted.kept)
         elif service := services.get(status.id):
-            actions += _behind_service(service, specs[status.id], status)
+            actions += _behind_service(service, specs[status.id], status, states, pulses.get(service.id))
         else:
             actions += _instance(specs[status.id], status, impaired=status.id in wanted.impaired)
     for service in wanted.services:
-        if busy.isdisjoint(service.machines):
+        if service.standby:
+            actions += _of_pair(service, service.standby, states, busy, pulses.get(service.id))
+        elif busy.isdisjoint(service.machines):
             actions += _report(service, states)
         if promoted := _promoted(service, states):
-            actions.append(Promote(service.id, promoted))
+            actions.append(Promote(service.kind, service.id, promoted))
     off = {status.id for status in found if status.state is State.OFF and status.id in wanted.kept}
     actions += [
         ReportInstance(each, "off") for each in sorted(wanted.stopping - busy) if each in off or each not in there
@@ -208,6 +231,7 @@ def plan(wanted: Wanted, found: Collection[MachineStatus], busy: AbstractSet[str
     # What would start as the primary, and empty, starts when another node is it.
     held = {service.primary for service in wanted.services if _taken_over(service, states)}
     held |= {service.primary for service in wanted.services if _promoted(service, states)}
+    held |= {service.primary for service in wanted.services if service.standby and service.standby.synchronous}
     actions += [Start(spec) for spec in wanted.machines if spec.id not in there and spec.id not in busy | held]
     return actions
 
@@ -235,14 +259,57 @@ def _instance(spec: MachineSpec, status: MachineStatus, *, impaired: bool) -> li
             return [*recovered, Reboot(spec)] if asked else recovered
 
 
-def _behind_service(service: Service, spec: MachineSpec, status: MachineStatus) -> list[Action]:
+def _behind_service(
+    service: Service, spec: MachineSpec, status: MachineStatus, states: Mapping[str, State], pulse: Pulse | None
+) -> list[Action]:
     """The lab's own, whatever ended it: it is started again on its disk, but a cache's node and a copy anew, empty."""
-    if status.state in (State.READY, State.FAILED, State.BOOTING):
+    if service.standby:
+        return _one_of_pair(service, service.standby, spec, states, pulse)
+    if status.state in ALIVE:
         return []
     return [Stop(status.id)] if service.kind == "cache" or service.copied else [Resume(spec)]
 
 
-ALIVE = (State.BOOTING, State.READY, State.FAILED)
+def _one_of_pair(
+    service: Service, standby: Standby, spec: MachineSpec, states: Mapping[str, State], pulse: Pulse | None
+) -> list[Action]:
+    """A primary goes on with its own disk, unless the standby takes over; a standby is copied anew."""
+    state = states[spec.id]
+    if isinstance(service.change, Takeover):
+        # The one that is to take over has all that was acknowledged; the other one is fenced by who carries it out.
+        return [Resume(spec)] if spec.id == standby.machine and state not in ALIVE else []
+    if spec.id == standby.machine:
+        return [Stop(spec.id)] if to_be_copied_anew(standby, state, pulse) else []
+    if state in ALIVE or takes_over(standby, state, states.get(standby.machine), pulse):
+        return []
+    return [Resume(spec)]
+
+
+def _of_pair(
+    service: Service, standby: Standby, states: Mapping[str, State], busy: AbstractSet[str], pulse: Pulse | None
+) -> list[Action]:
+    """What a database with a standby has to do, or the API has to hear of it."""
+    primary, state = states.get(service.machines[0]), states.get(standby.machine)
+    change = service.change
+    if isinstance(change, Takeover):
+        carried_out = state is State.READY and standby.machine not in busy
+        return [CarryOut(service.id, standby.machine, change)] if carried_out else []
+    if takes_over(standby, primary, state, pulse):
+        return [Promote(service.kind, service.id, standby.node)]
+    if not busy.isdisjoint(service.machines):
+        return []
+    if primary is State.READY:
+        change = change or synchrony(standby, state, pulse, service.port or 0)
+        if change:
+            return [CarryOut(service.id, service.machines[0], change)]
+    # It is there, and changed, when the standby is too; who had one goes on without.
+    if primary is State.FAILED:
+        now = SERVICE_FAILED[service.kind]
+    elif primary is State.READY and (standby.synchronous or service.status not in ("creating", "modifying")):
+        now = SERVICE_READY[service.kind]
+    else:
+        return []
+    return [] if service.status == now else [ReportService(service.kind, service.id, now)]
 
 
 def _promoted(service: Service, states: Mapping[str, State]) -> str | None:

@@ -56,7 +56,7 @@ class ServiceMeter:
         found: Found = {"database": {}, "cache": {}}
         for service in there:
             if service.kind == "database" and service.port is not None:
-                [machine] = service.machines
+                machine = service.machines[0]
                 if (seen := self._try(self._database, machine, service.port)) is not None:
                     found["database"][service.id] = seen | _cpu("CPUUtilization", cpu, machine)
         for machine in nodes:

@@ -13,7 +13,18 @@ from lab.machines.machine import MachineSpec
 from lab.network import dns, model
 
 from .api import ApiState
-from .plan import Failover, ParameterChange, Promotion, Reconfiguration, Rotation, Service, TokenChange, Wanted
+from .plan import (
+    Failover,
+    ParameterChange,
+    Promotion,
+    Reconfiguration,
+    Restart,
+    Rotation,
+    Service,
+    TokenChange,
+    Wanted,
+)
+from .standby import Standby, Takeover
 
 RUNNING = ("pending", "running")
 STOPPED = ("stopping", "stopped")
@@ -37,7 +48,11 @@ def wanted(api: ApiState, config: LabConfig, authority: Path) -> Wanted:
         elastic_addresses=api.elastic_addresses,
         nat_gateways=api.nat_gateways,
         services=[
-            *(_placed(database_machine(item["id"]), _with_replication(item, api.databases)) for item in api.databases),
+            *(
+                _placed(database_machine(node["id"], node["node"]), _with_replication(node, api.databases))
+                for item in api.databases
+                for node in database_nodes(item)
+            ),
             *(_placed(cache_machine(node["id"]), node) for node in nodes),
             *(_placed(balancer_machine(item["id"]), item) for item in api.load_balancers),
         ],
@@ -50,8 +65,9 @@ def wanted(api: ApiState, config: LabConfig, authority: Path) -> Wanted:
     reboots = {item["id"]: item["reboots"] for item in api.instances}
     machines = [_instance(instance, reboots.get(instance["InstanceId"], 0), config, authority) for instance in running]
     machines += [
-        _service_machine(database_machine(item["id"]), "database", "postgresql", item, config, authority)
+        _service_machine(database_machine(node["id"], node["node"]), "database", "postgresql", node, config, authority)
         for item in api.databases
+        for node in database_nodes(item)
     ]
     machines += [
         _service_machine(cache_machine(node["id"]), "cache", "redis", node, config, authority) for node in nodes
@@ -69,10 +85,12 @@ def wanted(api: ApiState, config: LabConfig, authority: Path) -> Wanted:
                 Service(
                     "database",
                     item["id"],
-                    (database_machine(item["id"]),),
+                    tuple(database_machine(node["id"], node["node"]) for node in database_nodes(item)),
                     item["status"],
-                    _promotion(item) or _rotation(item),
+                    _takeover(item) or _promotion(item) or _rotation(item) or _restart(item),
                     int(item["port"]),
+                    primary=database_machine(item["id"], item["node"]),
+                    standby=_standby(item),
                     copied=item["source"] is not None,
                 )
                 for item in api.databases
@@ -100,9 +118,14 @@ def wanted(api: ApiState, config: LabConfig, authority: Path) -> Wanted:
     )
 
 
-def database_machine(identifier: str) -> str:
-    """The id of the machine behind a database instance."""
-    return f"db-{identifier}"
+def database_machine(identifier: str, node: str = "1") -> str:
+    """The id of the machine behind a database instance, or of the second one of an instance with Multi-AZ."""
+    return f"db{'' if node == '1' else node}-{identifier}"
+
+
+def database_nodes(database: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A database's primary, and its standby where it has one, each as a service of its own."""
+    return [{**database, **each} for each in ({}, database["standby"]) if each is not None]
 
 
 def cache_machine(node: str) -> str:
@@ -167,9 +190,27 @@ def _promotion(database: Mapping[str, Any]) -> Promotion | None:
     return Promotion(int(database["port"])) if database["promoting"] else None
 
 
+def _takeover(database: Mapping[str, Any]) -> Takeover | None:
+    if not database["failing_over"]:
+        return None
+    former, machine = (database_machine(node["id"], node["node"]) for node in database_nodes(database))
+    return Takeover(database["standby"]["node"], machine, former, int(database["port"]))
+
+
+def _restart(database: Mapping[str, Any]) -> Restart | None:
+    return Restart() if database["restarting"] else None
+
+
+def _standby(database: Mapping[str, Any]) -> Standby | None:
+    if (found := database["standby"]) is None:
+        return None
+    machine = database_machine(database["id"], found["node"])
+    return Standby(machine, found["node"], found["synchronous"], found["leaving"])
+
+
 def _sources(databases: Iterable[Mapping[str, Any]]) -> set[str]:
-    """The ids of those that have replicas."""
-    return {item["source"] for item in databases if item["source"]}
+    """The ids of those that have replicas, or a standby."""
+    return {item["source"] or item["id"] for item in databases if item["source"] or item["standby"]}
 
 
 def _replication(source: str) -> str:
@@ -177,7 +218,7 @@ def _replication(source: str) -> str:
 
 
 def _with_replication(database: Mapping[str, Any], databases: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """A database in the group of its source, and in its own where it has replicas."""
+    """A database in the group of its source, and in its own where it has replicas or a standby."""
     sources = {database["source"], database["id"]} & _sources(databases)
     groups = [*database["security_groups"], *map(_replication, sorted(sources))]
     return {**database, "security_groups": groups}

@@ -181,8 +181,12 @@ def test_a_replica_that_is_ready_takes_over_from_a_primary_that_is_gone(state: S
     found = [status("cache-2", State.BOOTING), status("cache-3")]
     gone = [status("cache-1", state)] if state else []
     told = plan(should, [*gone, *found])
-    assert told == [*(Stop(each.id) for each in gone), Promote("main", "main-003")], "it isn't started, empty, before"
-    assert plan(should, found, busy={"cache-1"}) == [Promote("main", "main-003")], "while the dead one is cleared away"
+    assert told == [*(Stop(each.id) for each in gone), Promote("cache", "main", "main-003")], (
+        "it isn't started, empty, before"
+    )
+    assert plan(should, found, busy={"cache-1"}) == [Promote("cache", "main", "main-003")], (
+        "while the dead one is cleared away"
+    )
 
 
 def test_nobody_takes_over_from_a_primary_that_runs_or_where_nobody_can() -> None:

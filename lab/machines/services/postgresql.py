@@ -1,7 +1,8 @@
 """What stands behind an RDS endpoint in the lab: Debian's PostgreSQL, set up as RDS sets up its own.
 
 The master user is no superuser but a member of `rds_superuser`; passwords are SCRAM; with `force_ssl` (RDS's default
-since PostgreSQL 15) connections without TLS are refused. A read replica streams from its source, by that one's name.
+since PostgreSQL 15) connections without TLS are refused. A read replica streams from its source, by that one's name; a
+standby from its primary's machine, which waits for it with each commit.
 Not emulated: durable storage, backups, parameter groups. pg_stat_statements is loaded, as by RDS's default parameter
 groups, and the master user may create it.
 
@@ -67,6 +68,8 @@ Source: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_LogAccess.Co
 """
 REPLICATOR: Final = "rdsrepladmin"
 """The role by which replicas stream. RDS's own name."""
+STANDBY: Final = "rdsstandby"
+"""What a primary knows its standby as."""
 _PASSWORDS: Final = "/var/lib/postgresql/upstream"
 _COPY_SECONDS: Final = 300
 """How long a replica waits for a source that boots, or doesn't answer."""
@@ -80,6 +83,10 @@ class Upstream:
 
     host: str
     port: int
+    address: str | None = None
+    """Where that server is, when it is not where the name leads."""
+    known_as: str | None = None
+    """What the other knows this one as."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +147,9 @@ def _copy(upstream: Upstream) -> list[str]:
 def _connection(upstream: Upstream) -> str:
     trust = "sslmode=verify-full sslrootcert=/etc/ssl/certs/ca-certificates.crt"
     found = f"host={upstream.host} port={upstream.port} user={REPLICATOR} passfile={_PASSWORDS}"
-    return f"{found} {trust} connect_timeout=5"
+    where = f" hostaddr={upstream.address}" if upstream.address else ""
+    name = f" application_name={upstream.known_as}" if upstream.known_as else ""
+    return f"{found}{where}{name} {trust} connect_timeout=5"
 
 
 def psql(port: int) -> list[str]:
@@ -179,11 +188,55 @@ Source: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_PostgreSQL.R
 """
 
 PROMOTE: Final = """\
+ALTER SYSTEM RESET synchronous_standby_names;
+SELECT pg_reload_conf();
 DO $$ BEGIN
     IF pg_is_in_recovery() AND NOT pg_promote() THEN RAISE 'it does not end its recovery'; END IF;
 END $$;
 """
-"""SQL after which a replica takes writes."""
+"""SQL after which a copy takes writes, and waits with them for none of those that its source waited for."""
+
+PULSE: Final = """\
+SELECT json_build_object(
+    'streaming', EXISTS (
+        SELECT FROM pg_stat_replication WHERE application_name = 'rdsstandby' AND state = 'streaming'
+    ),
+    'waits', current_setting('synchronous_standby_names') <> ''
+);
+"""
+"""SQL that tells of a primary's standby: JSON."""
+
+WAIT_FOR_STANDBY: Final = """\
+ALTER SYSTEM SET synchronous_standby_names = 'rdsstandby';
+SELECT pg_reload_conf();
+-- Until all of the server knows it: what is acknowledged from then on is on both, and the rest comes before that point.
+SELECT pg_sleep(1);
+DO $$
+DECLARE
+    reached CONSTANT pg_lsn := pg_current_wal_flush_lsn();
+BEGIN
+    FOR attempt IN 1..80 LOOP
+        IF EXISTS (
+            SELECT FROM pg_stat_replication
+            WHERE application_name = 'rdsstandby' AND sync_state = 'sync' AND flush_lsn >= reached
+        ) THEN
+            RETURN;
+        END IF;
+        PERFORM pg_sleep(0.1);
+    END LOOP;
+    RAISE 'its standby does not follow';
+END $$;
+"""
+"""SQL after which the standby has all that was acknowledged, and nothing is acknowledged that it hasn't."""
+
+WAIT_FOR_NOBODY: Final = """\
+ALTER SYSTEM RESET synchronous_standby_names;
+SELECT pg_reload_conf();
+"""
+"""SQL after which a primary acknowledges what it has alone. Who waits is acknowledged at once."""
+
+RESTART: Final = ("systemctl", "restart", _UNIT)
+"""The command that starts the server anew."""
 
 
 def questions(port: int) -> list[str]:
