@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 
 from lab import paths
 from lab.machines import control_groups, observation
@@ -37,7 +37,21 @@ def black_hole(*addresses: str) -> Generator[None]:
     """Drop every packet from and to the addresses, on connections that are open too, for as long as the body runs."""
     those = ", ".join(addresses)
     # Both ways in each: a packet to this host's own address passes prerouting alone.
-    drop = " ".join(f"ip {side} {{ {those} }} drop;" for side in ("saddr", "daddr"))
+    with _dropping(*(f"ip {side} {{ {those} }}" for side in ("saddr", "daddr"))):
+        yield
+
+
+@contextlib.contextmanager
+def cut(ones: Collection[str], others: Collection[str]) -> Generator[None]:
+    """Drop every packet between addresses and others, both ways, on connections that are open too."""
+    here, there = (f"{{ {', '.join(each)} }}" for each in (ones, others))
+    with _dropping(f"ip saddr {here} ip daddr {there}", f"ip saddr {there} ip daddr {here}"):
+        yield
+
+
+@contextlib.contextmanager
+def _dropping(*matches: str) -> Generator[None]:
+    drop = " ".join(f"{each} drop;" for each in matches)
     rules = "\n".join(
         f"chain {hook} {{ type filter hook {hook} priority -400; {drop} }}" for hook in ("prerouting", "postrouting")
     )

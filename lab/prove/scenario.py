@@ -1,6 +1,7 @@
 """A scenario, and what came of it. Plain values."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -60,6 +61,13 @@ def none_failed(outcome: Outcome, method: str | None = None) -> tuple[bool, str]
     failures = outcome.failures(method)
     seen = ", ".join(f"{kind} {count}" for kind, count in failures.most_common())
     return bool(outcome.samples) and not failures, f"{failures.total()} {method or 'requests'} failed ({seen})"
+
+
+def twice_and_lost(outcome: Outcome, stored: Sequence[str]) -> tuple[int, int]:
+    """Of this load's writes: stored more than once, and acknowledged but not stored."""
+    ours = outcome.acknowledged.keys() | outcome.refused
+    twice = sum(count > 1 for name, count in Counter(stored).items() if name in ours)
+    return twice, len(outcome.acknowledged.keys() - set(stored))
 
 
 def row(one: Scenario, result: Result) -> dict[str, Any]:

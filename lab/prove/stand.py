@@ -218,8 +218,10 @@ def find(app: Path, work: Path) -> Stand:
     return Stand(record.url, lab, dict(record.outputs), app, work)
 
 
-def control(lab: LabConfig, method: str, path: str, body: Any = None) -> None:
-    """A call to the lab's own control surface."""
+def control(lab: LabConfig, method: str, path: str, body: Any = None) -> Any:
+    """What the lab's own control surface answers to a call."""
     with requests.Session() as session:
         session.trust_env = False
-        session.request(method, f"{lab.endpoint}/lab/v1/{path}", json=body, timeout=10).raise_for_status()
+        answer = session.request(method, f"{lab.endpoint}/lab/v1/{path}", json=body, timeout=10)
+        answer.raise_for_status()
+        return answer.json()

@@ -5,7 +5,7 @@ import gc
 import json
 import re
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +17,9 @@ from artifact import inspect
 from lab.api.faults import Faults, UnknownFaultError
 from lab.bench.load import Client, Load, Outcome, Plan, Sample
 from lab.config import LabConfig
-from lab.prove import plot, releases, report, scenarios
+from lab.prove import breaking, plot, releases, report, scenarios
 from lab.prove.scenario import SCENARIOS, Result, Scenario, none_failed, row, unmet
-from lab.prove.scenarios import healthy
+from lab.prove.scenarios import database, healthy
 from lab.prove.stand import Running, Stand
 from tests.paths import ROOT
 
@@ -315,3 +315,106 @@ def test_what_is_old_is_not_looked_through_while_requests_wait(monkeypatch: pyte
     finally:
         gc.callbacks.remove(collected)
     assert (set(generations), gc.get_threshold()) == ({0, 1}, usual)
+
+
+def _wrote(*names: str, at: float = 0.0) -> Running:
+    """A load whose reads were right, and whose writes of these names were acknowledged, one each second."""
+    load = Load("http://127.0.0.1", Plan(rate=1))
+    for number, name in enumerate(names):
+        load.outcome.acknowledged[name] = number
+        load.outcome.samples.append(Sample(at + number, 5, "POST", ""))
+        load.outcome.samples.append(Sample(at + number, 1, "GET", ""))
+    return Running(load, load.outcome)
+
+
+def _judged(running: Running, stored: list[str], unread: Collection[str] = ()) -> Result:
+    return database.judged(running, stored, unread, {}, 3.0)
+
+
+def test_a_database_that_has_each_acknowledged_write_once_has_passed() -> None:
+    found = _judged(_wrote("a", "b", "c"), ["of another load", "a", "b", "c"])
+    assert found.misses == ()
+    assert {name: found.figures[name] for name in ("acknowledged_writes", "lost", "twice", "writes_gap_seconds")} == {
+        "acknowledged_writes": 3,
+        "lost": 0,
+        "twice": 0,
+        "writes_gap_seconds": 1.0,
+    }
+
+
+def test_a_planted_lost_write_is_found_in_the_database_and_by_the_app() -> None:
+    found = _judged(_wrote("a", "b", "c"), ["a", "c"])
+    assert found.misses == ("1 acknowledged writes are not in the database",)
+    assert found.figures["lost"] == 1
+    assert _judged(_wrote("a", "b"), ["a", "b"], {"b"}).misses == (
+        "1 acknowledged writes are not given back by the app",
+    )
+
+
+def test_a_write_that_was_done_twice_is_found_though_it_was_refused() -> None:
+    running = _wrote("a", "b")
+    assert _judged(running, ["a", "b", "b"]).misses == ("1 writes were carried out twice",)
+    running.outcome.refused.add("c")
+    assert _judged(running, ["a", "b", "c"]).misses == (), "its answer was lost, and not the write"
+    assert _judged(running, ["a", "b", "c", "c"]).misses == ("1 writes were carried out twice",)
+
+
+def test_a_gap_of_writes_is_one_though_reads_are_answered_in_it() -> None:
+    running = _wrote("a", "b")
+    running.outcome.samples += [Sample(1 + each / 10, 1, "GET", "") for each in range(60)]
+    running.outcome.samples.append(Sample(6, 5, "POST", "HTTP 503"))
+    running.outcome.samples.append(Sample(6.5, 5, "POST", ""))
+    found = _judged(running, ["a", "b"])
+    assert found.misses == ("no write was acknowledged for 5.5 s",)
+    assert found.figures["failed_post"] == 1
+
+
+def test_a_read_that_failed_or_a_load_that_wrote_nothing_is_a_miss() -> None:
+    running = _wrote("a")
+    running.outcome.samples.append(Sample(1, 5, "GET", "HTTP 503"))
+    assert _judged(running, ["a"]).misses == ("1 GET failed (HTTP 503 1)",)
+    assert "no write was acknowledged" in _judged(_wrote(), []).misses
+
+
+def test_what_the_app_does_not_give_back_is_named() -> None:
+    async def run() -> set[str]:
+        def answer(request: str) -> bytes:
+            identifier = int(request.split("/items/")[1].split()[0])
+            return _answer("404 Not Found", {}) if identifier == 2 else _answer("200 OK", {"name": f"n{identifier}"})
+
+        async with answering(answer) as url:
+            return await database.read_back(url, {f"n{number}": number for number in range(1, 30)})
+
+    assert asyncio.run(run()) == {"n2"}
+
+
+def test_reads_beside_the_database_are_of_what_was_read_before() -> None:
+    reads: list[int] = []
+    made = iter(range(1, 100))
+
+    def answer(request: str) -> bytes:
+        if request.startswith("POST"):
+            name = json.loads(request[request.index("{") :])["name"]
+            return _answer("201 Created", {"name": name, "id": next(made)})
+        reads.append(int(request.split("/items/")[1].split()[0]))
+        return _answer("200 OK", {})
+
+    async def run() -> None:
+        async with answering(answer) as url:
+            client, asked = Client(url), database.Cached(0, Outcome())
+            await asked.begin(client)
+            warm = set(reads)
+            assert {asked.next(number)[1][1] for number in range(100)} == warm
+            client.close()
+
+    asyncio.run(run())
+
+
+def test_a_way_is_cut_between_two_sides_and_healed_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[str] = []
+    monkeypatch.setattr(breaking, "_nft", given.append)
+    with pytest.raises(OSError, match="meanwhile"), breaking.cut(["10.0.0.1", "10.0.0.2"], ["10.0.9.9"]):
+        raise OSError("meanwhile")
+    assert "ip saddr { 10.0.0.1, 10.0.0.2 } ip daddr { 10.0.9.9 } drop" in given[0]
+    assert "ip saddr { 10.0.9.9 } ip daddr { 10.0.0.1, 10.0.0.2 } drop" in given[0]
+    assert given[1] == f"delete table inet {breaking.TABLE}\n"

@@ -1,10 +1,7 @@
 """What happens to the app's processes on one machine."""
 
-from collections import Counter
-
 from lab.bench import rotation
-from lab.bench.load import Outcome
-from lab.prove.scenario import Result, none_failed, scenario, unmet
+from lab.prove.scenario import Result, none_failed, scenario, twice_and_lost, unmet
 from lab.prove.stand import Running, Stand
 
 _KILL = "kill -9 $(pgrep -u expressway-app -f /app/server.js | head -n 1)"
@@ -24,7 +21,7 @@ async def _both(stand: Stand) -> Result:
 
 def _judged(running: Running, stored: list[str]) -> Result:
     outcome = running.outcome
-    twice, lost = _counts(outcome, stored)
+    twice, lost = twice_and_lost(outcome, stored)
     posts = outcome.failures("POST").total()
     return Result(
         outcome,
@@ -37,13 +34,6 @@ def _judged(running: Running, stored: list[str]) -> Result:
         {"failed_post": posts, "twice": twice, "lost": lost},
         tuple(running.events),
     )
-
-
-def _counts(outcome: Outcome, stored: list[str]) -> tuple[int, int]:
-    """Of this load's writes: stored more than once, and acknowledged but not stored."""
-    ours = outcome.acknowledged.keys() | outcome.refused
-    twice = sum(count > 1 for name, count in Counter(stored).items() if name in ours)
-    return twice, len(outcome.acknowledged.keys() - set(stored))
 
 
 @scenario(

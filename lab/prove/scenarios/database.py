@@ -1,0 +1,193 @@
+"""The database's primary goes, and the way to it."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from lab.bench import rotation
+from lab.bench.load import Client, Items, Outcome, Plan
+from lab.machines.observation import MachineStatus
+from lab.prove import breaking
+from lab.prove.scenario import Result, none_failed, scenario, twice_and_lost, unmet
+from lab.prove.stand import Running, Stand, StandError, control
+
+LOAD = Plan(rate=300, writes_percent=20, fresh_percent=10)
+LEAD_SECONDS = 5.0
+WRITES_GAP_SECONDS = 30.0
+CUT_SECONDS = 10.0
+READERS = 8
+"""Requests at once, of those that read back what was written."""
+
+
+class Cached(Items):
+    """Writes as ever, and reads of items that the cache has."""
+
+    async def begin(self, client: Client) -> None:
+        """Write the items, and read them until each is in the cache."""
+        await super().begin(client)
+        self._cached = list(self._readable)
+        for _, identifier in 2 * self._cached:
+            await client.request("GET", f"/items/{identifier}")
+
+    def next(self, number: int) -> tuple[str, Any]:
+        """A write, or a read of one of them."""
+        method, what = super().next(number)
+        return (method, what) if method == "POST" else (method, self._cached[number % len(self._cached)])
+
+
+def judged(
+    running: Running, stored: Sequence[str], unread: Collection[str], figures: Mapping[str, float], most: float
+) -> Result:
+    """What was seen. `stored` are the names that the database has, `unread` those that the app doesn't give back.
+
+    `most`: seconds for which no write may be acknowledged.
+    """
+    outcome = running.outcome
+    twice, lost = twice_and_lost(outcome, stored)
+    gap = written(outcome).gap() / 1000
+    return Result(
+        outcome,
+        unmet(
+            none_failed(outcome, "GET"),
+            (bool(outcome.acknowledged), "no write was acknowledged"),
+            (lost == 0, f"{lost} acknowledged writes are not in the database"),
+            (not unread, f"{len(unread)} acknowledged writes are not given back by the app"),
+            (twice == 0, f"{twice} writes were carried out twice"),
+            (gap <= most, f"no write was acknowledged for {gap:.1f} s"),
+        ),
+        {
+            "acknowledged_writes": len(outcome.acknowledged),
+            "lost": lost,
+            "twice": twice,
+            "failed_post": outcome.failures("POST").total(),
+            "writes_gap_seconds": round(gap, 1),
+            **figures,
+        },
+        tuple(running.events),
+    )
+
+
+def written(outcome: Outcome) -> Outcome:
+    """The writes among the requests."""
+    return Outcome([sample for sample in outcome.samples if sample.method == "POST"])
+
+
+async def read_back(url: str, acknowledged: Mapping[str, int]) -> set[str]:
+    """The names of those items that the app doesn't give back."""
+    client, left = Client(url), list(acknowledged.items())
+    missing: set[str] = set()
+
+    async def read() -> None:
+        while left:
+            name, identifier = left.pop()
+            if await Items(0, Outcome()).send(client, (name, identifier), fresh=False):
+                missing.add(name)
+
+    await asyncio.gather(*(read() for _ in range(READERS)))
+    client.close()
+    return missing
+
+
+def _database(stand: Stand) -> dict[str, Any]:
+    """The primary, as the lab's API knows it."""
+    return next(each for each in control(stand.lab, "GET", "db-instances") if each["source"] is None)
+
+
+def _primary(stand: Stand) -> MachineStatus:
+    address = _database(stand)["address"]
+    return next(each for each in stand.machines("database") if each.address == address)
+
+
+async def _synchronous(stand: Stand) -> bool:
+    found = _database(stand)
+    return found["status"] == "available" and bool(found["standby"]) and found["standby"]["synchronous"]
+
+
+@asynccontextmanager
+async def _standby(stand: Stand) -> AsyncGenerator[None]:
+    """The database has a standby while the body runs."""
+
+    async def alone() -> bool:
+        return _database(stand)["standby"] is None
+
+    def ask(multi_az: bool) -> None:
+        name = _database(stand)["id"]
+        stand.aws("rds").modify_db_instance(DBInstanceIdentifier=name, MultiAZ=multi_az, ApplyImmediately=True)
+
+    if not await alone():
+        yield
+        return
+    ask(True)
+    try:
+        await stand.until(lambda: _synchronous(stand), "a standby that has all")
+        yield
+    finally:
+        ask(False)
+        await stand.until(alone, "a database without a standby")
+
+
+@asynccontextmanager
+async def _load(stand: Stand) -> AsyncGenerator[Running]:
+    wrote = Outcome()
+    async with stand.load(LOAD, Cached(LOAD.writes_percent, wrote), LEAD_SECONDS) as running:
+        running.outcome.acknowledged, running.outcome.refused = wrote.acknowledged, wrote.refused
+        yield running
+
+
+@scenario(
+    "database-failover",
+    "the database's primary is powered off (Multi-AZ)",
+    "0 acknowledged writes lost, none twice; reads of what is cached 0 failed; writes again in 30 s or less",
+)
+async def failover(stand: Stand) -> Result:
+    """Its connections are not even closed; nothing is started anew by hand."""
+    async with _standby(stand):
+        primary = _primary(stand)
+
+        async def promoted() -> bool:
+            return _database(stand)["address"] != primary.address
+
+        async with _load(stand) as running:
+            at = running.note("primary powered off")
+            breaking.power_off(primary)
+            moved = await stand.until(promoted, "the standby in its place", pause=0.1)
+            running.note("the name leads to the standby")
+
+            async def again() -> bool:
+                ended = (
+                    each.at + each.milliseconds / 1000 for each in written(running.outcome).samples if not each.failure
+                )
+                return any(end > at + moved for end in ended)
+
+            try:
+                await stand.until(again, "a write", pause=0.1)
+                running.note("writes again")
+                await stand.until(lambda: _synchronous(stand), "the old primary as the standby")
+                running.note("the old primary is the standby")
+            except StandError as error:
+                return Result(running.outcome, (str(error),), {}, tuple(running.events))
+        return await _result(stand, running, {"name_moved_seconds": round(moved, 1)})
+
+
+@scenario(
+    "database-cut",
+    "the way between app servers and database is cut for 10 s, then healed",
+    "0 acknowledged writes lost, none twice; reads of what is cached 0 failed; writes again in 30 s or less",
+)
+async def cut(stand: Stand) -> Result:
+    """Open connections too: what was under way is neither done nor refused until the way is there again."""
+    servers = [each.address for each in stand.machines("app")]
+    async with _load(stand) as running:
+        running.note("way cut")
+        with breaking.cut(servers, [_primary(stand).address]):
+            await asyncio.sleep(CUT_SECONDS)
+        running.note("way healed")
+        await asyncio.sleep(LEAD_SECONDS)
+    return await _result(stand, running, {})
+
+
+async def _result(stand: Stand, running: Running, figures: Mapping[str, float]) -> Result:
+    stored = await asyncio.to_thread(rotation.stored_names)
+    unread = await read_back(stand.url, running.outcome.acknowledged)
+    return judged(running, stored, unread, figures, WRITES_GAP_SECONDS)
