@@ -220,18 +220,35 @@ export class Cache {
   /** Run `command`, after what Redis is owed, unless Redis is away or takes too long. */
   async #ask(command, unheard) {
     if (Date.now() < this.#unsettledUntil || this.#redis?.status !== "ready") throw new Error("no cache");
+    if (this.#breaker.state !== "closed") {
+      this.#try();
+      throw new Error("no cache");
+    }
     return this.#breaker.run(async () => {
       // One connection carries both in this order, so Redis has forgotten the keys when it runs the command.
       const settled = this.#settle();
       const asked = command(this.#redis);
       try {
-        return (await within(this.#options.timeout, Promise.all([asked, settled])))[0];
+        return (await this.#timely(Promise.all([asked, settled])))[0];
       } catch (error) {
-        this.#counts.redisErrors += 1;
         if (unheard) asked.then(unheard).catch(() => {});
         throw error;
       }
     });
+  }
+
+  /** Find out whether Redis answers again, once its pause is over: no read waits for that. */
+  #try() {
+    this.#breaker.run(() => this.#timely(this.#redis.ping())).catch(() => {});
+  }
+
+  async #timely(answer) {
+    try {
+      return await within(this.#options.timeout, answer);
+    } catch (error) {
+      this.#counts.redisErrors += 1;
+      throw error;
+    }
   }
 
   async #forget(names) {

@@ -26,6 +26,8 @@ export class FakeRedis extends EventEmitter {
 
   del = (keys) => this.#run(() => keys.map((key) => this.keys.delete(key)));
 
+  ping = () => this.#run(() => "PONG");
+
   goAway() {
     this.status = "reconnecting";
     this.emit("close");

@@ -129,13 +129,34 @@ test("a hung Redis is asked a few times and then left alone for a while", async 
   assert.equal(redis.claim.mock.callCount(), 3, "requests don't all wait for a timeout");
 
   t.mock.timers.tick(6_000);
-  redis.claim.mock.mockImplementation(() => new Promise(() => {}));
-  const trial = cache.read("k", async () => "row");
+  redis.ping = t.mock.fn(() => new Promise(() => {}));
   const began = performance.now();
-  for (let i = 0; i < 9; i += 1) await cache.read("k", async () => "row");
-  assert.ok(performance.now() - began < 1_000, "nobody waits for the one that tries");
-  await trial;
-  assert.equal(redis.claim.mock.callCount(), 4, "one tries for all");
+  for (let i = 0; i < 9; i += 1) assert.equal((await cache.read("k", async () => "row")).from, "bypass");
+  assert.ok(performance.now() - began < 1_000, "nobody waits until it is known whether it answers");
+  assert.deepEqual([redis.claim.mock.callCount(), redis.ping.mock.callCount()], [3, 1], "it is tried once for all");
+});
+
+test("a Redis that answers again is used again, and one that doesn't is left alone for longer", async (t) => {
+  t.mock.timers.enable({ apis: ["Date"], now: 1_000_000 });
+  const redis = new FakeRedis();
+  const { claim, ping } = redis;
+  redis.claim = redis.ping = async () => Promise.reject(new Error("Command timed out"));
+  const cache = new Cache(redis, { failures: 1 });
+  const read = async () => {
+    const { from } = await cache.read("k", async () => "row");
+    await turn();
+    return from;
+  };
+
+  assert.deepEqual([await read(), cache.snapshot().breaker], ["bypass", "open"]);
+  t.mock.timers.tick(6_000);
+  assert.deepEqual([await read(), cache.snapshot().breaker], ["bypass", "open"]);
+  assert.equal(cache.snapshot().redisErrors, 2);
+  Object.assign(redis, { claim, ping });
+  assert.deepEqual([await read(), cache.snapshot().breaker], ["bypass", "open"], "not at once");
+  t.mock.timers.tick(6_000);
+  assert.deepEqual([await read(), cache.snapshot().breaker], ["bypass", "closed"]);
+  assert.deepEqual([await read(), await read()], ["miss", "hit"]);
 });
 
 test("a write while Redis is away is not undone by what Redis kept", async (t) => {
