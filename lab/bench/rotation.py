@@ -90,7 +90,7 @@ async def _under_load(
             await asyncio.sleep(SECOND_AFTER if number else 0)
             for each in rotated:
                 await asyncio.to_thread(each.rotate)
-        noticed = await asyncio.to_thread(_settled, [each.expected() for each in rotated], time.monotonic())
+        noticed = await asyncio.to_thread(settled, [each.expected() for each in rotated], time.monotonic())
         for each in rotated:
             await asyncio.to_thread(each.settle)
         await asyncio.sleep(LEAD_SECONDS)
@@ -99,7 +99,7 @@ async def _under_load(
     return await load, noticed
 
 
-def _settled(expected: Sequence[str], since: float) -> dict[str, float]:
+def settled(expected: Sequence[str], since: float) -> dict[str, float]:
     """Wait until every worker of every app server has the values that count; how long that took, by machine."""
     machines = [machine["id"] for machine in status.machines() if machine["tier"] == "app"]
     noticed: dict[str, float] = {}

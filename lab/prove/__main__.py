@@ -26,10 +26,14 @@ SETTINGS: Final = (
     f"expressway:app.targetRequests={TARGET_REQUESTS}",
     "expressway:monitoring.alarmEmails=[on-call@example.com]",
     "expressway:database.instanceClass=db.t4g.small",
+    'expressway:database.parameters.max_connections="100"',
+    "expressway:cache.replicas=1",
 )
-"""On top of Pulumi.lab.yaml: room for five servers, one more while they roll, scaling by requests, and every alarm.
+"""On top of Pulumi.lab.yaml: room for five servers, one more while they roll, scaling by requests, and every alarm; and
+a cache that fails over.
 
-The load takes more CPU than the 10 % for which a db.t4g.micro earns credits.
+The load takes more CPU than the 10 % for which a db.t4g.micro earns credits. Connections are counted against what the
+lab's PostgreSQL takes, whatever the class.
 """
 
 console = Console(stderr=True, highlight=False)

@@ -14,10 +14,11 @@ HEAD = """\
 # Proof
 
 What clients of the site see while machines come, go, break and get new releases: `make prove JSON=proof.json` runs the
-whole stack in the [lab](lab.md), does each of these to it under an open-loop load (300 requests a second, GET and POST
-mixed, most on connections that are kept), checks the body of every answer, and writes this page. `failed` is anything
-but the right answer, a client's time-out (15 s) included. Times are in milliseconds; `gap` is the longest time without
-a right answer. One scenario: `make prove ONLY=NAME JSON=proof.json`; with `PAGE=1`, its row is written here anew.
+whole stack in the [lab](lab.md), does each of these to it under an open-loop load (300 requests a second, reads and
+writes mixed, most on connections that are kept), checks the body of every answer, and writes this page. `failed` is
+anything but the right answer, a client's time-out (15 s) included. Times are in milliseconds; `gap` is the longest
+time without a right answer. One scenario: `make prove ONLY=NAME JSON=proof.json`; with `PAGE=1`, its row is written
+here anew.
 
 """
 

@@ -94,9 +94,16 @@ class Stand:
         """Run the command line."""
         return await asyncio.to_thread(command, *words, seconds=seconds)
 
-    async def inside(self, machine: str, *words: str) -> str:
-        """Run a command in a machine; what it printed. StandError when it fails."""
-        done = await asyncio.to_thread(access.run, machine, words)
+    async def scale(self, count: int) -> None:
+        """Have so many app servers, all in Nginx, through the command line. StandError when that fails."""
+        done = await self.expressway("scale", str(count), "--json")
+        if done.status:
+            raise StandError(f"scale {count} ended with {done.status}: {done.err}")
+        await self.settled(count)
+
+    async def inside(self, machine: str, *words: str, given: str = "") -> str:
+        """Run a command in a machine, `given` on its standard input; what it printed. StandError when it fails."""
+        done = await asyncio.to_thread(access.run, machine, words, stdin=given)
         if done.returncode:
             said = (done.stderr.strip() or done.stdout.strip()).partition("\n")[0]
             raise StandError(f"{machine}: {' '.join(words)}: {said}")

@@ -158,6 +158,11 @@ def configure(parameters: Mapping[str, str]) -> str:
     return f"{_CONFIG} SET {' '.join(f'{name} {value}' for name, value in _parameters(parameters))}\n"
 
 
+def listen(port: int) -> str:
+    """The Redis command after which a node takes new connections at `port`. Those that are open stay."""
+    return f"{_CONFIG} SET tls-port {port}\n"
+
+
 def take(tokens: tuple[str, ...]) -> str:
     """The Redis command after which these tokens are good, and no others. Connections that are let in stay."""
     return f"ACL SETUSER default resetpass {_passwords(tokens)}\n"

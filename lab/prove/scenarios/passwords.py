@@ -1,0 +1,51 @@
+"""The database's password changes."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from lab.bench import rotated, rotation
+from lab.bench.load import Outcome
+from lab.prove.scenario import Result, none_failed, scenario, unmet
+from lab.prove.stand import Stand
+
+CHANGES: Final = 2
+"""The second while machines are just noticing the first."""
+
+
+def judged(
+    outcome: Outcome,
+    stored: Sequence[str],
+    servers: int,
+    noticed: Mapping[str, float],
+    events: Sequence[tuple[float, str]] = (),
+) -> Result:
+    """`stored` are the names of the database's items, `noticed` the seconds until each server had the last. Pure."""
+    lost = len(outcome.acknowledged.keys() - set(stored))
+    return Result(
+        outcome,
+        unmet(
+            none_failed(outcome),
+            (bool(outcome.acknowledged) and lost == 0, f"{lost} acknowledged POST are not in the database"),
+            (len(noticed) == servers, f"{len(noticed)} of {servers} servers have the last password"),
+        ),
+        {"changes": CHANGES, "lost": lost, "noticed_seconds": max(noticed.values(), default=0.0)},
+        tuple(events),
+    )
+
+
+@scenario("password", "the database's password changed twice", "0 failed, 0 acknowledged writes lost")
+async def password(stand: Stand) -> Result:
+    """As RDS rotates it: PostgreSQL first, and the secret a second later."""
+    database = rotated.Database(rotated.aws())
+    servers = len(stand.machines("app"))
+    async with stand.load() as running:
+        for number in range(CHANGES):
+            await asyncio.sleep(rotation.SECOND_AFTER if number else 0)
+            running.note("changed")
+            await asyncio.to_thread(database.rotate)
+        noticed = await asyncio.to_thread(rotation.settled, [database.expected()], time.monotonic())
+        running.note("every server has the last one")
+    stored = await asyncio.to_thread(rotation.stored_names)
+    return judged(running.outcome, stored, servers, noticed, running.events)
