@@ -80,12 +80,16 @@ class AppServersArgs(TypedDict):
     """The agent that watches the app, and whom it tells. Default: none."""
     database: NotRequired[pulumi.Input[DatabaseAccessArgs]]
     """The database, told to the app as DATABASE_URL. Default: none."""
+    shards: NotRequired[list[pulumi.Input[DatabaseAccessArgs]]]
+    """Further databases, each with a part of the data and a security group of its own. The app is told of `database`
+    and these, in their order, as DATABASE_SHARD_URLS: add at the end only. Default: none."""
     pooler: NotRequired[str]
     """What keeps connections to the database few: `pgbouncer` on each machine, which DATABASE_URL then leads to, or
     `none`. Default: pgbouncer."""
     pool_size: NotRequired[int]
     """Connections to the database of each machine: as many as fit while all are replaced, unless it is given. With
-    `none`, of each worker: 10 unless it is given, as DATABASE_POOL_SIZE tells the app. Default: as many as fit."""
+    `none`, of each worker: 10 unless it is given, as DATABASE_POOL_SIZE tells the app. Each of `shards` has as many
+    for itself. Default: as many as fit."""
     cache: NotRequired[pulumi.Input[CacheAccessArgs]]
     """The cache, told to the app as REDIS_URL. Default: none."""
     target_group_arns: NotRequired[pulumi.Input[list[str]]]
@@ -232,7 +236,8 @@ class AppServers(pulumi.ComponentResource):
         rules += _security.call_out(name, group.id, _outgoing_ports(args), child)
         _security.accept_from(name, group.id, args.get("ingress", {}), args.get("port", 3000), child)
         _security.accept_scrapers(name, group.id, args.get("scrape_from", []), child)
-        for role, target in (("database", given.database), ("cache", given.cache)):
+        shards = ((f"database-{number}", shard) for number, shard in enumerate(given.shards, 2))
+        for role, target in (("database", given.database), *shards, ("cache", given.cache)):
             if target is not None:
                 rules += _security.connect(
                     f"{name}-{role}", group.id, target["security_group_id"], target["port"], f"{name} to {role}", child
@@ -290,15 +295,10 @@ class AppServers(pulumi.ComponentResource):
             "apm": apm,
             "database": database
             and {
-                "host": database["host"],
-                "port": database["port"],
-                "name": database["name"],
-                "secret": database["secret_arn"],
-                "replica_hosts": database["replica_hosts"],
+                **_told_of_database(args, database),
                 "pooler": args.get("pooler", planning.PGBOUNCER),
-                "pool_size": pulumi.Output.from_input(database["max_connections"]).apply(
-                    lambda most: _budget(args, most).size
-                ),
+                # Absent, not empty: machines of a stack without shards are told what they were before there were any.
+                **({"shards": [_told_of_database(args, each) for each in given.shards]} if given.shards else {}),
             },
             "cache": cache and {"host": cache["host"], "port": cache["port"], "secret": cache["secret_arn"]},
         }
@@ -376,6 +376,7 @@ class _Given:
 
     release: Mapping[str, Any]
     database: Mapping[str, Any] | None
+    shards: list[Mapping[str, Any]]
     cache: Mapping[str, Any] | None
     environment: Mapping[str, Any]
     secrets: Mapping[str, Any]
@@ -383,21 +384,22 @@ class _Given:
     @staticmethod
     def by(args: AppServersArgs, later: Later) -> "_Given":
         """Take them from the arguments, each of which may be a mapping or one output."""
-        database, cache = args.get("database"), args.get("cache")
-        if database is not None:
-            database = fields(
-                *("database", database, DatabaseAccessArgs),
-                replica_hosts=[],
-                max_connections=planning.DEFAULT_CONNECTIONS,
+
+        def held(path: str, given: pulumi.Input[DatabaseAccessArgs]) -> Mapping[str, Any]:
+            found = fields(
+                *(path, given, DatabaseAccessArgs), replica_hosts=[], max_connections=planning.DEFAULT_CONNECTIONS
             )
-            database = later.check_values(database, _DATABASE_RULES, "database.")
-            most = later.check("", database["max_connections"], lambda _, most: _check_connections(args, most))
-            database = {**database, "max_connections": most}
+            found = later.check_values(found, _DATABASE_RULES, f"{path}.")
+            most = later.check("", found["max_connections"], lambda _, most: _check_connections(args, most))
+            return {**found, "max_connections": most}
+
+        database, cache = args.get("database"), args.get("cache")
         if cache is not None:
             cache = later.check_values(fields("cache", cache, CacheAccessArgs), _CACHE_RULES, "cache.")
         return _Given(
             release=fields("release", args["release"], AppReleaseArgs),
-            database=database,
+            database=None if database is None else held("database", database),
+            shards=[held(f"shards[{index}]", each) for index, each in enumerate(args.get("shards", []))],
             cache=cache,
             environment=later.check_each(args.get("environment", {}), planning.check_plain_value, "environment."),
             secrets=later.check_each(args.get("secrets", {}), planning.check_secret_name, "secrets."),
@@ -418,9 +420,36 @@ def _find_mistakes(args: AppServersArgs) -> list[Finding]:
         *planning.check_scrapers("scrapeFrom", args.get("scrape_from", [])),
         *planning.check_keys("policyArns", args.get("policy_arns", {})),
         *check_values(args.get("database"), _DATABASE_RULES, "database."),
+        *_check_shards(args),
         *_find_too_many_connections(args),
         *check_values(args.get("cache"), _CACHE_RULES, "cache."),
     ]
+
+
+def _check_shards(args: AppServersArgs) -> list[Finding]:
+    shards = args.get("shards", [])
+    findings = [
+        finding
+        for index, each in enumerate(shards)
+        for finding in check_values(each, _DATABASE_RULES, f"shards[{index}].")
+    ]
+    if shards and args.get("database") is None:
+        rule = "there is no database, which is the first of them"
+        findings.append(Finding("shards", planning.NOTHING, rule, "Give the first as database."))
+    return findings + planning.check_further_shards("shards", len(shards))
+
+
+def _told_of_database(args: AppServersArgs, database: Mapping[str, Any]) -> dict[str, Any]:
+    """What a machine is told of one."""
+    most = pulumi.Output.from_input(database["max_connections"])
+    return {
+        "host": database["host"],
+        "port": database["port"],
+        "name": database["name"],
+        "secret": database["secret_arn"],
+        "replica_hosts": database["replica_hosts"],
+        "pool_size": most.apply(lambda most: _budget(args, most).size),
+    }
 
 
 def _check_apm(args: AppServersArgs) -> list[Finding]:
@@ -442,11 +471,10 @@ def _outgoing_ports(args: AppServersArgs) -> list[int]:
 
 
 def _find_too_many_connections(args: AppServersArgs) -> list[Finding]:
-    """Of a database whose number is known already."""
-    database = args.get("database")
-    if not isinstance(database, Mapping):
-        return []
-    return _check_connections(args, known(database.get("max_connections", planning.DEFAULT_CONNECTIONS)))
+    """Of the databases whose number is known already: of that with the fewest."""
+    databases = [each for each in (args.get("database"), *args.get("shards", [])) if isinstance(each, Mapping)]
+    most = [known(each.get("max_connections", planning.DEFAULT_CONNECTIONS)) for each in databases]
+    return _check_connections(args, min((each for each in most if isinstance(each, int)), default=None))
 
 
 def _check_connections(args: AppServersArgs, most: object) -> list[Finding]:
@@ -492,7 +520,7 @@ def _boot_permissions(
     release = given.release
     wanted: list[pulumi.Input[str]] = [*secrets.values()]
     wanted += [apm["secret"]] if apm and apm["secret"] is not None else []
-    wanted += [target["secret_arn"] for target in (given.database, given.cache) if target is not None]
+    wanted += [target["secret_arn"] for target in (given.database, *given.shards, given.cache) if target is not None]
     statements: list[Mapping[str, Any]] = [
         {
             "Action": "s3:GetObject",

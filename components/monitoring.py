@@ -59,6 +59,8 @@ class WatchedDatabaseArgs(TypedDict):
     """Its storage in GiB: with less than a tenth of it left, there is an alarm. Default: 20."""
     replica_identifiers: NotRequired[dict[str, pulumi.Input[str]]]
     """Identifiers of its read replicas, each by a name of yours. Default: none."""
+    shard_identifiers: NotRequired[dict[str, pulumi.Input[str]]]
+    """Identifiers of further instances of the same class and storage, each by a name of yours. Default: none."""
 
 
 class WatchedCacheArgs(TypedDict):
@@ -230,6 +232,7 @@ def _watched(args: MonitoringArgs) -> Watched:
             "database_class": database.get("instance_class", "db.t4g.micro"),
             "storage_gb": database.get("storage_gb", 20),
             "replicas": tuple(database.get("replica_identifiers", {})),
+            "shards": tuple(database.get("shard_identifiers", {})),
         }
     if cache is not None:
         facts |= {"cache_type": cache.get("node_type", "cache.t4g.micro"), "cache_nodes": cache.get("nodes", 1)}
@@ -247,6 +250,8 @@ def _names(args: MonitoringArgs) -> dict[str, pulumi.Input[str]]:
         names["database"] = args["database"]["identifier"]
         replicas = args["database"].get("replica_identifiers", {})
         names |= {f"replica-{key}": identifier for key, identifier in replicas.items()}
+        shards = args["database"].get("shard_identifiers", {})
+        names |= {f"database-{key}": identifier for key, identifier in shards.items()}
     if "cache" in args:
         for number in range(1, args["cache"].get("nodes", 1) + 1):
             # As ElastiCache names the nodes of a group, which it does not let anybody choose.
@@ -260,8 +265,9 @@ def _find_mistakes(args: MonitoringArgs) -> list[Finding]:
     for tier, rules in _TIER_RULES.items():
         findings += check_values(args.get(tier), rules, f"{tier}.")
     findings += planning.check_alarm_emails("alarmEmails", args.get("alarm_emails", []))
-    replicas = args["database"].get("replica_identifiers", {}) if "database" in args else {}
-    findings += planning.check_keys("database.replicaIdentifiers", replicas)
+    database = args.get("database") or {}
+    findings += planning.check_keys("database.replicaIdentifiers", database.get("replica_identifiers", {}))
+    findings += planning.check_keys("database.shardIdentifiers", database.get("shard_identifiers", {}))
     findings += planning.check_tags("tags", known_each(args.get("tags", {})))
     if not any(tier in args for tier in _TIER_RULES):
         rule = "there is nothing to watch"

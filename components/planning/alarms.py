@@ -41,7 +41,7 @@ class Alarm:
     key: str
     """What it is called within its stack, its tier first."""
     of: str
-    """Which thing's metric: edge, app, database, replica-<name> or cache-<number>."""
+    """Which thing's metric: edge, app, database, database-<name> of a shard, replica-<name> or cache-<number>."""
     namespace: str
     metric: str
     statistic: str
@@ -87,7 +87,9 @@ def _alarms(watched: Watched) -> Iterator[Alarm]:
             "rollback` goes back; else profile the app, and move the work out of the request.",
         )
     if watched.database_class is not None:
-        yield from _database(watched, watched.database_class)
+        yield from _database("database", "The database", watched, watched.database_class, watched.replicas)
+        for name in watched.shards:
+            yield from _database(f"database-{name}", f"The database's {name}", watched, watched.database_class)
     if watched.cache_type is not None:
         for number in range(1, watched.cache_nodes + 1):
             yield from _cache_node(f"cache-{number:03}", watched, watched.cache_type)
@@ -194,35 +196,36 @@ def _credits(key: str, of: str, namespace: str, thing: str, setting: str) -> Ala
     )
 
 
-def _database(watched: Watched, instance_class: str) -> Iterator[Alarm]:
-    of = "database"
+def _database(
+    of: str, thing: str, watched: Watched, instance_class: str, replicas: tuple[str, ...] = ()
+) -> Iterator[Alarm]:
     least = watched.storage_gb * GIB // 10
     yield _each_minute(
-        *("database-storage", of, RDS, "FreeStorageSpace", "Minimum", "below", least),
-        f"The database has less than {watched.storage_gb / 10:g} GB of its {watched.storage_gb} GB left; when it is "
+        *(f"{of}-storage", of, RDS, "FreeStorageSpace", "Minimum", "below", least),
+        f"{thing} has less than {watched.storage_gb / 10:g} GB of its {watched.storage_gb} GB left; when it is "
         "full, it takes no more writes. Raise database.storageGb (it grows while it runs), then look for what grows.",
     )
     yield _each_minute(
-        *("database-cpu", of, RDS, "CPUUtilization", "Average", "above", BUSY),
-        f"The database's CPU is {BUSY} % busy. Look for the slow queries (pg_stat_activity, Performance Insights) and "
+        *(f"{of}-cpu", of, RDS, "CPUUtilization", "Average", "above", BUSY),
+        f"{thing}'s CPU is {BUSY} % busy. Look for the slow queries (pg_stat_activity, Performance Insights) and "
         "the index that they lack; if a release brought them, `expressway rollback`. Else choose a larger "
         "database.instanceClass.",
     )
     if most := database_connections(instance_class):
         yield _each_minute(
             # A part of the memory that this counts with is not the database's: at 60 % of it, few are left.
-            *("database-connections", of, RDS, "DatabaseConnections", "Maximum", "above", most * 6 // 10),
-            f"The database has more than {most * 6 // 10} connections, and its class takes few more. Each worker has a "
+            *(f"{of}-connections", of, RDS, "DatabaseConnections", "Maximum", "above", most * 6 // 10),
+            f"{thing} has more than {most * 6 // 10} connections, and its class takes few more. Each worker has a "
             "pool of its own: make the pools smaller, or choose a larger database.instanceClass.",
         )
-    for name in watched.replicas:
+    for name in replicas:
         yield _each_minute(
             *(f"database-lag-{name}", f"replica-{name}", RDS, "ReplicaLag", "Maximum", "above", LAGGING),
             f"The read replica {name} is more than {LAGGING} s behind: what is read there is old. Look for long "
             "queries on it and for heavy writes; if both are as they should be, it needs a larger class.",
         )
     if is_burstable(instance_class.removeprefix("db.")):
-        yield _credits("database-credits", of, RDS, "The database", "database.instanceClass")
+        yield _credits(f"{of}-credits", of, RDS, thing, "database.instanceClass")
 
 
 def _cache_node(of: str, watched: Watched, node_type: str) -> Iterator[Alarm]:

@@ -118,9 +118,9 @@ def _rows(watched: Watched) -> Iterator[dict[str, list[Line]]]:
         }
     if watched.database_class is not None:
         yield {
-            "Database: CPU, %": [Line("database", RDS, "CPUUtilization", "Average", "CPU")],
-            "Database: connections": [Line("database", RDS, "DatabaseConnections", "Maximum", "connections")],
-            "Database: free storage, bytes": [Line("database", RDS, "FreeStorageSpace", "Minimum", "free")],
+            "Database: CPU, %": _each_shard(watched, "CPUUtilization", "Average", "CPU"),
+            "Database: connections": _each_shard(watched, "DatabaseConnections", "Maximum", "connections"),
+            "Database: free storage, bytes": _each_shard(watched, "FreeStorageSpace", "Minimum", "free"),
             **(
                 {
                     "Database: replicas behind, s": [
@@ -153,6 +153,11 @@ def _used(tier: str) -> list[Line]:
             ("Disk", "Maximum", "disk"),
         )
     ]
+
+
+def _each_shard(watched: Watched, metric: str, statistic: str, label: str) -> list[Line]:
+    shards = [Line(f"database-{name}", RDS, metric, statistic, f"{label}, {name}") for name in watched.shards]
+    return [Line("database", RDS, metric, statistic, label), *shards]
 
 
 def _each_node(nodes: Sequence[str], metric: str, statistic: str) -> list[Line]:

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from . import windows
-from .findings import Finding
+from .findings import NOTHING, Finding
 from .rule import Rule, choice, matching, number
 
 BACKUP_WINDOW = matching(
@@ -19,6 +19,10 @@ SHORTEST_WINDOW = 30
 
 MAX_STORAGE_GB = number(22, 65536)
 """GiB up to which RDS raises the storage by itself: more than the least that it begins with by a tenth."""
+
+MOST_SHARDS = 16
+SHARDS = number(1, MOST_SHARDS)
+"""Databases that have a part of the data each. Whose data needs more is better off with an engine made for that."""
 
 INSIGHTS_DAYS = {"standard": 7, "advanced": 465}
 """Mode of CloudWatch Database Insights -> days that Performance Insights keeps its figures, the fewest that it takes.
@@ -105,6 +109,23 @@ def check_replicas_of_copy(path: str, replicas: int) -> list[Finding]:
         return []
     rule = "it must be 0 until the database that starts from a copy is there"
     return [Finding(path, replicas, rule, "Leave it out in the first update, and set it in the next.")]
+
+
+def check_shards(path: str, shards: int, snapshot: str | None, restore_from: str | None) -> list[Finding]:
+    """Whether as many databases may start from what the first one is to start from."""
+    start = "snapshot" if snapshot is not None else "restoreFrom" if restore_from is not None else None
+    if shards == 1 or start is None:
+        return []
+    rule = f"it must be 1 with {start}, which holds one database's data: the others would have none of theirs"
+    return [Finding(path, shards, rule, f"Leave {start} out, which a database that stands needs no more; or this.")]
+
+
+def check_further_shards(path: str, count: int) -> list[Finding]:
+    """Whether there may be `count` databases beside the first."""
+    if count < MOST_SHARDS:
+        return []
+    rule = f"it must have at most {MOST_SHARDS - 1} entries, and has {count}"
+    return [Finding(path, NOTHING, rule, "Take larger databases, or an engine that is made for more.")]
 
 
 def check_start(

@@ -42,6 +42,8 @@ class Watched:
     """GiB that the database has."""
     replicas: tuple[str, ...] = ()
     """Names of the database's read replicas, as its owner calls them."""
+    shards: tuple[str, ...] = ()
+    """Names of further databases of the same class and storage, as their owner calls them."""
     cache_type: str | None = None
     """ElastiCache's node type."""
     cache_nodes: int = 1

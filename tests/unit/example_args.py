@@ -5,7 +5,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from components import ApmArgs, AppServersArgs, CacheArgs, DatabaseArgs, LoadBalancerArgs, MonitoringArgs, ReleaseArgs
+from components import (
+    ApmArgs,
+    AppServersArgs,
+    CacheArgs,
+    DatabaseAccessArgs,
+    DatabaseArgs,
+    LoadBalancerArgs,
+    MonitoringArgs,
+    ReleaseArgs,
+)
 
 MAPS = {
     "environment",
@@ -15,6 +24,8 @@ MAPS = {
     "replica_identifiers",
     "replicaIdentifiers",
     "secrets",
+    "shard_identifiers",
+    "shardIdentifiers",
     "tags",
 }
 """Arguments whose keys are their users' own."""
@@ -28,6 +39,15 @@ APM: ApmArgs = {
     "controller": "acme.example.com",
 }
 """What watches an app; not in the arguments below, as most apps have none."""
+
+SHARD: DatabaseAccessArgs = {
+    "host": "db-2.example",
+    "port": 5432,
+    "name": "app",
+    "secret_arn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:db-2",
+    "security_group_id": "sg-database-2",
+}
+"""A further database; likewise not in the arguments below."""
 
 SHA = "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8"
 
@@ -139,11 +159,16 @@ def placed(path: str, value: Any, into: dict[str, Any], spell: Callable[[str], s
     """`into` with `value` at `path`, whose parts are spelled as the reader has them."""
     name, _, rest = path.partition(".")
     if name.endswith("]"):
-        subnets = [
-            {"zone": "us-east-1a", "public": "10.20.0.0/24", "private": "10.20.1.0/24"},
-            {"zone": "us-east-1b", "public": "10.20.2.0/24", "private": "10.20.3.0/24"},
-        ]
-        return {**into, spell(name.partition("[")[0]): [{**subnets[0], rest: value}, subnets[1]]}
+        entries: dict[str, list[Any]] = {
+            "subnets": [
+                {"zone": "us-east-1a", "public": "10.20.0.0/24", "private": "10.20.1.0/24"},
+                {"zone": "us-east-1b", "public": "10.20.2.0/24", "private": "10.20.3.0/24"},
+            ],
+            "shards": [SHARD],
+        }
+        listed = name.partition("[")[0]
+        first, *others = (camel(each) if spell is str else each for each in entries[listed])
+        return {**into, spell(listed): [{**first, spell(rest): value}, *others]}
     if not rest:
         return {**into, spell(name): value}
     inner = str if name in MAPS else spell

@@ -64,6 +64,70 @@ def test_app_servers_of_a_database_and_a_cache_are_let_into_both() -> None:
     assert machine["cache"]["host"] == "cache-redis.cache.example"
 
 
+def test_app_servers_of_several_shards_are_let_into_each_and_read_its_secret() -> None:
+    def program() -> None:
+        first, *shards = (Database(name, NETWORK) for name in ("db", "db-2", "db-3"))
+        args = {**example_args.app_servers(), "database": first.access, "shards": [each.access for each in shards]}
+        AppServers("app", cast(Any, args))
+
+    made = record(program)
+    rules = made.all("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule")
+    assert {each.name: each.inputs["securityGroupId"] for each in rules if each.inputs["fromPort"] == 5432} == {
+        "app-database-in": "db-group-id",
+        "app-database-2-in": "db-2-group-id",
+        "app-database-3-in": "db-3-group-id",
+    }
+    group = made.one("aws:autoscaling/group:Group", "app-group")
+    assert {"app-database-2-in", "app-database-3-in"} <= group.depends_on, "a machine connects as soon as it boots"
+    told = made.machine("app")["database"]
+    assert [each["host"] for each in told["shards"]] == ["db-2-instance.rds.example", "db-3-instance.rds.example"]
+    secrets = [told["secret"], *(each["secret"] for each in told["shards"])]
+    assert len(set(secrets)) == 3
+    policy = made.one("aws:iam/rolePolicy:RolePolicy", "app-boot").inputs["policy"]
+    assert all(f'"{each}"' in policy for each in secrets)
+
+
+def test_each_shard_has_the_pool_that_it_takes_and_shards_may_be_outputs_too() -> None:
+    smaller = {**BY_HAND["database"], "host": "db-2.example", "max_connections": 100}
+    machine = app(shards=[smaller]).machine("app")["database"]
+    assert (machine["pool_size"], machine["shards"][0]["pool_size"]) == ((200 - 15) // 8 - 1, (100 - 15) // 8 - 1)
+    assert machine["shards"][0].keys() == {"host", "port", "name", "secret", "replica_hosts", "pool_size"}
+
+    def program() -> None:
+        AppServers("app", cast(Any, {**example_args.app_servers(), "shards": [pulumi.Output.from_input(smaller)]}))
+
+    assert record(program).machine("app")["database"] == machine
+
+
+def test_without_shards_machines_are_told_what_they_were_before_there_were_any() -> None:
+    assert app(shards=[]).machine("app") == app().machine("app")
+    assert "shards" not in app().machine("app")["database"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"database": None}, "shards: there is no database, which is the first of them. Give the first as database."),
+        ({"shards": [BY_HAND["database"]] * 16}, "shards: it must have at most 15 entries, and has 16"),
+        ({"shards": [{**BY_HAND["database"], "host": "a b"}]}, r"shards\[0\].host: \"a b\": it must be a DNS name"),
+        ({"shards": [{**BY_HAND["database"], "hosts": "x"}]}, r"shards\[0\].hosts: there is no such argument"),
+        ({"shards": [{**BY_HAND["database"], "max_connections": 20}]}, r"maxSize: 4: .* of max_connections 20"),
+    ],
+)
+def test_shards_that_cannot_be_are_refused_by_name(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(pulumi.InputPropertiesError, match=said):
+        app(**{"shards": [BY_HAND["database"]], **changes})
+
+
+def test_a_shard_of_too_few_connections_is_refused_once_that_is_known() -> None:
+    def program() -> None:
+        shard = pulumi.Output.from_input({**BY_HAND["database"], "max_connections": 20})
+        AppServers("app", cast(Any, {**example_args.app_servers(), "shards": [shard]}))
+
+    with pytest.raises(pulumi.InputPropertiesError, match=r"maxSize: 4: .* of max_connections 20"):
+        record(program)
+
+
 def test_port_and_path_are_given_once() -> None:
     def program() -> None:
         servers = AppServers("app", {**example_args.app_servers(), "port": 8080, "readiness_path": "/up"})

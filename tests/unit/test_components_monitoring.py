@@ -56,6 +56,24 @@ def test_each_tier_that_is_given_has_its_alarms_and_no_other() -> None:
     assert keys(make(**given())) == {each.key for each in ALARMS}
 
 
+def test_a_shard_has_the_databases_alarms_and_its_line_in_each_graph() -> None:
+    database = {**cast(Any, example_args.monitoring())["database"], "shard_identifiers": {"shard-2": "database-2"}}
+    made = make(**given(database=database))
+    of = {
+        each.name: each.inputs["dimensions"]["DBInstanceIdentifier"] for each in made.all(ALARM) if "shard" in each.name
+    }
+    assert of == {
+        f"mine-database-shard-2-{what}": "database-2" for what in ("storage", "cpu", "connections", "credits")
+    }
+    assert "shard-2" in made.one(ALARM, "mine-database-shard-2-cpu").inputs["alarmDescription"]
+    body = json.loads(made.one(DASHBOARD).inputs["dashboardBody"])
+    graph = next(each["properties"] for each in body["widgets"] if each["properties"]["title"] == "Database: CPU, %")
+    assert [(metric[3], metric[4]["label"]) for metric in graph["metrics"]] == [
+        ("database", "CPU"),
+        ("database-2", "CPU, shard-2"),
+    ]
+
+
 def test_what_there_is_an_alarm_for() -> None:
     assert {each.key for each in ALARMS} == {
         *("edge-errors", "edge-p95", "edge-servers", "edge-unhealthy", "edge-heartbeat", "edge-retries"),

@@ -72,6 +72,7 @@ OTHERS: dict[str, Any] = {
     "restoreFrom": "shop-database",
     "roleName": "theirs",
     "securityGroupIds": ["sg-theirs"],
+    "shards": [example_args.SHARD],
     "snapshot": "shop-before",
     "targetGroupArns": ["arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/app/1"],
 }

@@ -85,15 +85,15 @@ def test_the_pool_leads_to_the_database_and_its_replicas_with_as_many_connection
 
 
 def test_a_password_with_quotes_is_doubled_and_one_of_two_lines_is_refused(app_machine: dict[str, Any]) -> None:
-    told = pool.configuration(app_machine["database"], "app", "it's \"#;%")
+    told = pool.configuration(app_machine["database"], [("app", "it's \"#;%")])
     assert "password='it''s \"#;%'\n" in told
     with pytest.raises(ValueError, match="several lines"):
-        pool.configuration(app_machine["database"], "app", "one\nmax_db_connections = 9999")
+        pool.configuration(app_machine["database"], [("app", "one\nmax_db_connections = 9999")])
 
 
 def test_a_name_that_its_file_cannot_hold_has_another_one_there(app_machine: dict[str, Any]) -> None:
     database = app_machine["database"] | {"name": "my shop", "replica_hosts": []}
-    assert "database = host='db.internal' port='5432' dbname='my shop'" in pool.configuration(database, "app", "x")
+    assert "database = host='db.internal' port='5432' dbname='my shop'" in pool.configuration(database, [("app", "x")])
 
 
 def test_the_apps_addresses_are_the_pools_and_have_none_of_the_databases_password(
@@ -229,3 +229,99 @@ def test_without_a_pooler_the_app_is_told_how_many_connections_fit(machine: dict
     assert variables["DATABASE_POOL_SIZE"] == "3"
     assert urlsplit(variables["DATABASE_URL"]).hostname == "db.internal"
     assert not paths.POOL.exists()
+
+
+@pytest.fixture
+def sharded(machine: dict[str, Any], manager: Any) -> dict[str, Any]:
+    """machine.json of an app server whose data is in three databases, each with a password of its own."""
+    shards: list[dict[str, Any]] = []
+    for place, (replicas, size) in enumerate(((["replica-3.internal"], 6), ([], 3)), 1):
+        manager.create_secret(Name=f"login-{place}", SecretString=json.dumps(LOGIN | {"password": f"first-{place}"}))
+        host = {"host": f"db-{place}.internal", "port": 5432 + place, "name": "app", "secret": f"login-{place}"}
+        shards.append({**host, "replica_hosts": replicas, "pool_size": size})
+    machine["database"]["shards"] = shards
+    return machine
+
+
+def test_each_shard_has_a_pool_its_own_password_and_the_connections_that_it_takes(
+    sharded: dict[str, Any], manager: Any
+) -> None:
+    current.write_pool(sharded, manager)
+    databases, told = written()["databases"], written()["pgbouncer"]
+    assert list(databases) == [
+        *("app", "app-replica-1", "app-replica-2", "app-shard-1", "app-shard-1-replica-1", "app-shard-2")
+    ]
+    assert databases["app-shard-1"] == "host='db-1.internal' port='5433' dbname='app' user='app' password='first-1'"
+    assert databases["app-shard-1-replica-1"].startswith("host='replica-3.internal' port='5433'")
+    limits = "pool_size='3' min_pool_size='2' max_db_connections='3'"
+    assert databases["app-shard-2"] == (
+        f"host='db-2.internal' port='5434' dbname='app' user='app' password='first-2' {limits}"
+    )
+    assert (told["default_pool_size"], told["max_db_connections"]) == ("6", "6")
+    held = json.loads(paths.POOL_HELD.read_text())["databases"]
+    assert held.keys() == dict(databases).keys(), "an outage of each is looked after by itself"
+    assert (held["app-shard-1"]["host"], held["app-shard-1"]["password"]) == ("db-1.internal", "first-1")
+    assert "pool_size" not in held["app-shard-2"], "libpq knows no such word"
+
+
+@pytest.mark.usefixtures("commands")
+def test_the_app_is_told_of_all_shards_in_their_order_through_the_pool(sharded: dict[str, Any], manager: Any) -> None:
+    variables = current.refresh(sharded, manager, "i-1", starting=True).variables
+    urls = variables["DATABASE_SHARD_URLS"].split(",")
+    assert urls[0] == variables["DATABASE_URL"]
+    assert [urlsplit(each).path for each in urls] == ["/app", "/app-shard-1", "/app-shard-2"]
+    assert {urlsplit(each).netloc.partition("@")[2] for each in urls} == {"127.0.0.1:6432"}
+    assert variables["DATABASE_SHARD_0_REPLICA_URLS"] == variables["DATABASE_REPLICA_URLS"]
+    assert urlsplit(variables["DATABASE_SHARD_1_REPLICA_URLS"]).path == "/app-shard-1-replica-1"
+    assert "DATABASE_SHARD_2_REPLICA_URLS" not in variables, "it has none"
+    assert "first" not in " ".join(urls), "a shard's password is PgBouncer's alone"
+
+
+def test_without_shards_the_app_is_told_of_none(machine: dict[str, Any], manager: Any) -> None:
+    assert not [name for name in current.refresh(machine, manager, "i-1", starting=True).variables if "SHARD" in name]
+
+
+def test_past_the_pool_each_shard_has_its_own_address_and_password(sharded: dict[str, Any]) -> None:
+    known = {"login": json.dumps(LOGIN), "token": "t", "shop/api-key": "k"}
+    known |= {f"login-{n}": json.dumps({"username": f"user{n}", "password": f"pass,{n}"}) for n in (1, 2)}
+    variables = environment.build(sharded, "abc123", "i-1", known)
+    urls = [urlsplit(each) for each in variables["DATABASE_SHARD_URLS"].split(",")]
+    assert [(each.hostname, each.port, each.username, each.password) for each in urls] == [
+        ("db.internal", 5432, "app", "first"),
+        ("db-1.internal", 5433, "user1", "pass%2C1"),
+        ("db-2.internal", 5434, "user2", "pass%2C2"),
+    ]
+    assert {each.query[:19] for each in urls} == {"sslmode=verify-full"}
+    assert environment.needed_secrets(sharded) == ["login", "login-1", "login-2", "token", "shop/api-key"]
+
+
+def test_a_shards_rotated_password_is_its_pools_alone(
+    sharded: dict[str, Any], manager: Any, commands: list[tuple[str, ...]]
+) -> None:
+    started = current.refresh(sharded, manager, "i-1", starting=True)
+    pool.loaded(current.write_pool(sharded, manager))
+    manager.put_secret_value(SecretId="login-2", SecretString=json.dumps(LOGIN | {"password": "second-2"}))
+    refreshed = current.refresh(sharded, manager, "i-1")
+    assert refreshed.digest == started.digest, "no worker is reloaded"
+    assert [each for each in written()["databases"].values() if "'second-2'" in each] == [
+        written()["databases"]["app-shard-2"]
+    ]
+    assert "password='first'" in written()["databases"]["app"]
+    assert commands == [RELOAD]
+
+
+def test_a_shards_secret_that_holds_no_login_never_reaches_the_pool(sharded: dict[str, Any], manager: Any) -> None:
+    current.write_pool(sharded, manager)
+    manager.put_secret_value(SecretId="login-1", SecretString="no login")
+    current.write_pool(sharded, manager)
+    assert "password='first-1'" in written()["databases"]["app-shard-1"], "the last good one"
+
+
+def test_who_reaches_shards_by_different_names_gets_in_with_each(sharded: dict[str, Any], manager: Any) -> None:
+    manager.put_secret_value(SecretId="login-1", SecretString=json.dumps({"username": "other", "password": "x"}))
+    current.write_pool(sharded, manager)
+    local = pool.passwords().app
+    users = (paths.POOL / "users.txt").read_text()
+    assert users.startswith(f'"app" "{local}"\n"other" "{local}"\n')
+    url = current.refresh(sharded, manager, "i-1", starting=True).variables["DATABASE_SHARD_URLS"].split(",")[1]
+    assert urlsplit(url).username == "other"

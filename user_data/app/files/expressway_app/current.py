@@ -85,11 +85,12 @@ def refresh(machine: config.Machine, client: Any, instance_id: str, *, starting:
 
 
 def write_pool(machine: config.Machine, client: Any) -> str:
-    """Write what a PgBouncer reads that is about to start; its digest. SecretError without the database's password."""
+    """Write what a PgBouncer reads that is about to start; its digest. SecretError without a database's password."""
     paths.ENVIRONMENT.parent.mkdir(mode=0o755, exist_ok=True)
     with _locked():
         known, unreadable = _known(), list[str]()
-        _fetch(machine, client, [machine["database"]["secret"]], known, unreadable)
+        names = dict.fromkeys(shard["secret"] for shard in environment.shards(machine["database"]))
+        _fetch(machine, client, names, known, unreadable)
         files.write(paths.SECRETS, json.dumps(known), SECRET)
         return pool.write(machine, known)
 

@@ -35,7 +35,7 @@ def build(
     variables = {"NODE_ENV": "production", "HOST": "0.0.0.0", "NODE_EXTRA_CA_CERTS": str(paths.CA_BUNDLE)}  # noqa: S104
     variables["EXPRESSWAY_ENVIRONMENT"] = str(paths.CURRENT)
     if database := machine["database"]:
-        variables |= _database(database, secrets[database["secret"]], pooled)
+        variables |= _database(database, secrets, pooled)
     if cache := machine["cache"]:
         token = quote(secrets[cache["secret"]], safe="")
         variables["REDIS_URL"] = f"rediss://:{token}@{cache['host']}:{cache['port']}"
@@ -53,7 +53,8 @@ def build(
 
 def needed_secrets(machine: config.Machine) -> list[str]:
     """The names and ARNs of the secrets without which the app can't start, each once."""
-    sources = [service["secret"] for service in (machine["database"], machine["cache"]) if service]
+    services = [*shards(machine["database"]), machine["cache"]]
+    sources = [service["secret"] for service in services if service]
     return list(dict.fromkeys([*sources, *machine["app"]["secrets"].values()]))
 
 
@@ -75,7 +76,7 @@ def fetch_secret(client: Any, machine: config.Machine, name: str) -> str:
     value = answer["SecretString"]
     if "\0" in value:
         raise SecretError(f"secret {name} holds a NUL character; no environment variable can")
-    if machine["database"] and machine["database"]["secret"] == name:
+    if any(database["secret"] == name for database in shards(machine["database"])):
         login(name, value)
     return value
 
@@ -91,35 +92,56 @@ def as_environment_file(variables: Mapping[str, str]) -> str:
     return "".join(lines)
 
 
-def pool_names(database: Mapping[str, Any]) -> list[str]:
-    """What PgBouncer calls the database and each of its replicas."""
+def shards(database: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
+    """The database, and the others that have a part of the data each. Their order is what tells them apart."""
+    return [database, *database.get("shards", [])] if database else []
+
+
+def pool_names(database: Mapping[str, Any]) -> list[list[str]]:
+    """What PgBouncer calls each shard, and after it its replicas. A shard has the number that the kit gives it."""
     # Others have no place in its file, though their real names have.
     name = database["name"] if re.fullmatch(r"[A-Za-z0-9_.-]+", database["name"]) else "database"
-    replicas = database["replica_hosts"]
-    return [name, *(f"{name}-replica-{number}" for number in range(1, len(replicas) + 1))]
+    found: list[list[str]] = []
+    for place, shard in enumerate(shards(database)):
+        own = f"{name}-shard-{place}" if place else name
+        found.append([own, *(f"{own}-replica-{number}" for number in range(1, len(shard["replica_hosts"]) + 1))])
+    return found
 
 
-def _database(database: Mapping[str, Any], secret: str, pooled: str | None) -> dict[str, str]:
-    user, password = (quote(part, safe="") for part in login(database["secret"], secret))
-
-    def url(host: str) -> str:
-        tls = f"sslmode=verify-full&sslrootcert={paths.RDS_CA}"
-        return f"postgresql://{user}:{password}@{host}:{database['port']}/{quote(database['name'], safe='')}?{tls}"
-
-    direct, *replicas = (url(host) for host in [database["host"], *database["replica_hosts"]])
-    variables = {"DATABASE_DIRECT_URL": direct}
-    if pooled is None:
-        variables |= {"DATABASE_URL": direct, "DATABASE_REPLICA_URLS": ",".join(replicas)}
-    else:
-        # To this machine, without TLS: also for clients that insist on it unless they are told, or don't read sslmode.
-        first, *others = (
-            f"postgresql://{user}:{quote(pooled, safe='')}@127.0.0.1:{POOL_PORT}/{quote(name, safe='')}?sslmode=disable"
-            for name in pool_names(database)
-        )
-        variables |= {"DATABASE_URL": first, "DATABASE_REPLICA_URLS": ",".join(others)}
+def _database(database: Mapping[str, Any], secrets: Mapping[str, str], pooled: str | None) -> dict[str, str]:
+    logins = [login(shard["secret"], secrets[shard["secret"]]) for shard in shards(database)]
+    direct = [_direct(shard, *each) for shard, each in zip(shards(database), logins, strict=True)]
+    told = direct
+    if pooled is not None:
+        names = zip(logins, pool_names(database), strict=True)
+        told = [[_through_pool(user, pooled, name) for name in each] for (user, _), each in names]
+    (first, *replicas), *_ = told
+    variables = {
+        "DATABASE_DIRECT_URL": direct[0][0],
+        "DATABASE_URL": first,
+        "DATABASE_REPLICA_URLS": ",".join(replicas),
+    }
+    if len(told) > 1:
+        variables["DATABASE_SHARD_URLS"] = ",".join(primary for primary, *_ in told)
+        for place, (_, *replicas) in enumerate(told):
+            if replicas:
+                variables[f"DATABASE_SHARD_{place}_REPLICA_URLS"] = ",".join(replicas)
     if database["pooler"] == "none":
         variables["DATABASE_POOL_SIZE"] = str(database["pool_size"])
     return variables
+
+
+def _direct(database: Mapping[str, Any], user: str, password: str) -> list[str]:
+    """The addresses of a shard and its replicas themselves."""
+    who = f"{quote(user, safe='')}:{quote(password, safe='')}"
+    where = f"{database['port']}/{quote(database['name'], safe='')}?sslmode=verify-full&sslrootcert={paths.RDS_CA}"
+    return [f"postgresql://{who}@{host}:{where}" for host in [database["host"], *database["replica_hosts"]]]
+
+
+def _through_pool(user: str, password: str, name: str) -> str:
+    # To this machine, without TLS: also for clients that insist on it unless they are told, or don't read sslmode.
+    who = f"{quote(user, safe='')}:{quote(password, safe='')}"
+    return f"postgresql://{who}@127.0.0.1:{POOL_PORT}/{quote(name, safe='')}?sslmode=disable"
 
 
 def login(name: str, secret: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import secrets
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -30,6 +30,8 @@ HOLDER = "expressway-hold"
 """Who may pause them."""
 SECRET = 0o600
 FOR_ITS_USER = 0o640
+Login = tuple[str, str]
+"""User and password."""
 FEWEST = 2
 """Connections that stay open: an idle app's next request, and one that comes while a password is new, find one."""
 
@@ -90,27 +92,26 @@ def used(machine: config.Machine) -> bool:
     return bool(database) and database["pooler"] == "pgbouncer"
 
 
-def configuration(database: Mapping[str, Any], user: str, password: str) -> str:
-    """pgbouncer.ini, with the database's password in it. ValueError for a value that no line of it can hold."""
-    size = database["pool_size"]
-    limits = {
-        "default_pool_size": size,
-        "min_pool_size": min(FEWEST, size),
-        "max_db_connections": size,
-    }
-    shared = {"port": database["port"], "dbname": database["name"], "user": user, "password": password}
-    names = environment.pool_names(database)
+def configuration(database: Mapping[str, Any], logins: Sequence[Login]) -> str:
+    """pgbouncer.ini, with the databases' passwords in it. ValueError for a value that no line of it can hold.
+
+    `logins` has user and password of each shard: RDS gives each a password of its own, and the same user.
+    """
     lines = [
-        f"{name} = {' '.join(f'{key}={_quoted(value)}' for key, value in ({'host': where} | shared).items())}"
-        for name, where in zip(names, [database["host"], *database["replica_hosts"]], strict=True)
+        f"{name} = {' '.join(f'{key}={_quoted(value)}' for key, value in {**reached, **limits}.items())}"
+        for name, reached, limits in _databases(database, logins)
     ]
+    limits = {f"default_{name}" if name == "pool_size" else name: value for name, value in _limits(database).items()}
     settings = [f"{name} = {value}" for name, value in (SETTINGS | limits).items()]
     return "\n".join(["[databases]", *lines, "", "[pgbouncer]", *settings, ""])
 
 
-def users(user: str, passwords: Passwords) -> str:
-    """users.txt: who may connect to PgBouncer itself. It holds local passwords, and none of the database's."""
-    known = {user: passwords.app, STATISTICS: passwords.statistics, HOLDER: passwords.holder}
+def users(names: Iterable[str], passwords: Passwords) -> str:
+    """users.txt: who may connect to PgBouncer itself. It holds local passwords, and none of the databases'.
+
+    `names` are those that the app has at its databases.
+    """
+    known = dict.fromkeys(names, passwords.app) | {STATISTICS: passwords.statistics, HOLDER: passwords.holder}
     lines = (" ".join(_quoted(each, '"') for each in pair) for pair in known.items())
     return "".join(f"{line}\n" for line in lines)
 
@@ -120,13 +121,29 @@ def statistics_url(passwords: Passwords) -> str:
     return _console(STATISTICS, passwords.statistics)
 
 
-def held(database: Mapping[str, Any], user: str, password: str, passwords: Passwords) -> str:
-    """hold.json: PgBouncer's console, and what the primary is connected to with, by the name that PgBouncer has."""
-    login = {"dbname": database["name"], "user": user, "password": password}
+def held(database: Mapping[str, Any], logins: Sequence[Login], passwords: Passwords) -> str:
+    """hold.json: PgBouncer's console, and what each primary is connected to with, by the name that PgBouncer has."""
     tls = {"sslmode": "verify-full", "sslrootcert": str(paths.RDS_CA)}
-    primary = {"host": database["host"], "port": database["port"], **login, **tls}
-    databases = {environment.pool_names(database)[0]: primary}
+    primaries = {primary for primary, *_ in environment.pool_names(database)}
+    databases = {name: {**reached, **tls} for name, reached, _ in _databases(database, logins) if name in primaries}
     return json.dumps({"console": _console(HOLDER, passwords.holder), "databases": databases})
+
+
+def _databases(
+    database: Mapping[str, Any], logins: Sequence[Login]
+) -> Iterator[tuple[str, dict[str, Any], dict[str, int]]]:
+    """PgBouncer's name of each database and replica, how that is reached, and its limits where it has its own."""
+    places = zip(environment.shards(database), environment.pool_names(database), logins, strict=True)
+    for shard, names, (user, password) in places:
+        shared = {"port": shard["port"], "dbname": shard["name"], "user": user, "password": password}
+        limits = _limits(shard) if shard["pool_size"] != database["pool_size"] else {}
+        for name, where in zip(names, [shard["host"], *shard["replica_hosts"]], strict=True):
+            yield name, {"host": where, **shared}, limits
+
+
+def _limits(shard: Mapping[str, Any]) -> dict[str, int]:
+    size = shard["pool_size"]
+    return {"pool_size": size, "min_pool_size": min(FEWEST, size), "max_db_connections": size}
 
 
 def _console(user: str, password: str) -> str:
@@ -145,14 +162,15 @@ def passwords() -> Passwords:
 def write(machine: config.Machine, known: Mapping[str, str]) -> str:
     """Write what PgBouncer reads, from the last good secrets; its digest. The caller holds the environment's lock."""
     database = machine["database"]
-    user, password = environment.login(database["secret"], known[database["secret"]])
+    logins = [environment.login(each["secret"], known[each["secret"]]) for each in environment.shards(database)]
     paths.POOL.mkdir(mode=0o755, parents=True, exist_ok=True)
     own = passwords()
-    told = {"pgbouncer.ini": configuration(database, user, password), "users.txt": users(user, own)}
+    names = [user for user, _ in logins]
+    told = {"pgbouncer.ini": configuration(database, logins), "users.txt": users(names, own)}
     for name, text in told.items():
         files.write(paths.POOL / name, text, FOR_ITS_USER, group=paths.POOL_USER)
     # Read at each use: nobody is told.
-    files.write(paths.POOL_HELD, held(database, user, password, own), FOR_ITS_USER, group=paths.POOL_USER)
+    files.write(paths.POOL_HELD, held(database, logins, own), FOR_ITS_USER, group=paths.POOL_USER)
     return hashlib.sha256("".join(told.values()).encode()).hexdigest()
 
 
