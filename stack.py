@@ -1,7 +1,7 @@
 """The stack: which components there are, what each gets from the others, and what the stack tells the world."""
 
-from collections.abc import Mapping
-from typing import TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
 
 import pulumi
 
@@ -68,6 +68,8 @@ class Outputs(MonitoringOutputs):
     """PostgreSQL's host and port."""
     databasePasswordSecret: pulumi.Output[str]
     """The secret with PostgreSQL's user and password, by its ARN; empty where RDS keeps and rotates them."""
+    databaseEndpoints: list[pulumi.Output[str]]
+    """Those of each shard, in their order; of the one database without shards."""
     cacheEndpoint: pulumi.Output[str]
     """The cache's host and port."""
     cacheTokenSecret: pulumi.Output[str]
@@ -112,9 +114,10 @@ def build(settings: Settings) -> None:
     _check_standing(settings)
     release = _release(settings)  # first, because without an artifact nothing should be made
     network = _network(settings)
-    database = _database(settings, network)
+    databases = _databases(settings, network)
+    database = databases[0]
     cache = _cache(settings, network)
-    servers = _app_servers(settings, network, release, database, cache)
+    servers = _app_servers(settings, network, release, databases, cache)
     edge = _edge(settings, network, release, servers)
     outputs: Outputs = {
         "url": edge.url,
@@ -131,6 +134,7 @@ def build(settings: Settings) -> None:
         "releaseParameter": release.parameter_name,
         "databaseEndpoint": pulumi.Output.format("{0}:{1}", database.host, database.port),
         "databasePasswordSecret": database.password_secret_arn,
+        "databaseEndpoints": [pulumi.Output.format("{0}:{1}", each.host, each.port) for each in databases],
         "cacheEndpoint": pulumi.Output.format("{0}:{1}", cache.host, cache.port),
         "cacheTokenSecret": cache.secret_arn,
         "edgeLogGroup": edge.log_group,
@@ -141,7 +145,7 @@ def build(settings: Settings) -> None:
         "privateSubnetIds": network.private_subnet_ids,
     }
     if settings.monitoring.alarms or settings.monitoring.dashboard:
-        outputs = {**outputs, **_monitoring(settings, edge, servers, database, cache)}
+        outputs = {**outputs, **_monitoring(settings, edge, servers, databases, cache)}
     for name, value in outputs.items():
         pulumi.export(name, value)
 
@@ -156,7 +160,10 @@ def _check_standing(settings: Settings) -> None:
 
 def _standing(settings: Settings) -> Standing:
     there, network = state.read(), settings.name("network")
-    database = there.outputs(state.DATABASE, f"{settings.name('database')}-instance")
+    shards = [
+        there.outputs(state.DATABASE, f"{name}-instance") for name in settings.names_of_shards(planning.MOST_SHARDS)
+    ]
+    database = shards[0]
     cache = there.outputs(state.CACHE, f"{settings.name('cache')}-redis")
     point: Mapping[str, str] = database.get("restoreToPointInTime") or {}
     copied = database.get("snapshotIdentifier") or point
@@ -176,14 +183,20 @@ def _standing(settings: Settings) -> Standing:
         restore_time=point.get("restoreTime"),
         # A copy has the databases that its source had.
         database_name=None if copied else database.get("dbName"),
-        database_version=database.get("engineVersionActual"),
+        database_version=max(_each(shards, "engineVersionActual"), key=planning.version_key, default=None),
         instance_class=database.get("instanceClass"),
-        storage_gb=database.get("allocatedStorage"),
+        storage_gb=max(_each(shards, "allocatedStorage"), default=None),
+        shards=max((number for number, shard in enumerate(shards, 1) if shard), default=0),
         multi_az=database.get("multiAz"),
         maintenance_window=database.get("maintenanceWindow"),
         cache_engine=cache.get("engine"),
         cache_version=cache.get("engineVersion"),
     )
+
+
+def _each(standing: Sequence[Mapping[str, Any]], output: str) -> list[Any]:
+    """An output of each resource that stands and has it."""
+    return [each[output] for each in standing if each.get(output) is not None]
 
 
 def _network(settings: Settings) -> Network:
@@ -221,7 +234,8 @@ def _cache(settings: Settings, network: Network) -> Cache:
     return Cache(settings.name("cache"), args)
 
 
-def _database(settings: Settings, network: Network) -> Database:
+def _databases(settings: Settings, network: Network) -> list[Database]:
+    """One for each shard."""
     wanted = settings.database
     args: DatabaseArgs = {
         "vpc_id": network.vpc_id,
@@ -254,7 +268,7 @@ def _database(settings: Settings, network: Network) -> Database:
         args["restore_from"] = wanted.restore_from
     if wanted.restore_time is not None:
         args["restore_time"] = wanted.restore_time
-    return Database(settings.name("database"), args)
+    return [Database(name, args) for name in settings.names_of_shards(wanted.shards)]
 
 
 def _machines(settings: Settings) -> MachineArgs:
@@ -315,10 +329,11 @@ def _edge(settings: Settings, network: Network, release: Release, servers: AppSe
 
 
 def _monitoring(
-    settings: Settings, edge: LoadBalancer, servers: AppServers, database: Database, cache: Cache
+    settings: Settings, edge: LoadBalancer, servers: AppServers, databases: list[Database], cache: Cache
 ) -> MonitoringOutputs:
     """Alarms and dashboard, where either is wanted. What is left out, the stack has not."""
     wanted = settings.monitoring
+    database, *shards = databases
     args: MonitoringArgs = {
         "edge": {
             "group_name": edge.group_name,
@@ -337,6 +352,9 @@ def _monitoring(
             "replica_identifiers": {
                 name: database.replica_identifiers[number]
                 for number, name in enumerate(settings.database.replica_names)
+            },
+            "shard_identifiers": {
+                name: shard.identifier for name, shard in zip(settings.database.further_shards, shards, strict=True)
             },
         },
         "cache": {
@@ -378,7 +396,7 @@ def _apm(settings: Settings, vendor: str) -> ApmArgs:
 
 
 def _app_servers(
-    settings: Settings, network: Network, release: Release, database: Database, cache: Cache
+    settings: Settings, network: Network, release: Release, databases: list[Database], cache: Cache
 ) -> AppServers:
     app = settings.app
     args: AppServersArgs = {
@@ -400,7 +418,8 @@ def _app_servers(
         "environment": {**app.environment},
         "secrets": {**app.secrets},
         **_machines(settings),
-        "database": database.access,
+        "database": databases[0].access,
+        "shards": [each.access for each in databases[1:]],
         "pooler": settings.database.pooler,
         "cache": cache.access,
         "tags": {**settings.tags},

@@ -178,6 +178,8 @@ class DatabaseSettings(Section):
     """A standby in another zone. In prod: true."""
     replicas: Annotated[int, Ruled(planning.READ_REPLICAS)] = 0
     """Read replicas, each of the same class (docs/database.md)."""
+    shards: Annotated[int, Ruled(planning.SHARDS)] = 1
+    """Databases, each with a part of the data, all as said here (docs/database.md). There can be more, never fewer."""
     backup_days: Annotated[int, Ruled(planning.BACKUP_DAYS)] = 1
     """Days that backups are kept. In staging and prod: 7."""
     deletion_protection: bool = False
@@ -213,6 +215,11 @@ class DatabaseSettings(Section):
     def replica_names(self) -> tuple[str, ...]:
         """What alarms call them."""
         return tuple(f"replica{number}" for number in range(1, self.replicas + 1))
+
+    @property
+    def further_shards(self) -> tuple[str, ...]:
+        """What alarms call the shards beside the first, which is 0 to the kit and to PgBouncer."""
+        return tuple(f"shard-{number}" for number in range(1, self.shards))
 
 
 class SessionManagerSettings(Section):
@@ -320,6 +327,7 @@ class Settings(Document):
                 database_class=self.database.instance_class,
                 storage_gb=self.database.storage_gb,
                 replicas=self.database.replica_names,
+                shards=self.database.further_shards,
                 cache_type=self.cache.node_type,
                 cache_nodes=1 + self.cache.replicas,
                 error_percent=self.monitoring.error_percent,
@@ -330,3 +338,7 @@ class Settings(Document):
     def name(self, role: str) -> str:
         """A component's name: the stack's and its role's."""
         return f"{self.stack}-{role}"
+
+    def names_of_shards(self, count: int) -> list[str]:
+        """The components' names of so many databases, in their order; the first is called as it is alone."""
+        return [self.name("database" if number == 1 else f"database-{number}") for number in range(1, count + 1)]

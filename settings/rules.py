@@ -130,6 +130,8 @@ def _database(document: Document, sound: Sound) -> Iterator[Problem]:
         findings += planning.check_max_storage("maxStorageGb", database.max_storage_gb, database.storage_gb)
     if all(sound(f"database.{name}") for name in ("snapshot", "restoreFrom", "restoreTime")):
         findings += planning.check_start(database.snapshot, database.restore_from, database.restore_time)
+    if all(sound(f"database.{name}") for name in ("shards", "snapshot", "restoreFrom")):
+        findings += planning.check_shards("shards", database.shards, database.snapshot, database.restore_from)
     yield from (Problem.of(each, "expressway:database.") for each in findings)
 
 

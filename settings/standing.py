@@ -25,9 +25,12 @@ class Standing:
     restore_time: str | None = None
     database_name: str | None = None
     database_version: str | None = None
-    """The full version that runs."""
+    """The full version that runs; of several shards, the newest."""
     instance_class: str | None = None
     storage_gb: int | None = None
+    """Of several shards, the most."""
+    shards: int = 0
+    """How many databases there are."""
     multi_az: bool | None = None
     maintenance_window: str | None = None
     cache_engine: str | None = None
@@ -50,6 +53,10 @@ def check(settings: Settings, standing: Standing) -> Iterator[Problem]:
     if (running := standing.database_version) and _older(database.engine_version, running):
         yield _lower("database.engineVersion", database.engine_version, running, "RDS takes no older major version")
     yield from _other_start(settings, standing)
+    if database.shards < standing.shards:
+        rule = f"a shard's data would go with its database, and there are {standing.shards} now"
+        remedy = "Put it back, or raise it; for fewer, make another stack and move the data over to it."
+        yield _problem("database.shards", database.shards, rule, remedy)
     if standing.storage_gb is not None and _storage_gb(settings, standing) < standing.storage_gb:
         rule = "a database's storage can't shrink"
         yield _lower("database.storageGb", database.storage_gb, standing.storage_gb, rule)

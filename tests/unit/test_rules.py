@@ -345,6 +345,34 @@ def test_a_backup_does_not_meet_the_maintenance(backup: str, maintenance: str, a
     )
 
 
+@pytest.mark.parametrize("start", [{"snapshot": "before"}, {"restoreFrom": "shop"}])
+def test_only_one_database_starts_from_a_copy(start: dict[str, str]) -> None:
+    def problems(shards: int) -> list[settings.Problem]:
+        config = {"aws:region": "us-east-1", "expressway:database": {"shards": shards, **start}}
+        try:
+            settings.parse(config, stack="dev", base=ROOT, source="t")
+        except settings.SettingsError as refusal:
+            return list(refusal.problems)
+        return []
+
+    assert not problems(1)
+    (problem,) = problems(2)
+    assert (problem.path, problem.value) == ("expressway:database.shards", "2")
+    assert next(iter(start)) in problem.rule
+    assert next(iter(start)) in problem.remedy
+
+
+@pytest.mark.parametrize("count", [0, 17, -1, "two", True])
+def test_there_are_one_to_sixteen_shards(count: object) -> None:
+    config = {"aws:region": "us-east-1", "expressway:database": {"shards": count}}
+    with pytest.raises(settings.SettingsError) as refusal:
+        settings.parse(config, stack="dev", base=ROOT, source="t")
+    (problem,) = refusal.value.problems
+    assert problem.path == "expressway:database.shards"
+    assert problem.rule
+    assert problem.remedy
+
+
 def test_a_database_starts_from_one_thing() -> None:
     arguments = {**example_args.database(), "snapshot": "before", "restore_from": "shop"}
     assert set(said_by_component("Database", arguments)) == {"restoreFrom"}

@@ -78,6 +78,17 @@ def test_what_aws_would_replace_or_refuse_is_refused_by_name(path: str, sections
     assert problem.remedy.startswith("Put it back")
 
 
+def test_there_are_never_fewer_shards_than_there_were() -> None:
+    there = replace(THERE, shards=3)
+    (problem,) = refused(there, database={"shards": 2})
+    assert (problem.path, problem.value) == ("expressway:database.shards", "2")
+    assert "there are 3 now" in problem.rule
+    assert problem.remedy.startswith("Put it back, or raise it")
+    assert not refused(there, database={"shards": 3})
+    assert not refused(there, database={"shards": 16})
+    assert not refused(replace(THERE, shards=1)), "as many as there are without the setting"
+
+
 def test_a_redis_may_become_a_valkey_and_a_valkey_no_redis() -> None:
     assert not refused(cache={"engine": "valkey"})
     assert not refused(cache={"engine": "valkey", "engineVersion": "7.2"})

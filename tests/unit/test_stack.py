@@ -82,6 +82,7 @@ def test_the_stack_tells_where_everything_is() -> None:
         "releaseParameter": "dev-release-pointer",
         "databaseEndpoint": "dev-database-instance.rds.example:5432",
         "databasePasswordSecret": "",
+        "databaseEndpoints": ["dev-database-instance.rds.example:5432"],
         "cacheEndpoint": "dev-cache-redis.cache.example:6379",
         "cacheTokenSecret": "arn:aws:secretsmanager:us-east-1:123456789012:secret:dev-cache-token",
         "vpcId": "dev-network-vpc-id",
@@ -288,6 +289,97 @@ def test_every_setting_reaches_a_resource() -> None:
     assert {"name": "log_min_duration_statement", "value": "77"} in parameters
     assert {"name": "work_mem", "value": "7777"} in parameters
     assert {"name": "max_connections", "value": "777", "applyMethod": "pending-reboot"} in parameters
+
+
+def shards(count: int, **changed: object) -> Settings:
+    dev = load("dev")
+    return dev.model_copy(update={"database": dev.database.model_copy(update={"shards": count, **changed})})
+
+
+def test_each_shard_is_a_database_like_the_first_and_that_is_the_one_that_it_was_alone() -> None:
+    alone, made = build("dev"), record(lambda: stack.build(shards(3)), stack="dev")
+    instances = {each.name: each for each in made.all("aws:rds/instance:Instance")}
+    assert sorted(instances) == [f"dev-database{each}-instance" for each in ("-2", "-3", "")]
+    one = instances.pop("dev-database-instance")
+
+    def same(inputs: dict[str, object]) -> dict[str, object]:
+        own = ("identifier", "dbSubnetGroupName", "parameterGroupName", "vpcSecurityGroupIds")
+        return {name: each for name, each in inputs.items() if name not in (*own, "finalSnapshotIdentifier")}
+
+    for each in (alone.one("aws:rds/instance:Instance"), *instances.values()):
+        assert same(each.inputs) == same(one.inputs)
+    first = {key: each for key, each in alone.resources.items() if "database" in key[1]}
+    assert first.keys() <= made.resources.keys(), "a standing stack keeps what it has"
+    assert one.inputs["identifier"] == alone.one("aws:rds/instance:Instance").inputs["identifier"]
+
+
+def test_app_servers_are_told_of_every_shard_and_so_is_the_world() -> None:
+    made = record(lambda: stack.build(shards(3)), stack="dev")
+    hosts = [f"dev-database{each}-instance.rds.example" for each in ("", "-2", "-3")]
+    told = made.machine("dev-app")["database"]
+    assert [told["host"], *(each["host"] for each in told["shards"])] == hosts
+    assert {each["pool_size"] for each in told["shards"]} == {told["pool_size"]} == {6}, (
+        "each has connections of its own"
+    )
+    assert made.outputs["databaseEndpoints"] == [f"{host}:5432" for host in hosts]
+    assert made.outputs["databaseEndpoint"] == f"{hosts[0]}:5432"
+    assert "shards" not in build("dev").machine("dev-app")["database"]
+
+
+def test_each_shard_has_the_databases_alarms() -> None:
+    watched = load("dev").monitoring.model_copy(update={"alarm_emails": ["team@example.com"]})
+    made = record(lambda: stack.build(shards(2).model_copy(update={"monitoring": watched})), stack="dev")
+    alarms = {each.name: each.inputs["dimensions"] for each in made.all(ALARM)}
+    assert alarms["dev-monitoring-database-cpu"] == {"DBInstanceIdentifier": "dev-database-instance"}
+    assert alarms["dev-monitoring-database-shard-1-cpu"] == {"DBInstanceIdentifier": "dev-database-2-instance"}
+
+
+@pytest.mark.parametrize(("there", "refused"), [(("", "-2"), True), (("", "-12"), True), (("",), False)])
+def test_fewer_shards_than_stand_are_refused_before_any_resource(
+    there: tuple[str, ...], refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    standing = [
+        state.Standing(state.DATABASE, f"dev-database{each}-instance", {"dbName": "app", "allocatedStorage": 20})
+        for each in (*there, "s-of-others")
+    ]
+    monkeypatch.setattr(state, "read", lambda: state.State(tuple(standing)))
+    if not refused:
+        assert build("dev").outputs
+        return
+    with pytest.raises(stack.StandingError, match=r"expressway:database\.shards = 1\n.*there are \d+ now"):
+        build("dev")
+
+
+def test_what_one_shard_has_come_to_binds_them_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    standing = [
+        state.Standing(state.DATABASE, f"dev-database{each}-instance", {"dbName": "app", **outputs})
+        for each, outputs in (
+            ("", {"allocatedStorage": 20, "engineVersionActual": "17.6"}),
+            ("-2", {"allocatedStorage": 40, "engineVersionActual": "18.1"}),
+        )
+    ]
+    monkeypatch.setattr(state, "read", lambda: state.State(tuple(standing)))
+    with pytest.raises(stack.StandingError) as refusal:
+        record(lambda: stack.build(shards(2)), stack="dev")
+    assert re.findall(r"expressway:\S+", str(refusal.value)) == [
+        *("expressway:database.engineVersion", "expressway:database.storageGb")
+    ]
+
+
+def test_a_database_of_another_kind_is_reached_with_two_settings_and_nothing_of_ours_in_between() -> None:
+    """As docs/database.md has them, under "Data that outgrows one database"."""
+    page = (ROOT / "docs/database.md").read_text().partition("## Data that outgrows one database")[2]
+    said = yaml.safe_load(page.partition("```yaml\n")[2].partition("```")[0])
+    settled = settings.parse({"aws:region": "us-east-1", **said}, stack="dev", base=ROOT, source="the page")
+    made = record(lambda: stack.build(settled), stack="dev")
+    machine = made.machine("dev-app")
+    name = said["expressway:app"]["secrets"]["DATABASE_URL"]
+    assert name in machine["app"]["secrets"]["DATABASE_URL"]
+    policy = made.one("aws:iam/rolePolicy:RolePolicy", "dev-app-boot").inputs["policy"]
+    assert machine["app"]["secrets"]["DATABASE_URL"] in policy, "the machines may read it"
+    rules = made.all("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule")
+    anywhere = {each.name: each.inputs["toPort"] for each in rules if each.inputs.get("cidrIpv4") == "0.0.0.0/0"}
+    assert anywhere["dev-app-to-5432"] == 5432
 
 
 def test_a_database_starts_from_the_snapshot_that_the_settings_name() -> None:
