@@ -35,6 +35,7 @@ def wanted(settings: Settings, folder: Path) -> Wanted:
             replicas=database.replicas,
             insights=database.insights,
             connections=settings.connections.line,
+            shards=database.shards,
         ),
         cache=Cache(cache.version, cache.node_type, 1 + cache.replicas, cache.engine),
         zones=len(named) or network.zones,

@@ -10,10 +10,10 @@ from moto.servicequotas.exceptions import NoSuchResource
 from moto.servicequotas.models import ServiceQuotasBackend
 from moto.servicequotas.responses import ServiceQuotasResponse
 
-from lab.api.account import ADDRESSES, DEFAULT_QUOTAS, NAT_GATEWAYS, STANDARD_VCPUS, VPCS, facts
+from lab.api.account import ADDRESSES, DATABASES, DEFAULT_QUOTAS, NAT_GATEWAYS, STANDARD_VCPUS, VPCS, facts
 from lab.api.patching import add, instead
 
-SERVICES = {"ec2": (STANDARD_VCPUS, ADDRESSES), "vpc": (VPCS, NAT_GATEWAYS)}
+SERVICES = {"ec2": (STANDARD_VCPUS, ADDRESSES), "vpc": (VPCS, NAT_GATEWAYS), "rds": (DATABASES,)}
 
 
 def install() -> None:

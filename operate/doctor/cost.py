@@ -125,7 +125,7 @@ def _items(wanted: Wanted, prices: Mapping[str, Any]) -> Iterator[Item]:
         return Item(f"{role}, {tier.instance_type}", tier.fewest, hourly("instance", tier.instance_type), tier.most)
 
     app, edge, database, cache_ = wanted.app, wanted.edge, wanted.database, wanted.cache
-    copies = (2 if database.multi_az else 1) + database.replicas
+    copies = database.copies
     # The edge's own, each NAT gateway's, and without one each app server's.
     addresses = edge.fewest + wanted.nat_gateways
     # Its successor is beside it for minutes only.
@@ -151,8 +151,8 @@ def _items(wanted: Wanted, prices: Mapping[str, Any]) -> Iterator[Item]:
         yield Item("NAT gateway", wanted.nat_gateways, hourly("network", "nat gateway"), wanted.nat_gateways)
     own = (0, 0) if wanted.nat else (app.fewest, app.most)
     yield Item("public address", addresses + own[0], hourly("network", "public address"), addresses + own[1])
-    # The database's password, the cache's token, and the app's own.
-    secrets = 2 + len(wanted.secrets)
+    # Each database's password, the cache's token, and the app's own.
+    secrets = database.shards + 1 + len(wanted.secrets)
     yield Item("secret", secrets, price("secret", "secret"), secrets)
     if wanted.metrics:
         metrics = METRICS + wanted.certificate

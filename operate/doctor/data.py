@@ -12,7 +12,8 @@ DATABASE, CACHE = "database", "cache"
 
 def check_database(account: Account, wanted: Wanted, zones: Iterable[str]) -> Iterator[Finding]:
     """The connections, the version, and the class in the zones of the subnets."""
-    yield ok(DATABASE, wanted.database.connections, "expressway:database.pooler")
+    shards = f", for each of {wanted.database.shards} shards" if wanted.database.shards > 1 else ""
+    yield ok(DATABASE, f"{wanted.database.connections}{shards}", "expressway:database.pooler")
     versions = account.every("rds", "DescribeDBEngineVersions", "DBEngineVersions", Engine="postgres")
     version, finding = judge_version(wanted.database, [str(each["EngineVersion"]) for each in versions])
     yield finding

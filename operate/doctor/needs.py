@@ -22,6 +22,7 @@ ACTIONS = (
     "kms:GetKeyPolicy",
     "kms:ListGrants",
     "rds:DescribeDBEngineVersions",
+    "rds:DescribeDBInstances",
     "rds:DescribeOrderableDBInstanceOptions",
     "s3:GetBucketVersioning",
     "s3:ListBucket",

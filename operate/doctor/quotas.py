@@ -1,7 +1,8 @@
 """The account's quotas against what the stack needs and what others in the account use already.
 
-Codes: https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html and
-https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
+Codes: https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html,
+https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html and
+https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Limits.html
 """
 
 import re
@@ -30,8 +31,12 @@ FAMILIES = {"f": "L-74FC7D96", "g": "L-DB2E81BA", "inf": "L-1945791B", "p": "L-4
 """The quota of each other family, by the letters that its types begin with."""
 
 ADDRESSES, VPCS, NAT_GATEWAYS = "L-0263D0A3", "L-F678F1CE", "L-FE5A380F"
+DATABASES = "L-7B6409FD"
+"""RDS's DB instances."""
 
 ADDRESS_NAME, VPC_NAME, NAT_NAME = "Elastic IPs", "VPCs", "NAT gateways"
+_SERVICES = {VPCS: "vpc", NAT_GATEWAYS: "vpc", DATABASES: "rds"}
+"""Whose quota it is, where it isn't EC2's."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,15 @@ def check_nat_gateways(account: Account, wanted: Wanted, zones: Iterable[str]) -
         yield judge(Need(f"{NAT_NAME} in {zone}", NAT_GATEWAYS, "expressway:network.nat", 1, 1, 1), limit, used[zone])
 
 
+def check_databases(account: Account, wanted: Wanted) -> Iterator[Finding]:
+    """RDS instances: one for each shard, and its replicas."""
+    count = wanted.database.instances
+    instances = account.every("rds", "DescribeDBInstances", "DBInstances")
+    others = [each for each in instances if not wanted.owns_database(str(each["DBInstanceIdentifier"]))]
+    need = Need("RDS instances", DATABASES, "expressway:database.shards", count, count, count)
+    yield judge(need, _limit(account, "rds", DATABASES), len(others))
+
+
 def vcpu_needs(tiers: Iterable[Machines], sizes: Mapping[str, int]) -> list[Need]:
     """What the tiers take together, by quota."""
     needs: dict[str, list[Machines]] = {}
@@ -135,7 +149,7 @@ def judge(need: Need, limit: int, used: int) -> Finding:
 
 
 def _raise(need: Need, used: int, amount: int) -> str:
-    service = "vpc" if need.code in (VPCS, NAT_GATEWAYS) else "ec2"
+    service = _SERVICES.get(need.code, "ec2")
     return (
         f"Ask for {used + amount} (aws service-quotas request-service-quota-increase --service-code {service} "
         f"--quota-code {need.code} --desired-value {used + amount}), or want less."

@@ -40,11 +40,23 @@ class Database:
     max_storage_gb: int | None = None
     """How far it may grow by itself."""
     replicas: int = 0
-    """Read replicas, of the same class and storage."""
+    """Read replicas of each, of the same class and storage."""
     insights: str = "none"
     """The mode of Database Insights: `none`, `standard` or `advanced`."""
     connections: str = ""
     """The arithmetic of the app servers' connections to it, which fit."""
+    shards: int = 1
+    """How many databases there are, all alike."""
+
+    @property
+    def instances(self) -> int:
+        """How many RDS counts: shards and their replicas."""
+        return self.shards * (1 + self.replicas)
+
+    @property
+    def copies(self) -> int:
+        """How many are paid for: standbys as well, which a replica has none of."""
+        return self.instances + (self.shards if self.multi_az else 0)
 
 
 @dataclass(frozen=True)
@@ -107,6 +119,10 @@ class Wanted:
     def nat_gateways(self) -> int:
         """How many."""
         return 0 if not self.nat else self.zones if self.nat_per_zone else 1
+
+    def owns_database(self, identifier: str) -> bool:
+        """Whether an RDS instance is one of this stack's, by its name: a tag Name it has none."""
+        return identifier.startswith(f"{self.stack}-database-")
 
     def owns(self, tags: Mapping[str, str]) -> bool:
         """Whether a thing with these tags is this stack's own: a second deploy does not need it twice."""

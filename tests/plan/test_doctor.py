@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -306,6 +307,22 @@ def test_a_service_role_is_there_or_can_be_made(site: Site) -> None:
         assert checks == ["service roles", "permissions"]
     finally:
         iam.create_service_linked_role(AWSServiceName=ROLES[name])
+
+
+def test_a_shard_too_many_for_the_account_is_told_and_ones_own_are_not_counted_twice(site: Site) -> None:
+    rds, database = site.client("rds"), replace(site.wanted.database, shards=2)
+    for name in ("another", f"{site.wanted.stack}-database-instance-0a1b2c3"):
+        rds.create_db_instance(DBInstanceIdentifier=name, DBInstanceClass="db.t4g.micro", Engine="postgres")
+    site.plant(quotas={"L-1216C47A": 64, "L-7B6409FD": 2})
+    try:
+        finding = only_fault(site.look(database=database))
+        assert (finding.what, finding.where) == ("RDS instances: 1 of 2 free, 2 needed", "expressway:database.shards")
+        assert "--service-code rds --quota-code L-7B6409FD --desired-value 3" in finding.mend
+        assert faults(site.look()) == []
+    finally:
+        site.plant()
+        for name in ("another", f"{site.wanted.stack}-database-instance-0a1b2c3"):
+            rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
 
 
 @pytest.mark.parametrize(

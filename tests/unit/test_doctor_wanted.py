@@ -61,6 +61,23 @@ def test_the_first_finding_about_the_database_is_the_servers_connections_to_it(n
     assert f"2 x {stack.app.most} servers while rolling x ({size} in its pool + 1 to measure)" in finding.what
 
 
+def test_of_shards_each_is_counted_and_costs() -> None:
+    prod = load("prod")
+    two = prod.model_copy(update={"database": prod.database.model_copy(update={"shards": 2})})
+    one, both = wanted(prod, ROOT), wanted(two, ROOT)
+    assert (both.database.shards, both.database.copies) == (2, 4), "each has its standby"
+    was, now = ({item.name: item.count for item in estimate(each).items} for each in (one, both))
+    doubled = [name for name in now if name.startswith("database")]
+    assert len(doubled) >= 2
+    assert all(now[name] == 2 * was[name] for name in doubled)
+    assert now["secret"] == was["secret"] + 1, "its password"
+    assert {name: count for name, count in now.items() if name not in (*doubled, "secret")} == {
+        name: count for name, count in was.items() if name not in (*doubled, "secret")
+    }
+    line = next(check_database(cast(Any, None), both, [])).what
+    assert line == next(check_database(cast(Any, None), one, [])).what + ", for each of 2 shards"
+
+
 def asked_for(made: Recording, tier: Machines) -> bool:
     """Whether the program looks for the tier's image with the same question."""
     key, value = tier.image_filter
