@@ -334,6 +334,7 @@ def _monitoring(
     """Alarms and dashboard, where either is wanted. What is left out, the stack has not."""
     wanted = settings.monitoring
     database, *shards = databases
+    replicas = [each.replica_identifiers[n] for each in databases for n in range(settings.database.replicas)]
     args: MonitoringArgs = {
         "edge": {
             "group_name": edge.group_name,
@@ -349,10 +350,7 @@ def _monitoring(
             "identifier": database.identifier,
             "instance_class": settings.database.instance_class,
             "storage_gb": settings.database.storage_gb,
-            "replica_identifiers": {
-                name: database.replica_identifiers[number]
-                for number, name in enumerate(settings.database.replica_names)
-            },
+            "replica_identifiers": dict(zip(settings.database.replica_names, replicas, strict=True)),
             "shard_identifiers": {
                 name: shard.identifier for name, shard in zip(settings.database.further_shards, shards, strict=True)
             },

@@ -212,14 +212,15 @@ class DatabaseSettings(Section):
     """Connections of each app server, or with none of each worker. As many as fit; with none 10."""
 
     @property
-    def replica_names(self) -> tuple[str, ...]:
-        """What alarms call them."""
-        return tuple(f"replica{number}" for number in range(1, self.replicas + 1))
-
-    @property
     def further_shards(self) -> tuple[str, ...]:
         """What alarms call the shards beside the first, which is 0 to the kit and to PgBouncer."""
         return tuple(f"shard-{number}" for number in range(1, self.shards))
+
+    @property
+    def replica_names(self) -> tuple[str, ...]:
+        """What alarms call the replicas, those of one shard after the other."""
+        own = [f"replica{number}" for number in range(1, self.replicas + 1)]
+        return (*own, *(f"{shard}-{name}" for shard in self.further_shards for name in own))
 
 
 class SessionManagerSettings(Section):

@@ -55,6 +55,8 @@ def test_replicas_cost_what_their_source_costs() -> None:
     )
     for item in ("database, db.m7g.large", "database storage, 100 GB gp3"):
         assert (one[item][0], three[item][0]) == (1, 3)
+    shards = Database("17", "db.m7g.large", 100, multi_az=True, replicas=2, shards=3)
+    assert (shards.instances, shards.copies) == (9, 12), "each shard has a standby, its replicas have none"
 
 
 def test_storage_costs_more_once_it_has_grown_and_insights_by_a_price_that_is_not_here() -> None:

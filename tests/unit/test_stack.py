@@ -417,6 +417,30 @@ def test_replicas_are_told_to_the_app_servers_and_watched() -> None:
     }, "the doctor counts those that there are"
 
 
+def test_each_shard_has_its_replicas_which_are_told_and_watched() -> None:
+    settled = shards(2, replicas=1)
+    settled = settled.model_copy(
+        update={"monitoring": settled.monitoring.model_copy(update={"alarm_emails": ["team@example.com"]})}
+    )
+    made = record(lambda: stack.build(settled), stack="dev")
+    first = made.machine("dev-app")["database"]
+    (second,) = first["shards"]
+    assert [each["replica_hosts"] for each in (first, second)] == [
+        ["dev-database-replica1.rds.example"],
+        ["dev-database-2-replica1.rds.example"],
+    ]
+    assert first["secret"] != second["secret"], "each has a password of its own"
+    lag = {
+        each.name: each.inputs["dimensions"]["DBInstanceIdentifier"] for each in made.all(ALARM) if "-lag-" in each.name
+    }
+    assert {
+        name.removeprefix("dev-monitoring-database-lag-"): of for name, of in lag.items() if "database" in name
+    } == {
+        "replica1": "dev-database-replica1",
+        "shard-1-replica1": "dev-database-2-replica1",
+    }
+
+
 def test_a_servers_pool_follows_from_the_databases_class_and_the_most_servers() -> None:
     dev = load("dev")
     assert dev.connections.size == 6, "of the 78 connections of a micro, for 2 x 4 servers"
