@@ -221,7 +221,7 @@ def checked(
         try:
             with check.put_back(target.stack) as group:
                 before = group.desired
-                run = run or load(options)
+                run = run or load(replace(options, again=True))
                 if not run.interrupted:
                     for each in check.at_each(capacity.measured(run), wanted.counts, scale, from_rate):
                         done.append(each)
