@@ -9,6 +9,8 @@ from lab.bench.load import Sample
 from .scenario import Result, Scenario
 
 BIN_SECONDS: Final = 0.5
+MOST_BINS: Final = 1200
+"""More are not to be told apart, and an hour's would make a picture of two megabytes."""
 
 
 def draw(one: Scenario, result: Result, file: Path) -> None:
@@ -19,8 +21,9 @@ def draw(one: Scenario, result: Result, file: Path) -> None:
     mpl.use("svg")
     from matplotlib import pyplot
 
-    bins = binned(result.outcome.samples)
-    seconds = [number * BIN_SECONDS for number in sorted(bins)]
+    width = bin_seconds(result.outcome.samples)
+    bins = binned(result.outcome.samples, width)
+    seconds = [number * width for number in sorted(bins)]
     figure, (above, below) = pyplot.subplots(
         2, 1, figsize=(9, 3.6), sharex=True, height_ratios=(3, 1), layout="constrained"
     )
@@ -30,10 +33,11 @@ def draw(one: Scenario, result: Result, file: Path) -> None:
     above.set_ylabel("answer, ms")
     above.set_title(one.title, loc="left", fontsize=10)
     above.legend(loc="upper right", fontsize=8, ncols=3)
-    failed = [sum(bool(sample.failure) for sample in bins[number]) for number in sorted(bins)]
-    below.bar(seconds, failed, width=BIN_SECONDS, align="edge", color="#cc3311")
+    counted = {number * width: sum(bool(sample.failure) for sample in bins[number]) for number in sorted(bins)}
+    failed = {at: count for at, count in counted.items() if count}
+    below.bar(list(failed), list(failed.values()), width=width, align="edge", color="#cc3311")
     below.set_ylabel("failed")
-    below.set_ylim(0, max(1, *failed) if failed else 1)
+    below.set_ylim(0, max(failed.values(), default=1))
     below.set_xlabel("seconds")
     for at, _ in result.events:
         for axes in (above, below):
@@ -48,11 +52,16 @@ def draw(one: Scenario, result: Result, file: Path) -> None:
     pyplot.close(figure)
 
 
-def binned(samples: Sequence[Sample]) -> dict[int, list[Sample]]:
-    """Samples by the half second in which they were due."""
+def bin_seconds(samples: Sequence[Sample]) -> float:
+    """How long each part of the timeline is: half a second, or more of a long run."""
+    return max(BIN_SECONDS, max((sample.at for sample in samples), default=0.0) / MOST_BINS)
+
+
+def binned(samples: Sequence[Sample], width: float) -> dict[int, list[Sample]]:
+    """Samples by the part of so many seconds in which they were due."""
     bins: dict[int, list[Sample]] = {}
     for sample in samples:
-        bins.setdefault(int(sample.at / BIN_SECONDS), []).append(sample)
+        bins.setdefault(int(sample.at / width), []).append(sample)
     return bins
 
 

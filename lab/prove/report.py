@@ -31,7 +31,7 @@ def table(rows: Sequence[dict[str, Any]]) -> Table:
     shown.add_column("target")
     shown.add_column("")
     for row in rows:
-        figures = (f"{row[name]:g}" for name in ("requests", "failed", "p50", "p99", "max", "gap"))
+        figures = (f"{row[name]:,.10g}" for name in ("requests", "failed", "p50", "p99", "max", "gap"))
         verdict = "[green]passed" if row["passed"] else "[red]" + "; ".join(row["misses"]).replace("[", "\\[")
         shown.add_row(row["title"], *figures, row["target"], verdict)
     return shown
@@ -51,7 +51,7 @@ def page(rows: Sequence[dict[str, Any]]) -> str:
         "|---|---:|---:|---:|---:|---:|---:|---|---|",
     ]
     for row in rows:
-        figures = " | ".join(f"{row[name]:g}" for name in ("requests", "failed", "p50", "p99", "max", "gap"))
+        figures = " | ".join(f"{row[name]:,.10g}" for name in ("requests", "failed", "p50", "p99", "max", "gap"))
         verdict = "passed" if row["passed"] else "**missed**: " + escaped("; ".join(row["misses"]))
         lines.append(
             f"| [{escaped(row['title'])}](#{row['name']}) | {figures} | {escaped(row['target'])} | {verdict} |"

@@ -96,6 +96,13 @@ def test_a_picture_is_the_same_for_the_same_figures(tmp_path: Path) -> None:
     assert "broken" in re.sub(r"<!--|-->", "", first), "what was done is written beside its line"
 
 
+def test_an_hours_timeline_is_a_picture_that_a_page_can_have(tmp_path: Path) -> None:
+    assert plot.bin_seconds([Sample(30.0, 2.0, "GET", "")]) == 0.5
+    hour = [Sample(at / 5, 2.0 + at % 7, "GET", "HTTP 502" if at == 9000 else "") for at in range(5 * 3600)]
+    plot.draw(ONE, Result(Outcome(hour)), tmp_path / "hour.svg")
+    assert (tmp_path / "hour.svg").stat().st_size < 300_000
+
+
 def test_every_scenario_says_what_it_does_and_what_must_be_true() -> None:
     assert len(SCENARIOS) >= 15
     for name, one in SCENARIOS.items():
