@@ -65,7 +65,9 @@ class Nodes:
             for one in every:
                 role = redis.become(None if one is primary else primary.address, PORT)
                 await inside(one.id, "systemctl", "start", redis.UNIT)
-                await inside(one.id, *redis.command(), given=role)
+                told = await inside(one.id, *redis.question(), given=role)
+                if not told.startswith("OK"):  # also where it has that role already
+                    raise StandError(f"{one.id}: {role.strip()}: {told.strip()}")
 
     async def watch(self, clock: Callable[[], float], seen: list[tuple[float, int]]) -> None:
         """Until canceled, write down again and again how many commands were refused as READONLY meanwhile."""

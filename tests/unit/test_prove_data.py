@@ -335,7 +335,7 @@ class CacheStand(Stand):
             if not answer:
                 raise StandError("it is gone")
             return answer
-        return ""
+        return "OK Already connected to specified master\n" if given.startswith("REPLICAOF") else ""
 
 
 def cache_stand(roles: Mapping[str, str] | None = None, status: str = "available") -> CacheStand:

@@ -7,12 +7,15 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Final
 
-from lab.bench.load import Outcome
+from lab.bench.load import Outcome, Plan
 from lab.prove import database_log, holding, releases
 from lab.prove.scenario import Result, none_failed, scenario, unmet
 from lab.prove.stand import Stand
 
 SERVERS: Final = 4
+LOAD: Final = Plan(rate=150, writes_percent=20, fresh_percent=10)
+"""Half of the usual: at 300 a second more and more waited for two cores that boot machines beside it, half of them for
+4 s."""
 MOST: Final = 100
 """What the lab's PostgreSQL takes, which is its own default."""
 HELD_SECONDS: Final = 1.5
@@ -57,7 +60,7 @@ def judged(
 
 @scenario(
     "connections",
-    f"rolling deploy to {SERVERS} servers x 2 workers, while all pools are used up, against max_connections {MOST}",
+    f"rolling deploy to {SERVERS} servers x 2 workers at {LOAD.rate}/s, pools used up, against max_connections {MOST}",
     '0 failed, 0 "too many connections"; the most connections printed',
 )
 async def connections(stand: Stand) -> Result:
@@ -88,7 +91,7 @@ async def _deployed(stand: Stand) -> Result:
             pass
         await asyncio.sleep(PAUSE_SECONDS)
 
-    async with stand.load() as running, _meanwhile(look, hold):
+    async with stand.load(LOAD) as running, _meanwhile(look, hold):
         running.note("deploy")
         done = await stand.expressway("deploy", "--app", str(app), "--json")
         running.note(f"ended with {done.status}")

@@ -103,7 +103,7 @@ async def _burst(stand: Stand, what: str, at: float, *, redis: bool, held: bool)
     path = f"/items/{json.loads(body)['id']}"
     begin = await database_log.length(stand)
     # Connections first, as clients have them.
-    await asyncio.gather(*(client.request("GET", "/healthz") for _ in range(REQUESTS)))
+    await asyncio.gather(*(client.request("GET", "/") for _ in range(REQUESTS)))
     slow: AbstractAsyncContextManager[Any] = holding.held(stand, HELD_SECONDS) if held else nullcontext()
     async with slow:
         await asyncio.gather(*(_read(client, path, name, outcome, at) for _ in range(REQUESTS)))
