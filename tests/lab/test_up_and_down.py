@@ -88,8 +88,10 @@ def test_down_where_there_is_no_lab_says_so_and_succeeds() -> None:
 
 
 def test_a_new_controller_goes_on_where_a_killed_one_stopped_and_a_crashed_lab_is_cleared_away_by_the_next_up() -> None:
-    stack = up()
+    stack = up("-c", "expressway:database.replicas=1")
     before = {machine["id"] for machine in stack.status["machines"]}
+    [replica] = stack.get("/readyz?verbose").json()["parts"]["database"]["replicas"]
+    assert replica["inRotation"], "it streams from the database, and the app knows of it"
     process = daemon.find(CONTROLLER)
     assert process
     process.kill()
