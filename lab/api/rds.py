@@ -72,6 +72,8 @@ class DatabaseMachine:
     """Which of its logs go to CloudWatch."""
     pending_version: str | None = None
     """The same of the next password, while it is being changed."""
+    pending_secret_arn: str | None = None
+    """The secret that has that version; without one, only the API knows the password."""
     vcpus: int = 2
     """Of its class."""
     source: str | None = None
@@ -225,6 +227,7 @@ def _delete(original: Any, backend: Any, db_instance_identifier: str, *args: Any
 
 def _machine(database: Any) -> DatabaseMachine:
     secret = getattr(database, "master_user_secret", None)
+    pending = secret_version(secret, "AWSPENDING") if secret else None
     source = database.backend.databases.get(database.source_db_instance_identifier) if database.is_replica else None
     parameters: dict[str, str] = {}
     for group in database.db_parameter_groups():
@@ -245,7 +248,8 @@ def _machine(database: Any) -> DatabaseMachine:
         parameters=parameters,
         log_exports=tuple(getattr(database, "enabled_cloudwatch_logs_exports", ())),
         secret_version=secret_version(secret, "AWSCURRENT") if secret else f"{GIVEN}{database.password_version}",
-        pending_version=(secret_version(secret, "AWSPENDING") if secret else None) or given_pending(database),
+        pending_version=pending or given_pending(database),
+        pending_secret_arn=secret.secret_arn if secret and pending else None,
         vcpus=vcpus(database.db_instance_class),
         source=source.db_instance_identifier if source else None,
         source_endpoint=source.address if source else None,

@@ -183,7 +183,7 @@ def _cpus(vcpus: int, config: LabConfig) -> float | None:
 
 def _rotation(database: Mapping[str, Any]) -> Rotation | None:
     version = database["pending_version"]
-    return Rotation(database["secret_arn"], version, int(database["port"])) if version else None
+    return Rotation(database["pending_secret_arn"], version, int(database["port"])) if version else None
 
 
 def _promotion(database: Mapping[str, Any]) -> Promotion | None:
