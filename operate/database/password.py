@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from operate import staged
 from operate.database.instance import (
+    AVAILABLE,
     DatabaseError,
     Instance,
     Listener,
@@ -62,10 +63,9 @@ def _rotate_managed(stack: Stack, database: Instance, secret: str, listener: Lis
         DBInstanceIdentifier=identifier, RotateMasterUserPassword=True, ApplyImmediately=True
     )
     listener(f"RDS draws another password for {identifier}")
-    settled = Settled()
 
-    def over(found: Instance, waited: float) -> bool:
-        return settled(found, waited) and _current(stack, secret) != former
+    def over(found: Instance, _: float) -> bool:
+        return found["DBInstanceStatus"] == AVAILABLE and _current(stack, secret) != former
 
     wait(stack, identifier, over, SECONDS, listener, pause)
     return Rotated(secret, _current(stack, secret), False, round(time.monotonic() - began, 1))
