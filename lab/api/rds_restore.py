@@ -34,6 +34,10 @@ FRESH = (
 TAKEN = [name for name in inspect.signature(models.DBInstance.__init__).parameters if name not in ("self", *FRESH)]
 
 
+OF_THE_CALL = ("restore_time", "source_db_instance_identifier", "tags_specifications")
+"""What is said of a copy when it is asked for, and not of the instance: one with a source would be a replica."""
+
+
 class NoBackupsError(ServiceException):
     """There is no point in time to go back to."""
 
@@ -74,5 +78,5 @@ def _to_point_in_time(backend: Any, source_db_identifier: str, target_db_identif
         raise NoBackupsError(f"Point in time restore is not enabled for {source_db_identifier}")
     if bool(overrides.get("restore_time")) == bool(overrides.get("use_latest_restorable_time")):
         raise InvalidParameterCombination("Specify either RestoreTime or UseLatestRestorableTime, and not both.")
-    given = {name: value for name, value in overrides.items() if name not in ("restore_time", "tags_specifications")}
+    given = {name: value for name, value in overrides.items() if name not in OF_THE_CALL}
     return backend.create_db_instance({**like(source, given), "db_instance_identifier": target_db_identifier})

@@ -172,6 +172,7 @@ def test_a_copy_is_an_instance_of_its_own_in_the_same_network(site: Site) -> Non
     groups = [each["DBParameterGroups"][0]["DBParameterGroupName"] for each in (made, live)]
     assert groups[0] == groups[1]
     assert (made["DBInstanceClass"], made["StorageEncrypted"]) == ("db.t4g.micro", True)
+    assert made.get("ReadReplicaSourceDBInstanceIdentifier") is None, "it follows nobody"
     assert (made["PubliclyAccessible"], made["MultiAZ"], made["DeletionProtection"]) == (False, False, False)
     assert made["Endpoint"]["Address"] != live["Endpoint"]["Address"]
     assert done.secret == made["MasterUserSecret"]["SecretArn"] != live["MasterUserSecret"]["SecretArn"]
