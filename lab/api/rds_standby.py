@@ -6,8 +6,7 @@ has no standby before it is promoted, where RDS would let it have one.
 
 Sources: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Concepts.MultiAZSingleStandby.html,
 https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Concepts.MultiAZ.Failover.html,
-https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_RebootDBInstance.html; the wording is from reports of
-others in public issues.
+https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_RebootDBInstance.html; the wording of refusals is ours.
 """
 
 from dataclasses import dataclass

@@ -12,7 +12,6 @@ from rich.console import Console
 
 from lab import paths
 from lab.bench.load import Outcome
-from lab.machines.access import MachineError
 
 from . import plot, releases, report, scenarios, stand
 from .scenario import SCENARIOS, Result, Scenario, row
@@ -87,7 +86,8 @@ async def _run(ready: stand.Stand, one: Scenario, *, short: bool) -> Result:
     try:
         await ready.settled()
         return await run(ready)
-    except (stand.StandError, MachineError, OSError, AssertionError) as error:
+    # Whatever it is: the rows of those before it are kept.
+    except Exception as error:
         return Result(Outcome(), (f"{type(error).__name__}: {error}",))
 
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from lab.api.faults import Faults, UnknownFaultError
 from lab.bench.load import Client, Load, Outcome, Plan, Sample
 from lab.config import LabConfig
 from lab.prove import breaking, plot, releases, report, scenarios
+from lab.prove.__main__ import prove
 from lab.prove.scenario import SCENARIOS, Result, Scenario, none_failed, row, unmet
 from lab.prove.scenarios import database, healthy
 from lab.prove.stand import Running, Stand
@@ -425,3 +427,16 @@ def test_a_way_is_cut_between_two_sides_and_healed_whatever_happens(monkeypatch:
     assert "ip saddr { 10.0.0.1, 10.0.0.2 } ip daddr { 10.0.9.9 } drop" in given[0]
     assert "ip saddr { 10.0.9.9 } ip daddr { 10.0.0.1, 10.0.0.2 } drop" in given[0]
     assert given[1] == f"delete table inet {breaking.TABLE}\n"
+
+
+def test_a_scenario_that_fails_by_itself_has_missed_and_those_after_it_are_carried_out() -> None:
+    async def settled() -> None:
+        pass
+
+    async def well(_stand: Any) -> Result:
+        return Result(outcome((0, 5, "")))
+
+    ready: Any = SimpleNamespace(settled=settled)
+    rows = prove(ready, [ONE, Scenario("well", "nothing", "nothing", well, None)], None)
+    assert [(row["name"], row["passed"]) for row in rows] == [("one", False), ("well", True)]
+    assert rows[0]["misses"] == ["NotImplementedError: "]
