@@ -3,6 +3,7 @@
 import socket
 import ssl
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -122,6 +123,18 @@ def test_an_authority_is_made_once_and_a_pair_is_issued_once(tmp_path: Path) -> 
     assert tls.issue(tmp_path, [*names, "other"]) != pair, "other names, another pair"
     for key in (tmp_path / tls.KEY, pair[1]):
         assert key.stat().st_mode & 0o777 == 0o600, f"{key.name} is for its owner only"
+
+
+def test_who_asks_for_a_pair_at_once_gets_the_same_one(tmp_path: Path) -> None:
+    def asked(name: str) -> tuple[bytes, bytes]:
+        certificate, key = (path.read_bytes() for path in tls.issue(tmp_path, [name]))
+        return certificate, key
+
+    with ThreadPoolExecutor(4) as threads:
+        for name in (f"master.cache{number}.amazonaws.com" for number in range(5)):
+            pairs = set(threads.map(asked, [name] * 4))
+            assert len(pairs) == 1, "a certificate, and the key of another"
+            assert pairs == {asked(name)}
 
 
 def test_an_issued_certificate_is_valid_for_its_names_only(tmp_path: Path) -> None:
