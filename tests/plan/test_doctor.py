@@ -368,7 +368,7 @@ def test_people_get_a_table_that_fits_their_terminal(site: Site, tmp_path: Path,
     said = re.sub(r"\s+", " ", head)
     assert "vCPUs of t3.small: 0 of 4 free" not in said
     assert "vCPUs of t3.small: 4 of 4 free, 6 needed expressway:app.instanceType" in said
-    assert "all of it 136.05 - 173.27" in said
+    assert "all of it 136.35 - 173.57" in said
     assert "5 to mend, 0 to know, 0 that could not be checked." in tail
     logs = "Logs, of these: 0.50 USD a GB that is told, about 0.30 for a million requests; 0.03 a GB and month."
     assert logs in re.sub(r"\s+", " ", tail)
@@ -382,7 +382,7 @@ def test_programs_get_json_and_the_exit_status_says_whether_all_is_well(site: Si
     assert told["sound"] is True
     assert {each["status"] for each in told["findings"]} == {"ok"}
     assert any("4 servers while rolling x (6 in its pool" in each["what"] for each in told["findings"])
-    assert told["cost"]["month"] == pytest.approx(136.05)
+    assert told["cost"]["month"] == pytest.approx(136.35)
     assert told["cost"]["logs"] == {"told": 0.5, "kept": 0.03, "million": pytest.approx(0.3)}
     with site.five_faults():
         ill = command(site, folder, "--json", "--stack", "dev")
