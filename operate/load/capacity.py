@@ -6,7 +6,7 @@ without any is the rest. A tier of another size is taken to have as fast vCPUs a
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
@@ -45,6 +45,10 @@ class Line:
         """Requests a second at which it has so much; none where it has that without any."""
         return max(0.0, percent - self.idle) / self.each if self.each > 0 else math.inf
 
+    def of(self, machines: float) -> "Line":
+        """By the rate at so many machines together."""
+        return replace(self, each=self.each / machines)
+
     def percent(self, rate: float) -> float:
         """At a rate."""
         return self.idle + self.each * rate
@@ -69,7 +73,8 @@ class Measured:
     highest: float
     """The highest rate that was kept up with."""
     stops: float | None
-    """Where it stopped keeping up: between the highest rate that it kept up with and the lowest that it didn't."""
+    """Where it stopped keeping up: between the highest rate that it kept up with and the lowest that it didn't, and
+    where a tier's CPU stopped it, no higher than that has CPU for."""
     limits: Tier
     """Which tier's CPU stopped it; `none` where it was another thing, or nothing did."""
     app: Line
@@ -117,18 +122,21 @@ def measured(run: Run) -> Measured:
     workers = (_last(kept, "app", "workers") or servers) / servers
     pools = [each for step in run.steps if (each := largest(step, "database", "pool"))]
     verdict = run.bottleneck
+    limits: Tier = verdict.tier if verdict.resource in ("cpu", "worker cpu") and verdict.tier != "generator" else "none"
+    edge, database, cache = (_line(kept, tier, "cpu") for tier in ("edge", "database", "cache"))
+    line = {"app": app.of(servers), "edge": edge, "database": database, "cache": cache}.get(limits)
     return Measured(
         sizes=run.sizes,
         servers=servers,
         workers=workers,
         pool=max(pools) / (servers * workers) if pools else None,
         highest=kept[-1].offered_rps,
-        stops=stops(run.steps),
-        limits=verdict.tier if verdict.resource in ("cpu", "worker cpu") and verdict.tier != "generator" else "none",
+        stops=stops(run.steps, line if verdict.resource == "cpu" else None),
+        limits=limits,
         app=app,
-        edge=_line(kept, "edge", "cpu"),
-        database=_line(kept, "database", "cpu"),
-        cache=_line(kept, "cache", "cpu"),
+        edge=edge,
+        database=database,
+        cache=cache,
         shared=_steal(kept[-1], "app") >= UNLOADED,
     )
 
@@ -171,11 +179,17 @@ def within(run: Run, p95: float) -> float:
     return steps[-1].offered_rps
 
 
-def stops(steps: Sequence[Step]) -> float | None:
-    """Between the highest rate that was kept up with and the next that wasn't, as the rates follow each other."""
+def stops(steps: Sequence[Step], line: Line | None = None) -> float | None:
+    """Between the highest rate that was kept up with and the next that wasn't, as the rates follow each other.
+
+    These may lie far apart. With the line of the CPU that stopped it, no rate for which there is too little.
+    """
     best = planning.knee(steps)
     beyond = min((each.offered_rps for each in steps if best is not None and each.offered_rps > best), default=None)
-    return None if best is None or beyond is None else math.sqrt(best * beyond)
+    if best is None or beyond is None:
+        return None
+    between = math.sqrt(best * beyond)
+    return between if line is None else min(between, max(best, line.rate(100)))
 
 
 def _line(steps: Sequence[Step], tier: Tier, resource: str, *, servers: bool = False) -> Line | None:
