@@ -16,8 +16,8 @@ from lab import config
 from lab.engine import pulumi_cli
 from lab.engine.home import Home
 from lab.network import addresses
+from tests.dns_client import resolve
 from tests.engine.example import Clone, environment_with_wheel, need_language
-from tests.lab.dns_client import resolve
 from tests.lab.stack import Stack, expressway, up
 
 pytestmark = [pytest.mark.lab, pytest.mark.engine, pytest.mark.timeout(900)]

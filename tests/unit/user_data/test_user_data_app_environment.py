@@ -249,7 +249,7 @@ def test_a_nul_character_is_refused() -> None:
     )
 )
 def test_any_text_can_be_a_value(variables: dict[str, str]) -> None:
-    """Within double quotes systemd reads as a POSIX shell does: tests/lab asks systemd itself."""
+    """Within double quotes systemd reads as a POSIX shell does: tests/machines asks systemd itself."""
     text = environment.as_environment_file(variables)
     read = dict(word.split("=", 1) for word in shlex.split(text.replace("\\$", "$").replace("\\`", "`")))
     assert read == variables

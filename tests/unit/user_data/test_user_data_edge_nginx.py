@@ -1,4 +1,4 @@
-"""Nginx's configuration as text. tests/lab loads it into a real Nginx."""
+"""Nginx's configuration as text. tests/machines loads it into a real Nginx."""
 
 import re
 from collections.abc import Callable

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from lab.network import nft, security_groups
 from lab.network.command import CommandError, run
 from lab.network.model import Network
-from tests.lab.network_namespaces import own_network
+from tests.machines.network_namespaces import own_network
 from tests.unit.network_strategies import networks
 
 pytestmark = pytest.mark.lab

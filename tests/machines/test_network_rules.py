@@ -9,7 +9,7 @@ import pytest
 
 from lab.network import addresses, connections, links, nft, security_groups
 from lab.network.model import ANYWHERE, Direction, Group, Machine, Network, Rule, WayOut
-from tests.lab.network_namespaces import PORTS, Flow, Peers, host_state, own_network, peers
+from tests.machines.network_namespaces import PORTS, Flow, Peers, host_state, own_network, peers
 
 pytestmark = pytest.mark.lab
 

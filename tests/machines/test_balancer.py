@@ -19,8 +19,8 @@ from expressway_edge import nginx
 
 from lab.bench.load import Client, Load, Outcome, Plan
 from lab.prove.breaking import black_hole
-from tests.lab import balancer_client as upstream
-from tests.lab.edge_nginx import URL, Edge, edge_nginx, entry, eventually
+from tests.machines import balancer_client as upstream
+from tests.machines.edge_nginx import URL, Edge, edge_nginx, entry, eventually
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 

@@ -19,7 +19,7 @@ from lab.machines import control_groups, image, machine
 from lab.machines.recipe import BASE
 from lab.machines.services import postgresql, redis
 from lab.network import addresses, links
-from tests.lab.machine_host import BOOT_SECONDS, MachineHost, machine_host
+from tests.machines.machine_host import BOOT_SECONDS, MachineHost, machine_host
 from tests.paths import ROOT
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]

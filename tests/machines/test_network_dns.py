@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from lab.network import addresses, dns
-from tests.lab.dns_client import NO_ERROR, NO_SUCH_NAME, PTR, A, resolve
-from tests.lab.network_namespaces import own_network
+from tests.dns_client import NO_ERROR, NO_SUCH_NAME, PTR, A, resolve
+from tests.machines.network_namespaces import own_network
 
 pytestmark = pytest.mark.lab
 

@@ -10,7 +10,7 @@ from lab import preflight
 from lab.network import addresses, links, nft, security_groups
 from lab.network.command import run
 from lab.network.model import Network
-from tests.lab.network_namespaces import host_state, own_network
+from tests.machines.network_namespaces import host_state, own_network
 
 pytestmark = pytest.mark.lab
 

@@ -16,7 +16,7 @@ import trustme
 from components import _render
 from lab import images
 from lab.machines import access, image, machine, recipe
-from tests.lab.machine_host import MachineHost, machine_host
+from tests.machines.machine_host import MachineHost, machine_host
 from tests.paths import ROOT
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]

@@ -17,7 +17,7 @@ from lab.machines.instance import InstanceMetadata
 from lab.machines.metadata import MetadataServer
 from lab.network import addresses, links
 from lab.network.command import run
-from tests.lab.network_namespaces import own_network
+from tests.machines.network_namespaces import own_network
 
 TRIVIAL = b"#cloud-config\nruncmd: [[touch, /root/booted]]\n"
 BOOT_SECONDS = 180

@@ -17,8 +17,8 @@ from expressway_edge import nginx
 
 from lab import images
 from lab.machines import image, recipe
-from tests.lab import balancer_client as upstream
-from tests.lab.network_namespaces import own_network
+from tests.machines import balancer_client as upstream
+from tests.machines.network_namespaces import own_network
 from tests.paths import ROOT
 
 TEMPLATES = ROOT / "user_data/edge/files/nginx"
