@@ -82,6 +82,10 @@ bench-profile: setup-lab ## what a profile costs the worker that it is taken of;
 bench-capacity: setup-lab ## is the capacity of 1, 2 and 3 app servers as predicted: docs/capacity.md, and JSON=<file>
 	@$(PY) -m lab.bench.capacity --json $(or $(JSON),bench-capacity.json)
 
+bench-data: setup-lab ## what a database answers with replicas and shards: docs/database.md, and JSON=<file>
+	@scripts/setup bench
+	@$(PY) -m lab.bench.data --json $(or $(JSON),bench-data.json)
+
 docs: setup ## write docs/reference anew
 	@$(PY) scripts/reference.py
 
@@ -98,4 +102,4 @@ lock: setup ## renew the locks from pyproject.toml: all that a clone needs, and 
 	@$(LOCK) --extra cli --group lab --group dev -o requirements.txt
 	@$(LOCK) --constraints requirements.txt -o components/requirements.txt
 
-.PHONY: help setup setup-lab up down status pulumi build check unit test test-engine golden-state bench bench-up bench-engine bench-reconciler bench-rotation bench-balancer bench-metrics bench-profile bench-capacity prove prove-bottlenecks docs golden lock
+.PHONY: help setup setup-lab up down status pulumi build check unit test test-engine golden-state bench bench-up bench-engine bench-reconciler bench-rotation bench-balancer bench-metrics bench-profile bench-capacity bench-data prove prove-bottlenecks docs golden lock

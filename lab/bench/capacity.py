@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from lab.bench import pages
 from lab.bench.figures import console
 from lab.paths import ROOT
 
@@ -52,17 +53,8 @@ def main() -> int:
     if code != 0:
         return 1
     rows = json.loads(out.read_text())["check"]
-    PAGE.write_text(written(PAGE.read_text(), table(rows, os.cpu_count() or 1)))
+    PAGE.write_text(pages.replaced(PAGE.read_text(), BEGIN, table(rows, os.cpu_count() or 1), END))
     return 0
-
-
-def written(page: str, block: str) -> str:
-    """The page with another block between its two marks. ValueError where it has none."""
-    before, found, rest = page.partition(BEGIN)
-    _, ended, after = rest.partition(END)
-    if not found or not ended:
-        raise ValueError(f"{PAGE} lacks its marks: {BEGIN.strip()} and {END.strip()}")
-    return f"{before}{BEGIN}{block}{END}{after}"
 
 
 def table(rows: Sequence[Mapping[str, Any]], cores: int) -> str:

@@ -25,3 +25,12 @@ def measured_on() -> str:
 def escaped(text: str) -> str:
     """As it may be in a cell."""
     return text.replace("|", "\\|").replace("\n", " ")
+
+
+def replaced(page: str, begin: str, block: str, end: str) -> str:
+    """The page with another block between two marks of it. ValueError where it has none."""
+    before, found, rest = page.partition(begin)
+    _, ended, after = rest.partition(end)
+    if not found or not ended:
+        raise ValueError(f"the page lacks its marks: {begin.strip()} and {end.strip()}")
+    return f"{before}{begin}{block}{end}{after}"

@@ -197,8 +197,11 @@ def words_of(*words: str) -> list[str]:
 
 
 @contextmanager
-def lab(app: Path, settings: Sequence[str], *, here: bool) -> Generator[None]:
-    """A lab of its own for as long as the body runs, with `settings` (KEY=VALUE); or, `here`, the one that is up."""
+def lab(app: Path, settings: Sequence[str], *, here: bool, core_per_vcpu: float | None = None) -> Generator[None]:
+    """A lab of its own for as long as the body runs, with `settings` (KEY=VALUE); or, `here`, the one that is up.
+
+    `core_per_vcpu`: what its machines have of a core for each vCPU, each by itself; by default all share the cores.
+    """
     if here:
         yield
         return
@@ -206,7 +209,10 @@ def lab(app: Path, settings: Sequence[str], *, here: bool) -> Generator[None]:
         raise StandError(
             "a lab is up here, and what is done to it here would break its machines. Take it down: make down"
         )
-    done = command("lab", "up", "--app", str(app), *(word for each in settings for word in ("-c", each)), seconds=900)
+    words = [word for each in settings for word in ("-c", each)]
+    if core_per_vcpu is not None:
+        words += ["--core-per-vcpu", str(core_per_vcpu)]
+    done = command("lab", "up", "--app", str(app), *words, seconds=900)
     if done.status:
         raise StandError(f"the lab did not come up:\n{done.err}")
     try:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lab.bench import capacity
+from lab.bench import capacity, pages
 
 ROWS = [
     {"servers": 1, "predicted": 50.0, "measured": 49.0, "error_percent": 2.0, "found": "app, cpu"},
@@ -23,8 +23,8 @@ def test_what_is_off_by_more_than_a_fifth_or_was_not_measured_has_missed() -> No
 
 def test_only_the_table_of_the_page_is_written_anew() -> None:
     page = capacity.PAGE.read_text()
-    anew = capacity.written(page, "a table\n")
+    anew = pages.replaced(page, capacity.BEGIN, "a table\n", capacity.END)
     before, after = page.split(capacity.BEGIN)[0], page.split(capacity.END)[1]
     assert anew == f"{before}{capacity.BEGIN}a table\n{capacity.END}{after}"
     with pytest.raises(ValueError, match="lacks its marks"):
-        capacity.written("no marks", "a table\n")
+        pages.replaced("no marks", capacity.BEGIN, "a table\n", capacity.END)
