@@ -39,6 +39,7 @@ export class Node {
   #pool;
   #probes;
   #watched = false;
+  #waiting = new Set(); // who waits for an answer: how each is told that there will be none
   active = 0; // what it is doing now
   reached = ""; // how far its log goes, or has been replayed, at least
   standby = null;
@@ -84,13 +85,21 @@ export class Node {
   async query(statement, values) {
     this.active += 1;
     try {
-      return await this.breaker.run(() => this.#pool.query(statement, values));
+      return await this.breaker.run(() => this.#answer(statement, values));
     } catch (error) {
       if (unavailable(error)) this.reached = "";
       throw error;
     } finally {
       this.active -= 1;
     }
+  }
+
+  #answer(statement, values) {
+    return new Promise((resolve, reject) => {
+      this.#waiting.add(reject);
+      const over = () => this.#waiting.delete(reject);
+      this.#pool.query(statement, values).finally(over).then(resolve, reject);
+    });
   }
 
   /** Ask how far it has come. */
@@ -108,6 +117,8 @@ export class Node {
     } catch (error) {
       this.failure = error;
       this.reached = "";
+      // Others have what a replica has, and needn't be waited for until its statements' own time is up.
+      if (this.standby && readableElsewhere(error)) for (const reject of this.#waiting) reject(error);
     }
   }
 

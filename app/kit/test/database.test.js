@@ -158,6 +158,19 @@ test("a read that a replica doesn't answer is made on another one", async (t) =>
   assert.equal(seen.filter(({ inRotation }) => inRotation).length, 1, "one answer too late is enough");
 });
 
+test("a read that waits for a replica is made on another one as soon as that answers no probe", async (t) => {
+  const { database, roads } = await setUp(t, { interval: 300 });
+  assert.equal(await whose(database), true);
+  roads[0].silent = true;
+  const began = Date.now();
+
+  assert.deepEqual(await Promise.all([whose(database), whose(database), whose(database)]), [true, true, true]);
+
+  const took = Date.now() - began;
+  assert.ok(took < 2_500, `${took} ms: a statement's own time is 4,000`);
+  assert.ok(database.snapshot().retries > 0, "none of them was sent to the silent one");
+});
+
 test("while the primary is gone, replicas are read, and writes wait for it", async (t) => {
   const { database, road } = await setUp(t);
   await waitUntil(() => whose(database), "a replica has all of it");
