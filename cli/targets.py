@@ -32,6 +32,11 @@ class Target:
     apps: dict[str, dict[str, Any]] | None = None
     """Of the lab: what is known of the apps that were built for it here, by release."""
 
+    @property
+    def in_lab(self) -> bool:
+        """Whether it is the lab, whose machines are this host's."""
+        return self.apps is not None
+
     def describe(self, app: "App", built: "Artifact") -> None:
         """Remember what a release is made of."""
         if self.apps is not None:

@@ -1,4 +1,5 @@
-"""`expressway db`: `status`, `failover`, `snapshot`, `snapshots`, `restore`, `promote` and `rotate-password`."""
+"""`expressway db`: `status`, `failover`, `snapshot`, `snapshots`, `restore`, `promote`, `rotate-password` and
+`connect`."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -172,6 +173,29 @@ def rotate_password(stack: StackName = None, outputs: OutputsFile = None, json: 
         print_json(done.as_json())
         return
     _say(f"the database has another password, after {done.seconds:g} s; machines follow within a minute")
+
+
+# Options after the instance are psql's, also without `--` before them.
+@app.command(context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})
+def connect(
+    words: Annotated[list[str] | None, typer.Argument(help="For psql, such as: -c 'select 1'.", metavar="PSQL")] = None,
+    instance: Annotated[
+        str | None, typer.Option("--instance", help="A replica, or a copy. Default: the stack's database.")
+    ] = None,
+    stack: StackName = None,
+    outputs: OutputsFile = None,
+) -> None:
+    """Open psql on the database, through an app server, as its master user; psql's exit status is handed on."""
+    from cli import targets
+    from cli.db import connect as connecting
+    from operate.database import connect as logins
+
+    target = targets.find(stack, outputs)
+    given = words or []
+    with _told():
+        login = logins.login(target.stack, instance)
+        status = connecting.psql(target, login, given[1:] if given[:1] == ["--"] else given)
+    raise typer.Exit(status)
 
 
 @contextmanager

@@ -2,8 +2,10 @@
 
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -13,7 +15,8 @@ from typer.testing import CliRunner
 from cli import targets
 from cli.main import app
 from cli.targets import Target
-from operate.database import password, promote, restore, snapshots, status
+from operate import forwarding
+from operate.database import connect, password, promote, restore, snapshots, status
 from operate.database.instance import DatabaseError, RequestError
 from operate.stack import Stack
 from tests.plan.lab_api_server import ApiServer
@@ -434,3 +437,50 @@ def test_a_copy_says_how_to_use_it_and_how_to_be_rid_of_it(site: Site, monkeypat
     table = invoke(monkeypatch, site, "snapshots").output
     assert "automated" in table
     assert max(len(line) for line in table.splitlines()) <= 80, table
+
+
+def test_who_may_log_in_is_what_the_secret_says_of_the_database_of_a_replica_and_of_a_copy(
+    api: ApiServer, fleet: Fleet
+) -> None:
+    """The replica has its source's password, and a copy one of its own."""
+    secret = api.client("secretsmanager").create_secret(
+        Name=f"own-{uuid.uuid4().hex[:8]}", SecretString=json.dumps({"username": "expressway", "password": "ours"})
+    )["ARN"]
+    own = Site(api, fleet, MasterUserPassword="ours-of-the-first-day")
+    told = stack(api, f"{own.name}.c0ffee.us-east-1.rds.amazonaws.com:5432", databasePasswordSecret=secret)
+    copy = f"copy-{uuid.uuid4().hex[:8]}"
+    restore.restore(told, copy, pause=lambda _: own.ready(copy))
+    found = [connect.login(told, name) for name in (None, own.replica(), copy)]
+    assert [(each.user, each.password) for each in found[:2]] == [("expressway", "ours")] * 2
+    assert found[2].password != "ours"
+    assert len({each.host for each in found}) == 3
+    assert "ours" not in repr(found[0])
+    with pytest.raises(RequestError, match="there is no database instance nobody in us-east-1"):
+        connect.login(told, "nobody")
+
+
+def test_psql_finds_its_way_in_the_environment_and_its_status_is_handed_on(
+    site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    @contextmanager
+    def way(_stack: Stack, host: str, _port: int) -> Generator[int]:
+        (tmp_path / "to").write_text(host)
+        yield 15432
+
+    monkeypatch.setattr(forwarding, "forwarded", way)
+    program = tmp_path / "psql"
+    program.write_text(
+        '#!/bin/sh\necho "$PGHOSTADDR $PGPORT $PGUSER $PGDATABASE $PGSSLMODE ${#PGPASSWORD} $*" > "$0.said"\nexit 3\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    done = invoke(monkeypatch, site, "connect", "-c", "select 1")
+    wanted = connect.login(site.stack)
+    assert done.exit_code == 3, done.output
+    assert (tmp_path / "to").read_text() == wanted.host
+    assert (tmp_path / "psql.said").read_text() == (
+        f"127.0.0.1 15432 {wanted.user} {wanted.name} require {len(wanted.password)} -c select 1\n"
+    )
+    monkeypatch.setenv("PATH", "/nowhere")
+    refused = invoke(monkeypatch, site, "connect")
+    assert (refused.exit_code, "psql is not on PATH" in refused.output) == (2, True)
