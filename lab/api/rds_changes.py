@@ -93,7 +93,9 @@ def _check(backend: Any, database: Any, asked: Any) -> None:
 
 
 def _change(original: Any, backend: Any, identifier: str, changes: Any) -> Any:
-    rds_passwords.keep(backend.databases[identifier], changes)
+    before = backend.databases[identifier]
+    rds_passwords.keep(before, changes)
+    size, version = before.db_instance_class, before.engine_version
     changed = original(backend, identifier, changes)
     rds_passwords.begin(changed, changes)
     measure(changed, changes)
@@ -110,6 +112,8 @@ def _change(original: Any, backend: Any, identifier: str, changes: Any) -> Any:
             if interface := getattr(owner, "interface", None):
                 ec2.modify_network_interface_attribute(interface.id, groups)
     rds_standby.follow(changed)
+    if (changed.db_instance_class, changed.engine_version) != (size, version):
+        rds_standby.take_down(changed, upgrade=changed.engine_version != version)
     return changed
 
 

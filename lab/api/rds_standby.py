@@ -5,6 +5,8 @@ own, and nobody connects to it. What the controller does where PostgreSQL runs i
 has no standby before it is promoted, where RDS would let it have one.
 
 Sources: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Concepts.MultiAZSingleStandby.html,
+https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Overview.DBInstance.Modifying.html,
+https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_UpgradeDBInstance.PostgreSQL.html,
 https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Concepts.MultiAZ.Failover.html,
 https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_RebootDBInstance.html; the wording of refusals is ours.
 """
@@ -55,6 +57,18 @@ def follow(database: Any) -> None:
         return
     if database.status == "available":
         database.status = "modifying"
+
+
+def take_down(database: Any, *, upgrade: bool) -> None:
+    """Begin what takes the server away for a moment: an `upgrade` of its version, or another class.
+
+    With a standby, a class is changed there first, so that the outage is a failover's; an upgrade takes both at once.
+    """
+    if database.status == "creating" or database.failing_over:
+        return
+    fails_over = bool(database.standby and database.standby.synchronous) and not upgrade
+    database.failing_over, database.restarting = fails_over, not fails_over
+    database.status = "upgrading" if upgrade else "modifying"
 
 
 def move(database: Any) -> None:

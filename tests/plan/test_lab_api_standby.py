@@ -127,6 +127,45 @@ def test_a_reboot_starts_the_server_anew_or_fails_over(databases: Databases, pai
     assert databases.found(pair)["DBInstanceStatus"] == "available"
 
 
+def test_another_class_is_an_outage_of_a_failover_and_without_a_standby_of_a_restart(
+    databases: Databases, pair: str
+) -> None:
+    """https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Concepts.MultiAZSingleStandby.html"""
+    modify(databases, pair, DBInstanceClass="db.m7g.xlarge")
+    assert databases.found(pair)["DBInstanceStatus"] == "modifying"
+    assert databases.service(pair).change == Takeover("2", f"db2-{pair}", f"db-{pair}", 5432)
+    databases.api.put(f"db-instances/{pair}/primary/2")
+    found = databases.found(pair)
+    assert (found["DBInstanceStatus"], found["DBInstanceClass"]) == ("available", "db.m7g.xlarge")
+    assert databases.service(pair).change is None
+    alone = databases.create()
+    modify(databases, alone, DBInstanceClass="db.t4g.small")
+    assert databases.found(alone)["DBInstanceStatus"] == "modifying"
+    assert databases.service(alone).change == Restart()
+    databases.api.put(f"db-instances/{alone}/rebooted")
+    modify(databases, alone, DBInstanceClass="db.t4g.small")
+    assert (databases.found(alone)["DBInstanceStatus"], databases.service(alone).change) == ("available", None)
+    databases.delete(alone)
+
+
+def test_an_upgrade_takes_a_database_away_with_its_standby_and_storage_does_not(
+    databases: Databases, pair: str
+) -> None:
+    """https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_UpgradeDBInstance.PostgreSQL.html"""
+    modify(databases, pair, AllocatedStorage=40)
+    assert (databases.found(pair)["DBInstanceStatus"], databases.service(pair).change) == ("available", None)
+    major = int(databases.found(pair)["EngineVersion"].partition(".")[0]) + 1
+    group, family = f"anew-{major}", f"postgres{major}"
+    databases.rds.create_db_parameter_group(
+        DBParameterGroupName=group, DBParameterGroupFamily=family, Description=group
+    )
+    modify(databases, pair, EngineVersion=str(major), AllowMajorVersionUpgrade=True, DBParameterGroupName=group)
+    assert databases.found(pair)["DBInstanceStatus"] == "upgrading"
+    assert databases.service(pair).change == Restart()
+    databases.api.put(f"db-instances/{pair}/rebooted")
+    assert databases.found(pair)["DBInstanceStatus"] == "available"
+
+
 def test_a_failover_is_refused_where_there_is_no_standby(databases: Databases) -> None:
     """https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_RebootDBInstance.html: ForceFailover"""
     name = databases.create()

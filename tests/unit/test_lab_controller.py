@@ -310,6 +310,9 @@ def test_a_machine_is_held_to_its_cpus_once_it_is_ready_and_again_after_a_reboot
     assert held == [("i-1", 0.3)], "once, and nobody who may have all"
     limits.hold([slow], [dataclasses.replace(status("i-1"), started_at=9.0)])
     assert held == [("i-1", 0.3)] * 2
+    larger = dataclasses.replace(slow, cpus=0.6)
+    limits.hold([larger], [dataclasses.replace(status("i-1"), started_at=9.0)])
+    assert held[2:] == [("i-1", 0.6)], "a database's class may change while it runs"
 
 
 def test_a_machine_that_could_not_be_held_is_tried_again() -> None:

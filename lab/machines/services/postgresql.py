@@ -284,6 +284,8 @@ shared_preload_libraries = 'pg_stat_statements'
 max_wal_senders = 20
 wal_keep_size = '512MB'
 wal_receiver_timeout = '10s'
+# A server that stops waits until each standby has all of its log, and so for one whose machine is gone.
+wal_sender_timeout = '10s'
 wal_retrieve_retry_interval = '1s'
 # What is written lives as long as the machine; a crash of the server alone loses nothing.
 fsync = off
