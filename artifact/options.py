@@ -7,11 +7,13 @@ from typing import Literal, cast
 
 from .problems import Problem
 
-OPTIONS = ("waitReady", "release", "processes")
+OPTIONS = ("waitReady", "release", "processes", "shards")
 RESERVED = {"web": "the app itself is called so, and its start script runs it"}
 """Names that no other process may have, each with the reason."""
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
+_TABLE = re.compile(r"[A-Za-z_][\w$]*(\.[A-Za-z_][\w$]*)?", re.ASCII)
+_COLUMN = re.compile(r"[A-Za-z_][\w$]*", re.ASCII)
 _NPM_RUN = re.compile(r"npm (?:run|run-script) (?:--silent |-s )?([^\s-]\S*)(?:$|\s)(?:-- )?(.*)")
 
 
@@ -35,6 +37,8 @@ class Options:
     """The command that runs once, before a release takes traffic."""
     processes: Mapping[str, Process] = field(default_factory=dict[str, Process])
     """Processes beside the web one, by name."""
+    shards: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Tables whose rows are on the shard of a key, and the column that holds it."""
 
 
 def read(given: Mapping[str, object], scripts: Mapping[str, str]) -> tuple[Options, list[Problem]]:
@@ -59,8 +63,26 @@ def read(given: Mapping[str, object], scripts: Mapping[str, str]) -> tuple[Optio
     else:
         remedy = 'Write it as {"worker": "npm run worker"}.'
         problems.append(Problem("package.json: expressway.processes", "it must be an object", remedy))
+    shards, wrong = _shards(given.get("shards", {}))
+    problems += wrong
     command = release if isinstance(release, str) else None
-    return Options(wait_ready is True, command, processes), problems
+    return Options(wait_ready is True, command, processes, shards), problems
+
+
+def _shards(listed: object) -> tuple[dict[str, str], list[Problem]]:
+    path = "package.json: expressway.shards"
+    if not isinstance(listed, dict) or not all(
+        isinstance(each, str) for each in cast(dict[str, object], listed).values()
+    ):
+        remedy = 'Write it as {"orders": "user_key"}.'
+        return {}, [Problem(path, "it must be an object of tables and the column of each that holds its key", remedy)]
+    tables = cast(dict[str, str], listed)
+    rule = "a table's or column's name is of letters, digits, _ and $, after its schema's and a dot if it has one"
+    return tables, [
+        Problem(f"{path}.{table}", rule, "Rename it, or leave it out.")
+        for table, column in tables.items()
+        if not (_TABLE.fullmatch(table) and _COLUMN.fullmatch(column))
+    ]
 
 
 def _process(name: str, value: object, scripts: Mapping[str, str]) -> tuple[Process, list[Problem]]:

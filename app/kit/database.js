@@ -114,6 +114,11 @@ export class Database {
     });
   }
 
+  /** A statement on the primary: once, and not counted. */
+  ask(statement) {
+    return this.#primary.query(statement);
+  }
+
   /** How far the caller has written: for `after` of a read that somebody else makes. */
   position() {
     return written(this.#options.name);

@@ -9,13 +9,24 @@ export interface ShardsOptions extends Omit<DatabaseOptions, "name" | "address" 
   variable?: string;
 }
 
+/** A key's database, wherever that is when a statement is made. */
+export type KeyDatabase = Pick<Database, "write" | "read" | "position">;
+
+export interface EachOptions {
+  /** Also shards that have no keys yet, as for a migration. Default: false. */
+  all?: boolean;
+}
+
 export interface Shards {
-  /** The database that has a key. */
-  for(key: string): Database;
-  /** shard-0, shard-1, ... */
+  /**
+   * The database that has a key. While that key moves to a shard that was added, a statement is made in a transaction, on
+   * the primary.
+   */
+  for(key: string): KeyDatabase;
+  /** shard-0, shard-1, ...: as far as is known, which is all shards before the first statement. */
   nameOf(key: string): string;
   /** What `work` has for each shard, at once and in their order: a read across all. Rejects when one does, with its name. */
-  each<T>(work: (database: Database, name: string) => Promise<T>): Promise<T[]>;
+  each<T>(work: (database: Database, name: string) => Promise<T>, options?: EachOptions): Promise<T[]>;
   snapshot(): Record<string, DatabaseSnapshot>;
   end(): Promise<void>;
 }

@@ -1,9 +1,10 @@
-import HashRing from "hashring";
 import { createDatabase } from "./database.js";
 import { current } from "./environment.js";
+import { ringOf, shardName } from "./ring.js";
+import { ShardView } from "./shard-view.js";
 
-/** Points of each shard on the ring: with these, 2 shards have 49.9 and 50.1 % of 100,000 keys. */
-const POINTS = { "vnode count": 640 };
+/** As a database's own. */
+const PATIENCE = 5_000;
 
 /**
  * The databases that a variable names, each of which has a part of the keys.
@@ -17,41 +18,52 @@ export function createShards(pg, { variable = "DATABASE_SHARD_URLS", ...options 
   const shards = new Map(
     // By their place, as the rest of an address may change; so a shard is only ever added at the end.
     Array.from({ length: count }, (_, index) => {
-      const name = `shard-${index}`;
+      const name = shardName(index);
       const address = () => addresses()[index];
       const replicaVariable = `DATABASE_SHARD_${index}_REPLICA_URLS`;
       return [name, createDatabase(pg, { ...options, name, address, replicaVariable })];
     }),
   );
-  return new Shards(shards);
+  return new Shards(shards, variable, options.patience ?? PATIENCE);
 }
 
-/** Ketama hashing: a shard that is added takes its part of the keys, and no other key moves. */
+/** Keys on databases by ketama hashing, and by what these say of a move that is under way (docs/adr/0027-add-shard.md). */
 class Shards {
   #shards;
-  #ring;
+  #variable;
+  #view;
 
-  constructor(shards) {
+  constructor(shards, variable, patience) {
     this.#shards = shards;
-    this.#ring = new HashRing([...shards.keys()], "md5", POINTS);
+    this.#variable = variable;
+    this.#view = new ShardView([...shards.values()], patience);
   }
 
   /** The database that has `key`. */
   for(key) {
-    return this.#shards.get(this.nameOf(key));
+    checkKey(key);
+    return new Keyed(
+      key,
+      () => this.#way(key),
+      () => this.#database(this.nameOf(key)),
+    );
   }
 
   nameOf(key) {
-    if (typeof key !== "string" || key === "") throw new TypeError(`a shard's key is a text that isn't empty, not ${key}`);
-    return this.#ring.get(key);
+    checkKey(key);
+    return ringOf(this.#view.last.count).get(key);
   }
 
   /** What `work` has for each shard, in their order; it fails when one fails. */
-  async each(work) {
+  async each(work, { all = false } = {}) {
+    const { count, next } = this.#view.fresh ?? (await this.#view.known());
+    const asked = all
+      ? [...this.#shards.keys()]
+      : Array.from({ length: next ?? count }, (_, place) => shardName(place));
     return Promise.all(
-      [...this.#shards].map(async ([name, database]) => {
+      asked.map(async (name) => {
         try {
-          return await work(database, name);
+          return await work(this.#database(name), name);
         } catch (error) {
           error.message = `${name}: ${error.message}`;
           throw error;
@@ -65,6 +77,76 @@ class Shards {
   }
 
   async end() {
+    this.#view.end();
     await Promise.all([...this.#shards.values()].map((database) => database.end()));
   }
+
+  /** The database that has a key, and where it goes if a move takes it elsewhere. */
+  async #way(key) {
+    const { count, next } = this.#view.fresh ?? (await this.#view.known());
+    const owner = ringOf(count).get(key);
+    const database = this.#database(owner);
+    if (next === null) return { database };
+    const later = ringOf(next).get(key);
+    return later === owner ? { database } : { database, later: () => this.#database(later) };
+  }
+
+  #database(name) {
+    const database = this.#shards.get(name);
+    if (!database)
+      throw new Error(`${name} has no address in ${this.#variable}: a shard that was added after this process began`);
+    return database;
+  }
+}
+
+/** A key's database, wherever that is when a statement is made. */
+class Keyed {
+  #key;
+  #way;
+  #usual;
+
+  constructor(key, way, usual) {
+    this.#key = key;
+    this.#way = way;
+    this.#usual = usual;
+  }
+
+  position() {
+    return this.#usual().position();
+  }
+
+  async write(work, values) {
+    const { database, later } = await this.#way();
+    if (!later) return database.write(work, values);
+    return this.#held(
+      database,
+      later,
+      (where) => where.write(work, values),
+      async (client) => (typeof work === "function" ? work(client) : client.query(work, values)),
+    );
+  }
+
+  async read(statement, values, options) {
+    const { database, later } = await this.#way();
+    if (!later) return database.read(statement, values, options);
+    return this.#held(
+      database,
+      later,
+      (where) => where.read(statement, values, { ...options, primary: true }),
+      (client) => client.query(statement, values),
+    );
+  }
+
+  /** Done where the key is now, which it stays meanwhile: its bucket can't move while the transaction is open. */
+  #held(database, later, there, here) {
+    return database.write(async (client) => {
+      const { rows } = await client.query("select expressway.shard_enter($1) as moved", [this.#key]);
+      return rows[0].moved ? there(later()) : here(client);
+    });
+  }
+}
+
+function checkKey(key) {
+  if (typeof key !== "string" || key === "")
+    throw new TypeError(`a shard's key is a text that isn't empty, not ${key}`);
 }

@@ -130,6 +130,10 @@ def test_an_app_without_a_name_is_called_like_its_folder(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("said", "path", "rule"),
     [
+        ({"shards": ["orders"]}, "shards", "must be an object of tables"),
+        ({"shards": {"orders": 1}}, "shards", "must be an object of tables"),
+        ({"shards": {"orders; drop": "user_key"}}, "shards.orders; drop", "letters, digits"),
+        ({"shards": {"orders": 'a"b'}}, "shards.orders", "letters, digits"),
         ({"release": 1}, "release", "must be a command"),
         ({"release": " "}, "release", "must be a command"),
         ({"release": "a\nb"}, "release", "one line"),
