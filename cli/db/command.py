@@ -1,5 +1,4 @@
-"""`expressway db`: `status`, `failover`, `snapshot`, `snapshots`, `restore`, `promote`, `rotate-password` and
-`connect`."""
+"""`expressway db` and its subcommands, from `status` to `add-shard`."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from cli.options import Json, OutputsFile, StackName
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="The stack's database: how it is, a failover to try it, snapshots, copies, another password.",
+    help="The stack's database: how it is, a failover to try it, snapshots, copies, another password, one shard more.",
 )
 
 
@@ -173,6 +172,47 @@ def rotate_password(stack: StackName = None, outputs: OutputsFile = None, json: 
         print_json(done.as_json())
         return
     _say(f"the database has another password, after {done.seconds:g} s; machines follow within a minute")
+
+
+@app.command("add-shard")
+def add_shard(
+    undo: Annotated[bool, typer.Option("--undo", help="Move the keys back.")] = False,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="End the move, once all have moved: no way leads back.")
+    ] = False,
+    stack: StackName = None,
+    outputs: OutputsFile = None,
+    json: Json = False,
+) -> None:
+    """Move its keys to a shard that was added, while the app reads and writes.
+
+    The first time, before database.shards is raised, it is recorded which shards have keys. One that was cut short is
+    gone on with.
+    """
+    from cli import targets
+    from operate.database import add_shard as moving
+
+    if undo and finish:
+        refuse("--undo moves the keys back, and --finish leaves no way back: give one of them")
+    target = targets.find(stack, outputs)
+    with _told("the machine goes on; run it again later, and it goes on where this one ends"):
+        done = moving.run(target.stack, "undo" if undo else "finish" if finish else "move", _tell)
+    if json:
+        print_json(done.as_json())
+        return
+    before, after = done.shards_before, done.shards_after
+    keys = f"{done.keys_moved} of {done.keys_all} keys"
+    rows = f"{done.rows} rows, after {done.seconds:g} s; a key waited {done.longest_wait_ms} ms at most"
+    if done.state == "recorded":
+        _say(f"{done.keys_all} keys are on {before} of {before} shards, and one that is added has none until they move")
+        _say(f"next: database.shards: {after}, pulumi up, expressway deploy, and expressway db add-shard again")
+    elif done.state == "moved":
+        _say(f"{keys} are on the shard that was added, which makes {after}: {rows}")
+        _say("next: expressway db add-shard --finish, or --undo, which moves them back")
+    elif done.state == "undone":
+        _say(f"all {done.keys_all} keys are on {before} shards again: {rows}")
+    else:
+        _say(f"{after} shards have keys, and the last one {keys}")
 
 
 # Options after the instance are psql's, also without `--` before them.

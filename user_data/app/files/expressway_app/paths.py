@@ -74,6 +74,9 @@ PROFILE = Path("/run/expressway/profile.sock")
 PROFILED = Path("/var/lib/expressway/profile.json")
 """Which request for a profile this machine has answered, or was about to."""
 
+MOVED = Path("/var/lib/expressway/move.json")
+"""Which request to move keys this machine is through with, or was about to be."""
+
 APM = BUNDLE / "apm.cjs"
 """What each of them loads after that where there is to be an APM agent, which it starts."""
 
