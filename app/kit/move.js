@@ -13,9 +13,13 @@ const BATCH = 1_000;
 /** Milliseconds that the mover waits for a lock, while others queue behind it; and how long it tries again. */
 const LOCK_WAIT = 250;
 const PATIENCE = 60_000;
+/** Milliseconds that a bucket's keys wait, less than a statement may take (3 s); tried so often, then however long it takes. */
+const HOLD = 1_000;
+const TRIES = 5;
 const SIGN_OF_LIFE = 5_000;
-/** SQLSTATE of a lock that wasn't had in time, and of two that wait for each other. */
-const AGAIN = new Set(["55P03", "40P01"]);
+const TOO_LONG = "EHOLD";
+/** SQLSTATE of a lock that wasn't had in time, and of two that wait for each other; and a bucket that keys wait for. */
+const AGAIN = new Set(["55P03", "40P01", TOO_LONG]);
 const NAME = /^[A-Za-z_][\w$]*(\.[A-Za-z_][\w$]*)?$/;
 
 /** The move can't begin, or can't go on; what is where is as it was, and the next call goes on. */
@@ -188,7 +192,7 @@ class Move {
     for (const [place, source] of this.#of(ring).entries()) {
       const owns = (key) => ringOf(ring).get(key) === shardName(place);
       for (let bucket = 0; bucket < buckets; bucket += 1) {
-        await this.#again(() => this.#moveBucket(source, target, bucket, owns, forward));
+        await this.#again((tries) => this.#moveBucket(source, target, bucket, owns, forward, tries >= TRIES));
         done += 1;
         if (performance.now() - told > 1_000 || done === of) {
           told = performance.now();
@@ -202,7 +206,7 @@ class Move {
    * A transaction of each database, of which that with the copy is committed first: the rows are where the source says at
    * any instant, and for one between the two commits also where they were.
    */
-  async #moveBucket(source, target, bucket, owns, forward) {
+  async #moveBucket(source, target, bucket, owns, forward, patient) {
     await transaction(source, () =>
       transaction(target, async () => {
         for (const each of [source, target])
@@ -217,13 +221,18 @@ class Move {
           return;
         }
         const [from, into] = forward ? [source, target] : [target, source];
+        const inTime = () => {
+          if (patient || performance.now() - since < HOLD) return;
+          throw Object.assign(new Error("keys would wait for too long"), { code: TOO_LONG });
+        };
         await this.#remove(into, keys);
-        await this.#copy(from, into, keys);
+        await this.#copy(from, into, keys, inTime);
         await into.query(
           "insert into expressway.shard_keys select key, $2 from unnest($1::text[]) key on conflict do nothing",
           [keys, bucket],
         );
-        const [before, after] = [await this.#sums(from, keys), await this.#sums(into, keys)];
+        const [before, after] = await Promise.all([this.#sums(from, keys), this.#sums(into, keys)]);
+        inTime();
         if (JSON.stringify(before) !== JSON.stringify(after))
           throw new MoveError(`bucket ${bucket} is another on arrival, so it stays where it was`);
         const count = before.reduce((sum, each) => sum + each.rows, 0);
@@ -247,12 +256,13 @@ class Move {
     return [...new Set(answers.flat().map(({ key }) => key))].filter(owns);
   }
 
-  async #copy(from, into, keys) {
+  async #copy(from, into, keys, inTime) {
     for (const table of this.#tables) {
       await from.query(`declare moving no scroll cursor for ${sql.rowsOf(table)}`, [keys]);
       for (;;) {
         const { rows } = await from.query(`fetch ${BATCH} from moving`);
         if (rows.length === 0) break;
+        inTime();
         await into.query(sql.insert(table), [rows.map(({ row }) => row)]);
       }
       await from.query("close moving");
@@ -363,9 +373,9 @@ class Move {
 
   async #again(work) {
     const deadline = performance.now() + PATIENCE;
-    for (;;) {
+    for (let tries = 0; ; tries += 1) {
       try {
-        return await work();
+        return await work(tries);
       } catch (error) {
         if (!AGAIN.has(error.code)) throw error;
         if (performance.now() > deadline)
