@@ -14,6 +14,7 @@ FAULTS: Final = {
 }
 """What server.js is instead, by fault. `errors` is in the app: it answers 500 once it has been ready for a moment."""
 
+_SHARDED: Final = Path(__file__).with_name("sharded_app")
 _ROUTES: Final = """
 import { Router } from "express";
 
@@ -55,6 +56,22 @@ def make(app: Path, into: Path, version: str, fault: str | None = None, release_
     file.write_text('import { faultyRoutes } from "./faulty.js";\n' + after)
     if fault and FAULTS[fault]:
         (folder / "server.js").write_text(FAULTS[fault] + "\n")
+    return folder
+
+
+def make_sharded(app: Path, into: Path) -> Path:
+    """The folder of an app that answers as the sample app does, with its items on shards; the last has none yet.
+
+    `app` is the sample app's folder, whose kit and dependencies it has.
+    """
+    folder = into / "sharded"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(app, folder, ignore=shutil.ignore_patterns("node_modules"))
+    for name in ("server.js", "prepare.js"):
+        shutil.copyfile(_SHARDED / name, folder / name)
+    package = json.loads((folder / "package.json").read_text())
+    package["expressway"] |= {"release": "node prepare.js", "shards": {"items": "key"}}
+    (folder / "package.json").write_text(json.dumps(package, indent=2) + "\n")
     return folder
 
 

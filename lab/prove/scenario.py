@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from lab.bench.load import Outcome
@@ -24,6 +25,16 @@ class Result:
 
 
 @dataclass(frozen=True)
+class Own:
+    """A lab that a scenario has for itself."""
+
+    settings: tuple[str, ...]
+    """KEY=VALUE, on top of the proof's."""
+    app: Callable[[Path], Path]
+    """Makes the folder of the app that is deployed first, in a folder for such."""
+
+
+@dataclass(frozen=True)
 class Scenario:
     """What is done, and what must be true then."""
 
@@ -33,6 +44,8 @@ class Scenario:
     run: Callable[[Stand], Awaitable[Result]]
     short: Callable[[Stand], Awaitable[Result]] | None
     """The same in seconds rather than minutes, for each run of the tests; None where it has no short form."""
+    own: Own | None = None
+    """None: the lab that the others have too."""
 
 
 SCENARIOS: Final[dict[str, Scenario]] = {}
@@ -41,11 +54,13 @@ SCENARIOS: Final[dict[str, Scenario]] = {}
 Run = Callable[[Stand], Awaitable[Result]]
 
 
-def scenario(name: str, title: str, target: str, short: Run | None = None) -> Callable[[Run], Run]:
-    """Put what is decorated into the table; `short` is its short form."""
+def scenario(
+    name: str, title: str, target: str, short: Run | None = None, own: Own | None = None
+) -> Callable[[Run], Run]:
+    """Put what is decorated into the table; `short` is its short form, `own` the lab that it needs for itself."""
 
     def register(run: Run) -> Run:
-        SCENARIOS[name] = Scenario(name, title, target, run, short)
+        SCENARIOS[name] = Scenario(name, title, target, run, short, own)
         return run
 
     return register

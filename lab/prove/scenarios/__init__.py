@@ -1,7 +1,7 @@
 """The scenarios, by what is done to the stack. Importing this puts all of them into the table, in its order."""
 
 from . import membership, deploys, processes, machines, routes, edge, api, tracking, boot  # isort: skip
-from . import database, cache, misses, passwords, connections, healthy  # isort: skip
+from . import database, cache, misses, passwords, connections, healthy, shards  # isort: skip
 
 __all__ = [
     "api",
@@ -18,5 +18,6 @@ __all__ = [
     "passwords",
     "processes",
     "routes",
+    "shards",
     "tracking",
 ]
