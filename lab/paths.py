@@ -13,6 +13,9 @@ STATE = Path("/var/lib/expressway-lab")
 MACHINES = STATE / "machines"
 """One directory per machine: its overlay, its pid, its console log."""
 
+BACKUPS = STATE / "backups"
+"""What is kept of databases beside their machines, as S3 keeps it for RDS: a directory for each."""
+
 
 def images() -> Path:
     """Root file systems, keyed by what they were made from."""

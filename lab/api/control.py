@@ -16,6 +16,7 @@ from lab.api import (
     load_balancers,
     metrics,
     rds,
+    rds_backups,
     rds_passwords,
     rds_replicas,
     rds_rotation,
@@ -79,6 +80,15 @@ class Control:
                 return self._done(rds_standby.finish_failover(identifier, node), f"{identifier} waits for no {node}")
             case "PUT", ["db-instances", identifier, "rebooted"]:
                 return self._done(rds_standby.finish_reboot(identifier), f"{identifier} waits for no reboot")
+            case "GET", ["db-backups"]:
+                return _answer([asdict(each) for each in rds_backups.kept()])
+            case "PUT", ["db-backups", resource, "archived"]:
+                # Measured, not changed: nothing is counted.
+                rds_backups.set_latest(resource, request.get_json(force=True)["until"])
+                return _answer({})
+            case "PUT", ["db-backups", base]:
+                ended = request.get_json(force=True)["ended"]
+                return self._done(rds_backups.taken(base, ended), f"nothing waits for {base}")
             case "GET", ["replication-groups"]:
                 return _answer([asdict(machine) for machine in elasticache.machines()])
             case "PUT", ["replication-groups", identifier]:

@@ -89,6 +89,10 @@ class DatabaseMachine:
     """Whether the standby is to take over."""
     restarting: bool = False
     """Whether PostgreSQL is to be started anew."""
+    resource: str = ""
+    """Its DbiResourceId, which stays when its name changes."""
+    beginning: rds_restore.Beginning | None = None
+    """What a machine begins with that is made anew; None: with nothing."""
 
 
 def install() -> None:
@@ -164,6 +168,7 @@ def _create(original: Any, database: Any, *args: Any, **kwargs: Any) -> None:
 def alone(database: Any) -> None:
     """It begins with one machine, and nothing under way."""
     database.node, database.standby = "1", None
+    database.beginning = None
     database.failing_over = database.restarting = False
 
 
@@ -259,6 +264,8 @@ def _machine(database: Any) -> DatabaseMachine:
         standby=_standby(database.standby) if database.standby else None,
         failing_over=database.failing_over,
         restarting=database.restarting,
+        resource=database.dbi_resource_id,
+        beginning=rds_restore.beginning(database),
     )
 
 

@@ -7,7 +7,9 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from lab.api import alarms, autoscaling, queues, target_health, tls
+from moto.core.utils import utcnow
+
+from lab.api import alarms, autoscaling, queues, rds_backups, target_health, tls
 from lab.api.application import Application
 from lab.api.authorization.gate import Gate
 from lab.api.changes import Changes
@@ -65,7 +67,7 @@ def serve(port: int, region: str, tls_address: str | None, tls_port: int, tls_di
     stopped, prewarmed, changes, gate, faults = threading.Event(), threading.Event(), Changes(), Gate(), Faults()
     queues.take_turns(changes)
     control = Control(changes, prewarmed.is_set, gate, faults)
-    application = Application(changes, control, gate, faults, autoscaling.step, tls_dir)
+    application = Application(changes, control, gate, faults, step, tls_dir)
     servers = [Server("127.0.0.1", port, application)]
     if tls_dir:
         tls.ca(tls_dir)
@@ -91,10 +93,17 @@ def install() -> None:
         importlib.import_module(f"lab.api.{name}").install()
 
 
+def step() -> bool:
+    """What is due by now, of what follows by itself. Whether there was anything."""
+    # Not one or the other: each has its own clock.
+    done = [autoscaling.step(), rds_backups.step(utcnow())]
+    return any(done)
+
+
 def tick(changes: Changes) -> None:
     """Timeouts and health checks of one second."""
     with changes.lock:
         # Not one or the other: each has its own clock.
-        if any([target_health.step(time.monotonic()), autoscaling.step()]):
+        if any([target_health.step(time.monotonic()), step()]):
             changes.record()
         alarms.step(time.time())

@@ -27,6 +27,7 @@ class ApiState:
     databases: list[Any]
     caches: list[Any]
     load_balancers: list[Any]
+    backups: list[Any]
 
 
 class Api:
@@ -59,6 +60,7 @@ class Api:
             databases=self.get("db-instances"),
             caches=self.get("replication-groups"),
             load_balancers=self.get("load-balancers"),
+            backups=self.get("db-backups"),
         )
 
     def get(self, path: str) -> Any:
@@ -70,6 +72,10 @@ class Api:
     def put(self, path: str) -> None:
         """A control call that says that something is done. Raises requests.RequestException."""
         self._http.put(self._control + path, timeout=CALL_SECONDS).raise_for_status()
+
+    def tell(self, path: str, what: Mapping[str, Any]) -> None:
+        """The same, with more to say. Raises requests.RequestException."""
+        self._http.put(self._control + path, json=what, timeout=CALL_SECONDS).raise_for_status()
 
     def report_health(self, load_balancer: str, found: str) -> None:
         """Say what a load balancer's probes found, in the JSON that its machine writes."""

@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lab.api import tls
 from lab.machines import describe, guest
 from lab.machines.instance import InstanceMetadata, Role
-from lab.machines.services import load_balancer, postgresql, redis
+from lab.machines.services import backups, load_balancer, postgresql, redis
 from lab.network import names
 
 from .api import Api, ApiState
@@ -120,6 +120,7 @@ class Identities:
     def _database_user_data(self, item: Mapping[str, Any]) -> bytes:
         certificate, key = (path.read_text() for path in tls.issue(self._certificates, [item["endpoint"]]))
         login = self._api.get(f"db-instances/{item['id']}/login")
+        upstream = _upstream(item)
         return postgresql.user_data(
             postgresql.PostgresqlServer(
                 certificate=certificate,
@@ -129,7 +130,9 @@ class Identities:
                 port=int(item["port"]),
                 force_ssl=item["parameters"].get("rds.force_ssl", "1") == "1",
                 logging=item["parameters"],
-                upstream=_upstream(item),
+                upstream=upstream,
+                source=None if upstream else _source(item),
+                kept=backups.folder(item["resource"]),
             )
         )
 
@@ -163,9 +166,16 @@ def _upstream(item: Mapping[str, Any]) -> postgresql.Upstream | None:
     return None
 
 
+def _source(item: Mapping[str, Any]) -> backups.Source | None:
+    """What a database's machine begins with that is made anew."""
+    if (found := item["beginning"]) is None:
+        return None
+    return backups.Source(backups.folder(found["resource"]), found["base"], found["archived"], found["at"])
+
+
 def _of_database(item: Mapping[str, Any]) -> tuple[Any, ...]:
     """What a database's user data says that changes."""
-    return item["secret_version"], _upstream(item)
+    return item["secret_version"], _upstream(item), _source(item)
 
 
 def _of_cache(item: Mapping[str, Any]) -> tuple[Any, ...]:

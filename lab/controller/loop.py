@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import requests
 
+from lab import paths
 from lab.api import tls
 from lab.config import LabConfig
 from lab.machines import machine, observation
@@ -19,6 +20,7 @@ from lab.network import addresses, connections, dns, links, nft, security_groups
 from lab.network.model import Network
 
 from .api import Api, ApiState
+from .backups import Archives, take
 from .changes import carry_out
 from .database_logs import DatabaseLogs
 from .health import HealthRelay
@@ -38,6 +40,7 @@ from .plan import (
     Service,
     Start,
     Stop,
+    TakeBase,
     Wanted,
     plan,
 )
@@ -84,6 +87,9 @@ class Controller:
         self._measured: Future[None] | None = None
         self._logs = DatabaseLogs(self._api, state / "machines")
         self._databases: list[Any] = []
+        self._kept = state / paths.BACKUPS.name
+        self._archives = Archives(self._api, self._kept)
+        self._backups: list[Any] = []
         self._pool = ThreadPoolExecutor(STARTS_AT_ONCE, thread_name_prefix="machine")
         self._busy: set[str] = set()
         self._lock = threading.Lock()
@@ -114,7 +120,7 @@ class Controller:
         if current is None or version != self._version:
             state = self._api.read()
             current = self._apply_network(state)
-            self._databases = state.databases
+            self._databases, self._backups = state.databases, state.backups
             self._version = version
         found = observation.observe(self._state / "machines")
         with self._lock:
@@ -126,6 +132,7 @@ class Controller:
         self._limits.hold(current.machines, found)
         self._health.relay(service for service in current.services if service.kind == "load-balancer")
         self._logs.relay(self._databases, time.monotonic())
+        self._archives.look(self._backups, time.monotonic())
         limits = {spec.id: spec.cpus for spec in current.machines if spec.cpus is not None}
         if measured := self._load.measure([spec.id for spec in current.machines], time.time(), limits):
             self._api.report_cpu(*measured)
@@ -150,7 +157,7 @@ class Controller:
             self._measured = self._measuring.submit(work)
 
     def _apply_network(self, state: ApiState) -> Wanted:
-        current = wanted(state, self._config, self._authority)
+        current = wanted(state, self._config, self._authority, self._kept)
         # Filters before machines: a link without a ruleset would let everything through.
         nft.apply(security_groups.ruleset(current.network))
         if self._network is not None:
@@ -177,6 +184,9 @@ class Controller:
                 log.info("%s: %s", service, type(change).__name__)
                 homes = self._state / "machines"
                 self._background(identifier, lambda: carry_out(self._api, service, identifier, change, homes))
+            case TakeBase(base):
+                log.info("%s: a base backup", base.machine)
+                self._aside(base.key, lambda: take(self._api, base, self._state / "machines"))
             case Promote(kind, identifier, node):
                 log.info("the primary of %s is gone: %s takes over", identifier, node)
                 self._api.put(f"{COLLECTIONS[kind]}/{identifier}/failover/{node}")

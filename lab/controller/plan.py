@@ -77,6 +77,22 @@ Change = (
 
 
 @dataclass(frozen=True)
+class Base:
+    """A base backup that is to be taken on a database's machine. `resource` says where it is kept."""
+
+    base: str
+    resource: str
+    machine: str
+    port: int
+    archived: bool
+
+    @property
+    def key(self) -> str:
+        """What is busy while it is taken: not its machine, which may have to be told something."""
+        return f"base {self.base}"
+
+
+@dataclass(frozen=True)
 class Service:
     """A database, a cache or a load balancer of the API, and the machines that run it. `status` is the API's."""
 
@@ -103,6 +119,7 @@ class Wanted:
 
     `kept` are instances that are stopped, or are to be: their disks stay. `impaired` are those that the API knows to
     have crashed. Of those that are `stopping` the API waits to hear that they are off, to be stopped or terminated.
+    `bases` are to be taken; a database that is gone has its machine until then.
     """
 
     machines: tuple[MachineSpec, ...]
@@ -112,6 +129,7 @@ class Wanted:
     kept: frozenset[str] = frozenset()
     impaired: frozenset[str] = frozenset()
     stopping: frozenset[str] = frozenset()
+    bases: tuple[Base, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -184,7 +202,14 @@ class Promote:
     node: str
 
 
-Action = Start | Resume | Reboot | Halt | Stop | ReportInstance | ReportService | CarryOut | Promote
+@dataclass(frozen=True)
+class TakeBase:
+    """Take a base backup of a database, and tell the API."""
+
+    base: Base
+
+
+Action = Start | Resume | Reboot | Halt | Stop | ReportInstance | ReportService | CarryOut | Promote | TakeBase
 
 SERVICE_READY = {"database": "available", "cache": "available", "load-balancer": "active"}
 KNOWN_TO_RUN = ("available", "modifying")
@@ -208,8 +233,11 @@ def plan(
     states = {status.id: status.state for status in found}
     services = {machine: service for service in wanted.services for machine in service.machines}
     actions: list[Action] = []
+    last_of = {base.machine for base in wanted.bases if states.get(base.machine) is State.READY}
     for status in found:
         if status.id in busy:
+            continue
+        if status.id not in specs and status.id in last_of:
             continue
         if status.id not in specs:
             actions += _unwanted(status, kept=status.id in wanted.kept)
@@ -224,6 +252,7 @@ def plan(
             actions += _report(service, states)
         if promoted := _promoted(service, states):
             actions.append(Promote(service.kind, service.id, promoted))
+    actions += [TakeBase(base) for base in wanted.bases if _can_be_taken(base, specs, states) and base.key not in busy]
     off = {status.id for status in found if status.state is State.OFF and status.id in wanted.kept}
     actions += [
         ReportInstance(each, "off") for each in sorted(wanted.stopping - busy) if each in off or each not in there
@@ -234,6 +263,11 @@ def plan(
     held |= {service.primary for service in wanted.services if service.standby and service.standby.synchronous}
     actions += [Start(spec) for spec in wanted.machines if spec.id not in there and spec.id not in busy | held]
     return actions
+
+
+def _can_be_taken(base: Base, specs: Collection[str], states: Mapping[str, State]) -> bool:
+    """Where it can't be, who takes it says so: not of one whose machine is still to come."""
+    return states.get(base.machine) is State.READY or base.machine not in specs
 
 
 def _unwanted(status: MachineStatus, *, kept: bool) -> list[Action]:
@@ -262,12 +296,16 @@ def _instance(spec: MachineSpec, status: MachineStatus, *, impaired: bool) -> li
 def _behind_service(
     service: Service, spec: MachineSpec, status: MachineStatus, states: Mapping[str, State], pulse: Pulse | None
 ) -> list[Action]:
-    """The lab's own, whatever ended it: it is started again on its disk, but a cache's node and a copy anew, empty."""
+    """The lab's own, whatever ended it: it is started again on its disk, but a cache's node and a copy anew, empty.
+
+    So is a database that has nothing yet: it may have had half of what it begins with.
+    """
     if service.standby:
         return _one_of_pair(service, service.standby, spec, states, pulse)
     if status.state in ALIVE:
         return []
-    return [Stop(status.id)] if service.kind == "cache" or service.copied else [Resume(spec)]
+    anew = service.kind == "cache" or service.copied or (service.kind == "database" and service.status == "creating")
+    return [Stop(status.id)] if anew else [Resume(spec)]
 
 
 def _one_of_pair(

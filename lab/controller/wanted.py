@@ -7,13 +7,16 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
+from lab import paths
 from lab.api.catalogue import vcpus
 from lab.config import LabConfig
-from lab.machines.machine import MachineSpec
+from lab.machines.machine import Bind, MachineSpec
+from lab.machines.services import backups
 from lab.network import dns, model
 
 from .api import ApiState
 from .plan import (
+    Base,
     Failover,
     ParameterChange,
     Promotion,
@@ -32,8 +35,8 @@ ENDING = ("stopping", "shutting-down")
 TIER_TAG = "expressway:tier"
 
 
-def wanted(api: ApiState, config: LabConfig, authority: Path) -> Wanted:
-    """What should be. `authority` is the certificate (PEM) that all machines trust."""
+def wanted(api: ApiState, config: LabConfig, authority: Path, kept: Path = paths.BACKUPS) -> Wanted:
+    """What should be. `authority` is the certificate (PEM) that all machines trust; `kept` has databases' backups."""
     # A stopped instance keeps its addresses, but nothing is there that could send or answer.
     described = _booted(api.reservations, config)
     running = _in_state(RUNNING, described)
@@ -65,7 +68,12 @@ def wanted(api: ApiState, config: LabConfig, authority: Path) -> Wanted:
     reboots = {item["id"]: item["reboots"] for item in api.instances}
     machines = [_instance(instance, reboots.get(instance["InstanceId"], 0), config, authority) for instance in running]
     machines += [
-        _service_machine(database_machine(node["id"], node["node"]), "database", "postgresql", node, config, authority)
+        dataclasses.replace(
+            _service_machine(
+                database_machine(node["id"], node["node"]), "database", "postgresql", node, config, authority
+            ),
+            binds=_binds(node, kept),
+        )
         for item in api.databases
         for node in database_nodes(item)
     ]
@@ -115,6 +123,7 @@ def wanted(api: ApiState, config: LabConfig, authority: Path) -> Wanted:
         kept=frozenset(instance["InstanceId"] for instance in _in_state(STOPPED, described)),
         impaired=frozenset(item["id"] for item in api.instances if item["status"] == "impaired"),
         stopping=frozenset(instance["InstanceId"] for instance in _in_state(ENDING, described)),
+        bases=tuple(base for item in api.backups for base in _bases(item)),
     )
 
 
@@ -174,6 +183,22 @@ def _service_machine(
         authority=authority,
         # A load balancer of AWS's own grows by itself.
         cpus=_cpus(item["vcpus"], config) if "vcpus" in item else None,
+    )
+
+
+def _bases(kept: Mapping[str, Any]) -> Iterable[Base]:
+    machine = database_machine(kept["database"], kept["node"])
+    for base in kept["pending"]:
+        yield Base(base, kept["resource"], machine, int(kept["port"]), kept["archived"])
+
+
+def _binds(database: Mapping[str, Any], kept: Path) -> tuple[Bind, ...]:
+    """What is kept of a database, and of the one that it begins with."""
+    own, beginning = database["resource"], database["beginning"]
+    source = {beginning["resource"]} - {own} if beginning else set[str]()
+    return (
+        Bind(kept / own, backups.folder(own)),
+        *(Bind(kept / each, backups.folder(each), read_only=True) for each in source),
     )
 
 

@@ -30,6 +30,7 @@ from .bake import overlay_option
 from .observation import ENDED, OFF, UNFINISHED, MachineStatus, State, leader, observe, process, resident_bytes
 
 __all__ = [
+    "Bind",
     "MachineError",
     "MachineSpec",
     "MachineStatus",
@@ -93,6 +94,15 @@ exit $status
 
 
 @dataclass(frozen=True)
+class Bind:
+    """A directory of this host that a machine sees as its own `path`, and writes to unless it is `read_only`."""
+
+    source: Path
+    path: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True)
 class MachineSpec:
     """What to start. `layers` are the image's directories, topmost first; `authority` is a PEM file to trust.
 
@@ -108,6 +118,7 @@ class MachineSpec:
     authority: Path | None = None
     reboots: int = 0
     cpus: float | None = None
+    binds: tuple[Bind, ...] = ()
 
 
 def start(spec: MachineSpec, machines: Path = paths.MACHINES) -> None:
@@ -190,6 +201,8 @@ def _record(spec: MachineSpec, home: Path) -> None:
 
 def _launch(spec: MachineSpec, new: Path, home: Path) -> None:
     """Start the keeper of the machine whose directory is `new`, and becomes `home`."""
+    for bind in spec.binds:
+        bind.source.mkdir(parents=True, exist_ok=True)
     groups = map(str, control_groups.create(spec.id, limited=spec.cpus is not None))
     places = [str(new), str(home), overlay_option(spec.layers), str(_RUNTIME)]
     keeper = ["sh", "-c", _KEEPER, "machine", *places, *groups, "--"]
@@ -231,6 +244,7 @@ def _nspawn(spec: MachineSpec, home: Path) -> list[str]:
         "--timezone=off",
         "--link-journal=no",
         "--console=read-only",
+        *(f"--bind{'-ro' if bind.read_only else ''}={bind.source}:{bind.path}" for bind in spec.binds),
     ]
 
 

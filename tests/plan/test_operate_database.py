@@ -20,6 +20,7 @@ from operate.database import connect, password, promote, restore, snapshots, sta
 from operate.database.instance import DatabaseError, RequestError
 from operate.stack import Stack
 from tests.plan.lab_api_server import ApiServer
+from tests.plan.lab_backups import archive, take_bases
 from tests.plan.lab_fleet import Fleet
 from tests.plan.lab_services import create_database, machine_of
 
@@ -38,10 +39,20 @@ class Site:
         made = create_database(api, fleet, StorageEncrypted=True, BackupRetentionPeriod=7, **other)
         self.name = made["DBInstanceIdentifier"]
         self.ready(self.name)
+        take_bases(api)
+        self.archived()
         self.stack = stack(api, f"{made['Endpoint']['Address']}:5432")
 
     def ready(self, name: str) -> None:
         self.api.control(f"db-instances/{name}", "PUT", {"status": "available"})
+
+    def archived(self) -> None:
+        """All that was written until now can be restored."""
+        archive(self.api, self.name)
+
+    def taking(self, _: float) -> None:
+        """Between two looks, the snapshots that wait are taken."""
+        take_bases(self.api)
 
     def described(self, name: str) -> dict[str, Any]:
         return self.rds.describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]
@@ -147,11 +158,11 @@ def test_max_connections_of_the_parameter_group_counts_rather_than_the_class(sit
 
 
 def test_a_snapshot_by_hand_is_listed_with_those_of_rds(site: Site) -> None:
-    taken = snapshots.take(site.stack, "before-the-sale", pause=never)
+    taken = snapshots.take(site.stack, "before-the-sale", pause=site.taking)
     assert (taken.snapshot.name, taken.snapshot.kind, taken.snapshot.status) == (
         *("before-the-sale", "manual", "available"),
     )
-    unnamed = snapshots.take(site.stack, pause=never)
+    unnamed = snapshots.take(site.stack, pause=site.taking)
     assert unnamed.snapshot.name.startswith(f"{site.name}-2"), "its name says when it was taken"
     found = snapshots.every(site.stack)
     assert {each.kind for each in found} == {"manual", "automated"}
@@ -168,6 +179,7 @@ def test_a_snapshot_by_hand_is_listed_with_those_of_rds(site: Site) -> None:
 def test_a_copy_is_an_instance_of_its_own_in_the_same_network(site: Site) -> None:
     name, said = f"copy-{uuid.uuid4().hex[:8]}", list[str]()
     at = datetime.now(UTC)
+    site.archived()
     done = restore.restore(site.stack, name, at, None, said.append, site.making(name))
     made, live = site.described(name), site.described(site.name)
     assert made["VpcSecurityGroups"] == live["VpcSecurityGroups"]
@@ -195,7 +207,7 @@ def test_a_copy_whose_source_has_a_given_password_gets_one_that_rds_keeps(given:
 
 
 def test_a_copy_of_a_snapshot_is_made_of_that_alone(site: Site) -> None:
-    snapshots.take(site.stack, "for-a-copy", pause=never)
+    snapshots.take(site.stack, "for-a-copy", pause=site.taking)
     name = f"copy-{uuid.uuid4().hex[:8]}"
     done = restore.restore(site.stack, name, snapshot="for-a-copy", pause=site.making(name))
     assert (done.source, done.at) == ("for-a-copy", None)
@@ -228,6 +240,7 @@ def test_a_copy_that_would_be_in_the_clear_is_refused(api: ApiServer, fleet: Fle
     open_one = create_database(api, fleet)["DBInstanceIdentifier"]
     name = f"clear-{uuid.uuid4().hex[:8]}"
     site.rds.create_db_snapshot(DBInstanceIdentifier=open_one, DBSnapshotIdentifier=name)
+    take_bases(api)
     with pytest.raises(RequestError, match=r"is not encrypted.*copy-db-snapshot --kms-key-id"):
         restore.restore(site.stack, "other-copy", snapshot=name, pause=never)
     site.ready(open_one)
@@ -235,6 +248,8 @@ def test_a_copy_that_would_be_in_the_clear_is_refused(api: ApiServer, fleet: Fle
     with pytest.raises(DatabaseError, match=r"keeps no backups: set expressway:database\.backupDays"):
         restore.restore(site.stack, "other-copy", pause=never)
     site.rds.modify_db_instance(DBInstanceIdentifier=site.name, BackupRetentionPeriod=7, ApplyImmediately=True)
+    take_bases(api)
+    site.archived()
 
 
 def test_a_replica_becomes_a_database_of_its_own(given: Site) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from lab.provider.values import UNKNOWN
 from tests.plan.lab_api_server import ApiServer
+from tests.plan.lab_backups import archive, take_bases
 from tests.plan.provider_client import Made, Properties, ProviderCallError, ProviderClient
 from tests.plan.provider_world import World
 
@@ -120,6 +121,8 @@ def test_a_copy_of_a_database_is_like_it_but_where_the_program_says_otherwise(
     source, rds = make_database(provider, world, deletionProtection=True, dbName="shop"), api.client("rds")
     identifier, snapshot = source.inputs["identifier"], world.unique("copy")
     rds.create_db_snapshot(DBInstanceIdentifier=identifier, DBSnapshotIdentifier=snapshot)
+    take_bases(api)
+    archive(api, identifier)
     whence = {
         "snapshotIdentifier": snapshot,
         "restoreToPointInTime": {"sourceDbInstanceIdentifier": identifier, "useLatestRestorableTime": True},

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from lab.controller.limits import Limits
 from lab.controller.plan import (
     Action,
+    Base,
     CarryOut,
     Failover,
     Halt,
@@ -25,6 +26,7 @@ from lab.controller.plan import (
     Service,
     Start,
     Stop,
+    TakeBase,
     Wanted,
     plan,
 )
@@ -101,6 +103,33 @@ def test_the_machine_of_a_service_is_started_again_on_its_disk_whatever_ended_it
     should = wanted("db-main", services=(database("available"),))
     for state in (State.DEAD, State.SHUT_DOWN, State.REBOOTING, State.OFF):
         assert plan(should, [status("db-main", state)]) == [Resume(spec("db-main"))], state
+
+
+def test_a_database_that_ends_before_it_has_anything_is_made_anew() -> None:
+    should = wanted("db-main", services=(database("creating"),))
+    for state in (State.DEAD, State.OFF):
+        assert plan(should, [status("db-main", state)]) == [Stop("db-main")], "it may have half of a backup"
+
+
+BASE = Base("b4", "db-ABC", "db-main", 5432, archived=True)
+
+
+def test_a_base_is_taken_of_a_database_that_is_there_whatever_else_is_done_to_it() -> None:
+    should = dataclasses.replace(wanted("db-main", services=(database("available"),)), bases=(BASE,))
+    assert plan(should, [status("db-main")]) == [TakeBase(BASE)]
+    assert plan(should, [status("db-main")], busy={"db-main"}) == [TakeBase(BASE)]
+    assert plan(should, [status("db-main")], busy={BASE.key}) == [], "it is being taken"
+    assert plan(should, [status("db-main", State.BOOTING)]) == [], "nobody is there who could"
+
+
+def test_a_database_that_is_deleted_has_its_machine_until_its_last_base_is_taken() -> None:
+    gone = dataclasses.replace(wanted(), bases=(BASE,))
+    assert plan(gone, [status("db-main")]) == [TakeBase(BASE)]
+    assert plan(gone, [status("db-main")], busy={BASE.key}) == [], "it is being taken"
+    assert plan(wanted(), [status("db-main")]) == [Stop("db-main")]
+    # Who takes it says that it can't be done.
+    assert plan(gone, [status("db-main", State.DEAD)]) == [Stop("db-main"), TakeBase(BASE)]
+    assert plan(gone, []) == [TakeBase(BASE)]
 
 
 def test_a_machine_with_an_action_under_way_gets_no_second_one() -> None:
@@ -280,7 +309,7 @@ class World:
                 self.impaired.add(instance)
             case ReportInstance(instance, _):
                 self.impaired.discard(instance)
-            case ReportService() | CarryOut() | Promote():
+            case ReportService() | CarryOut() | Promote() | TakeBase():
                 raise AssertionError("there are no services here")
 
 

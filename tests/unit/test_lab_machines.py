@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from lab.machines import boot, control_groups, guest, recipe
+from lab.machines import boot, control_groups, guest, machine, recipe
 from lab.machines.bake import ImageError, explain, overlay_option
 from lab.machines.debian import Archive, choose
 from lab.machines.image import Image, ensure
@@ -92,6 +92,16 @@ def test_a_disk_without_room_is_told_before_anything_is_made(tmp_path: Path, mon
 
 def test_layer_paths_with_a_colon_do_not_become_two_layers() -> None:
     assert overlay_option([Path("/a:b/root"), Path("/c")]) == r"/a\:b/root:/c", "escaped for the kernel"
+
+
+def test_a_machine_sees_the_directories_of_the_host_that_it_is_given_and_no_others() -> None:
+    binds = (machine.Bind(Path("/host/own"), "/own"), machine.Bind(Path("/host/other"), "/other", read_only=True))
+    spec = machine.MachineSpec("db-1", "database", "10.0.0.4", "ip-10-0-0-4", (Path("/image"),), binds=binds)
+    command = machine._nspawn(spec, Path("/home"))  # pyright: ignore[reportPrivateUsage]
+    assert [each for each in command if each.startswith("--bind") and "hypervisor" not in each] == [
+        "--bind=/host/own:/own",
+        "--bind-ro=/host/other:/other",
+    ]
 
 
 def test_the_plain_image_is_debians_and_a_baked_one_the_accounts_own() -> None:

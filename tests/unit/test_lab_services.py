@@ -1,12 +1,16 @@
 """User data of the machines behind RDS and ElastiCache."""
 
 import dataclasses
+import subprocess
+import threading
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from lab.machines.services import postgresql, redis
+from lab.machines.services import backups, postgresql, redis
 from lab.machines.services.postgresql import PostgresqlServer, Upstream
 from lab.machines.services.redis import RedisServer
 
@@ -14,6 +18,10 @@ DATABASE = PostgresqlServer(
     "CERT", "KEY", username='od"d', password="it's", replication="own-way", database="app", port=5433
 )
 REPLICA = dataclasses.replace(DATABASE, upstream=Upstream("source.rds.amazonaws.com", 5434))
+KEPT = dataclasses.replace(DATABASE, kept="/kept/db-OWN")
+LATER = dataclasses.replace(
+    KEPT, source=backups.Source("/kept/db-OLD", "b4", archived=True, at="2026-11-26 09:30:00+00")
+)
 CACHE = RedisServer("CERT", "KEY", ("a-token!of#sixteen$",), "nodes-own")
 
 
@@ -27,7 +35,7 @@ def files(user_data: bytes) -> dict[str, dict[str, str]]:
 
 
 @pytest.mark.parametrize(
-    "user_data", [postgresql.user_data(DATABASE), postgresql.user_data(REPLICA), redis.user_data(CACHE)]
+    "user_data", [*map(postgresql.user_data, (DATABASE, REPLICA, KEPT, LATER)), redis.user_data(CACHE)]
 )
 def test_only_owners_read_what_is_secret(user_data: bytes) -> None:
     for path, file in files(user_data).items():
@@ -80,6 +88,118 @@ def test_a_replica_begins_with_a_copy_of_its_source_and_follows_it_by_its_name()
     assert not [path for path in own if path.endswith("server.key")], "the boot starts a server that has its key"
     assert not [path for path in own if path.endswith("roles.sql")], "users are its source's"
     assert "primary_conninfo" not in str(files(postgresql.user_data(DATABASE)))
+
+
+def test_a_database_begins_with_a_backup_up_to_a_time_and_with_the_passwords_that_count_now() -> None:
+    own = files(postgresql.user_data(LATER))
+    (recovery,) = [file["content"] for path, file in own.items() if path.endswith("recovery.conf")]
+    assert "restore_command = 'cp /kept/db-OLD/wal/%f %p" in recovery
+    assert "recovery_target_time = '2026-11-26 09:30:00+00'" in recovery
+    assert "recovery_target_action = 'promote'" in recovery
+    script = config(postgresql.user_data(LATER))["runcmd"][0][-1]
+    steps = ("cp --archive", "postgresql.auto.conf", "recovery.signal", "server.key\n", "/recover ", "roles.sql")
+    found = [script.index(step) for step in steps]
+    assert found == sorted(found), "a server without the signal would take the base for all there is"
+    assert not [path for path in own if path.endswith("server.key")], "the boot starts a server that has its key"
+    (users,) = [file["content"] for path, file in own.items() if path.endswith("roles.sql")]
+    assert users.count("ALTER ROLE") == 2, users
+    assert "CREATE" not in users
+
+
+def test_a_database_that_begins_with_a_snapshot_has_nothing_that_came_later() -> None:
+    server = dataclasses.replace(KEPT, source=backups.Source("/kept/db-OLD", "b4", archived=False))
+    assert "recovery.signal" not in config(postgresql.user_data(server))["runcmd"][0][-1]
+    (recovery,) = [file["content"] for path, file in files(postgresql.user_data(server)).items() if "recovery" in path]
+    assert "recovery_target_time = " not in recovery
+
+
+def archive(into: Path, segment: str, name: str, cwd: Path) -> int:
+    """What PostgreSQL does with a segment that is full, as the settings say."""
+    server = dataclasses.replace(DATABASE, kept=str(into))
+    own = files(postgresql.user_data(server))
+    (script,) = [file["content"] for path, file in own.items() if path.endswith("/archive")]
+    (settings,) = [file["content"] for path, file in own.items() if path.endswith("lab.conf")]
+    (line,) = [line for line in settings.splitlines() if line.startswith("archive_command")]
+    (cwd / name).write_text(segment)
+    (cwd / "archive.sh").write_text(script)
+    command = line.partition("'")[2].rstrip("'").replace("%p", name).replace("%f", name)
+    return subprocess.run(["sh", "archive.sh", *command.split()[2:]], check=False, cwd=cwd, timeout=20).returncode
+
+
+def test_wal_is_archived_once_and_never_another_one_s_under_its_name(tmp_path: Path) -> None:
+    kept, data = tmp_path / "kept", tmp_path / "data"
+    data.mkdir()
+    assert archive(kept, "one", "0001", data) == 0, "no backups are kept, and the server goes on"
+    assert not kept.exists()
+    (kept / "wal").mkdir(parents=True)
+    assert archive(kept, "one", "0001", data) == 0
+    assert (kept / "wal/0001").read_text() == "one"
+    assert archive(kept, "one", "0001", data) == 0, "an attempt that was cut short is made again"
+    assert archive(kept, "two", "0001", data) != 0
+    assert (kept / "wal/0001").read_text() == "one"
+
+
+def test_a_standby_leaves_the_wal_to_its_primary_and_hands_over_what_is_missing_once_it_is_promoted(
+    tmp_path: Path,
+) -> None:
+    kept, data = tmp_path / "kept", tmp_path / "data"
+    (kept / "wal").mkdir(parents=True)
+    data.mkdir()
+    signal = data / "standby.signal"
+    signal.touch()
+    (kept / "wal/0001").write_text("one")
+    assert archive(kept, "one", "0001", data) == 0, "the primary was there first"
+    promoted = threading.Timer(1, signal.unlink)
+    promoted.start()
+    began = time.monotonic()
+    assert archive(kept, "two", "0002", data) == 0
+    assert time.monotonic() - began >= 0.9, "it was not its turn"
+    assert (kept / "wal/0002").read_text() == "two"
+
+
+def recover(folder: Path, server: PostgresqlServer, *outcomes: str) -> tuple[int, str, list[str]]:
+    """The exit status, the settings at its end and what systemd was told, where the server's starts end so.
+
+    `over`: it takes writes; `failed`: it ends, as when it doesn't find its target.
+    """
+    own = files(postgresql.user_data(server))
+    (script,) = [file["content"] for path, file in own.items() if path.endswith("/recover")]
+    settings, told, starts = (folder / name for name in ("recovery.conf", "told", "starts"))
+    told.write_text("")
+    settings.write_text(next(file["content"] for path, file in own.items() if path.endswith("recovery.conf")))
+    starts.write_text("".join(f"{outcome}\n" for outcome in outcomes))
+    (folder / "systemctl").write_text(f"""#!/bin/sh
+echo "$1 $(grep -c '^recovery_target_time =' {settings})" >> {told}
+[ "$1" != start ] || {{ head -n 1 {starts} > {folder}/state; sed -i 1d {starts}; }}
+[ "$1" != is-active ] || {{ [ "$(cat {folder}/state)" = over ] && echo active || cat {folder}/state; }}
+""")
+    (folder / "runuser").write_text(f"""#!/bin/sh
+[ "$(cat {folder}/state)" = over ] && echo f
+""")
+    for program in ("systemctl", "runuser"):
+        (folder / program).chmod(0o755)
+    run = subprocess.run(
+        ["sh", "-c", script, "recover", "unit", "5432", "/programs", str(settings)],
+        env={"PATH": f"{folder}:/usr/bin:/bin"},
+        check=False,
+        timeout=20,
+    )
+    starts_told = [line for line in told.read_text().splitlines() if line.startswith("start")]
+    return run.returncode, settings.read_text(), starts_told
+
+
+def test_a_server_that_finds_no_commit_after_its_time_has_all_there_is(tmp_path: Path) -> None:
+    status, settings, started = recover(tmp_path, LATER, "over")
+    assert (status, started) == (0, ["start 1"]), "it stopped at its time"
+    assert "recovery_target_time = " in settings
+    status, settings, started = recover(tmp_path, LATER, "failed", "over")
+    assert (status, started) == (0, ["start 1", "start 0"])
+    assert "recovery_target_timeline = 'latest'" in settings
+
+
+def test_a_server_that_ends_for_another_reason_is_not_started_for_ever(tmp_path: Path) -> None:
+    status, _, started = recover(tmp_path, LATER, "failed", "failed")
+    assert (status, started) == (1, ["start 1", "start 0"])
 
 
 def test_the_cache_has_no_port_without_tls() -> None:

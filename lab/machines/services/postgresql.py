@@ -3,7 +3,8 @@
 The master user is no superuser but a member of `rds_superuser`; passwords are SCRAM; with `force_ssl` (RDS's default
 since PostgreSQL 15) connections without TLS are refused. A read replica streams from its source, by that one's name; a
 standby from its primary's machine, which waits for it with each commit.
-Not emulated: durable storage, backups, parameter groups. pg_stat_statements is loaded, as by RDS's default parameter
+Its WAL is archived and its backups are taken as `backups` says, and it may begin with another one's.
+Not emulated: durable storage, parameter groups. pg_stat_statements is loaded, as by RDS's default parameter
 groups, and the master user may create it.
 
 Source: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Appendix.PostgreSQL.CommonDBATasks.Roles.html
@@ -15,6 +16,7 @@ from typing import Final
 
 from lab.machines.recipe import BASE, File, Recipe
 
+from . import backups
 from .cloud_config import ConfigFile, render
 
 VERSION: Final = "17"
@@ -71,6 +73,7 @@ REPLICATOR: Final = "rdsrepladmin"
 STANDBY: Final = "rdsstandby"
 """What a primary knows its standby as."""
 _PASSWORDS: Final = "/var/lib/postgresql/upstream"
+_RECOVERY: Final = f"{_CONFIGURATION}/conf.d/recovery.conf"
 _COPY_SECONDS: Final = 300
 """How long a replica waits for a source that boots, or doesn't answer."""
 
@@ -95,7 +98,8 @@ class PostgresqlServer:
 
     `database` is RDS's `DBName`; without it there is only `postgres`. `replication` is the password by which replicas
     stream: from this server, or, of one that has an `upstream`, this one from that. Such a server begins with a copy of
-    all that its upstream has, users and passwords too.
+    all that its upstream has, users and passwords too. One that has a `source` begins with that, and gets the passwords
+    that are told here. `kept` is where its WAL is archived to.
     """
 
     certificate: str
@@ -109,17 +113,20 @@ class PostgresqlServer:
     logging: Mapping[str, str] = field(default_factory=dict[str, str])
     """Those of the parameters that say what is logged."""
     upstream: Upstream | None = None
+    source: backups.Source | None = None
+    kept: str | None = None
 
 
 def user_data(server: PostgresqlServer) -> bytes:
     """What the machine's cloud-init runs: configuration, start, roles and database; or a copy of its upstream's."""
-    # The boot would start a replica before it has its copy.
-    key = f"{_KEY}.later" if server.upstream else _KEY
+    # The boot would start a server before it has what it begins with.
+    key = f"{_KEY}.later" if server.upstream or server.source else _KEY
     files = [
         ConfigFile(f"{_CONFIGURATION}/server.pem", server.certificate, "postgres", public=True),
         ConfigFile(key, server.key, "postgres"),
         ConfigFile(f"{_CONFIGURATION}/conf.d/lab.conf", _settings(server), "postgres", public=True),
         ConfigFile(f"{_CONFIGURATION}/pg_hba.conf", _access(server), "postgres"),
+        *(backups.files() if server.kept or server.source else ()),
     ]
     # RDS lets a member of rds_superuser create it; PostgreSQL lets a database's owner create what is trusted.
     trust, start = f"echo 'trusted = true' >> {_STATEMENTS}", f"systemctl start {_UNIT}"
@@ -127,10 +134,15 @@ def user_data(server: PostgresqlServer) -> bytes:
         known = f"*:*:*:{REPLICATOR}:{server.replication}\n"
         copy = _copy(server.upstream)
         return render([*files, ConfigFile(_PASSWORDS, known, "postgres")], [trust, *copy, f"mv {key} {_KEY}", start])
+    begin = [start]
+    if server.source:
+        files.append(ConfigFile(_RECOVERY, backups.recovery(server.source), "postgres", public=True))
+        recover = backups.recover(_UNIT, server.port, _PROGRAMS, _RECOVERY)
+        begin = [*backups.begin(server.source, _DATA), f"mv {key} {_KEY}", recover]
     # In memory, and gone once it has run.
-    made = ConfigFile("/run/lab/roles.sql", roles(server), "root")
+    made = ConfigFile("/run/lab/roles.sql", passwords(server) if server.source else roles(server), "root")
     run = f"{' '.join(psql(server.port))} < {made.path}"
-    return render([*files, made], [trust, start, run, f"rm {made.path}"])
+    return render([*files, made], [trust, *begin, run, f"rm {made.path}"])
 
 
 def _copy(upstream: Upstream) -> list[str]:
@@ -168,6 +180,11 @@ def psql(port: int) -> list[str]:
 
 
 STATE: Final = """\
+DO $$ BEGIN
+    IF NOT pg_is_in_recovery() AND (SELECT last_archived_time < now() - interval '1 min' FROM pg_stat_archiver) THEN
+        PERFORM pg_logical_emit_message(true, 'lab', '');
+    END IF;
+END $$;
 SELECT json_build_object(
     'DatabaseConnections', (
         SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
@@ -182,7 +199,8 @@ SELECT json_build_object(
 );
 """
 """SQL that tells how the server is: JSON, under the names of RDS's metrics. A replica alone has a lag, and one of -1
-when it streams from nobody.
+when it streams from nobody. Who has written nothing for a minute writes something, as RDS has its own do, so that the
+time that a database can be restored to goes on.
 
 Source: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_PostgreSQL.Replication.ReadReplicas.Monitoring.html
 """
@@ -245,8 +263,18 @@ def questions(port: int) -> list[str]:
 
 
 def set_password(username: str, password: str) -> str:
-    """SQL that changes the master user's password. Its sessions go on."""
+    """SQL that changes a user's password. Its sessions go on."""
     return f"ALTER ROLE {_identifier(username)} PASSWORD {_literal(password)};\n"
+
+
+def take_base(into: str, base: str, port: int, *, archived: bool) -> list[str]:
+    """`backups.take` with this server's programs."""
+    return backups.take(into, base, port, archived=archived, programs=_PROGRAMS)
+
+
+def passwords(server: PostgresqlServer) -> str:
+    """SQL that gives the users of another time the passwords that count now."""
+    return set_password(server.username, server.password) + set_password(REPLICATOR, server.replication)
 
 
 def roles(server: PostgresqlServer) -> str:
@@ -267,7 +295,8 @@ def roles(server: PostgresqlServer) -> str:
 def _settings(server: PostgresqlServer) -> str:
     logged = [f"{name} = {_literal(server.logging[name])}" for name in LOGGING if name in server.logging]
     followed = [f"primary_conninfo = {_literal(_connection(server.upstream))}"] if server.upstream else []
-    return "\n".join([_basics(server), *logged, *followed, ""])
+    archived = [backups.settings(server.kept)] if server.kept else []
+    return "\n".join([_basics(server), *archived, *logged, *followed, ""])
 
 
 def _basics(server: PostgresqlServer) -> str:
@@ -302,7 +331,8 @@ def _access(server: PostgresqlServer) -> str:
     # Without an entry that matches, a connection without TLS is refused in the very words that RDS uses.
     kind = "hostssl" if server.force_ssl else "host"
     replicas = f"hostssl replication {REPLICATOR} 0.0.0.0/0 scram-sha-256\n"
-    return f"local all postgres peer\n{replicas}{kind} all all 0.0.0.0/0 scram-sha-256\n"
+    local = "local all postgres peer\nlocal replication postgres peer\n"
+    return f"{local}{replicas}{kind} all all 0.0.0.0/0 scram-sha-256\n"
 
 
 def _identifier(name: str) -> str:
