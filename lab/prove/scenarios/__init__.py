@@ -1,7 +1,7 @@
 """The scenarios, by what is done to the stack. Importing this puts all of them into the table, in its order."""
 
 from . import membership, deploys, processes, machines, routes, edge, api, tracking, boot  # isort: skip
-from . import database, cache, misses, passwords, connections, healthy, shards  # isort: skip
+from . import database, restore, cache, misses, passwords, connections, healthy, shards  # isort: skip
 
 __all__ = [
     "api",
@@ -17,6 +17,7 @@ __all__ = [
     "misses",
     "passwords",
     "processes",
+    "restore",
     "routes",
     "shards",
     "tracking",
