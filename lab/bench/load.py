@@ -83,9 +83,18 @@ class Client:
         self.connections = 0
 
     async def request(
-        self, method: str, path: str, body: dict[str, Any] | None = None, *, fresh: bool = False
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        *,
+        fresh: bool = False,
+        cookies: dict[str, str] | None = None,
     ) -> tuple[int, bytes]:
-        """Status and body of one request, which is never repeated; `fresh` takes a new connection, and closes it."""
+        """Status and body of one request, which is never repeated; `fresh` takes a new connection, and closes it.
+
+        `cookies` go with it, and those of the answer are put there.
+        """
         async with asyncio.timeout(TIMEOUT_SECONDS):
             reader, writer = (None if fresh else self._open()) or await self._connect()
             try:
@@ -93,9 +102,11 @@ class Client:
                 head = f"{method} {path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Length: {len(content)}\r\n"
                 head += "Content-Type: application/json\r\n" if body is not None else ""
                 head += "Connection: close\r\n" if fresh else ""
+                if cookies:
+                    head += f"Cookie: {'; '.join(f'{name}={value}' for name, value in cookies.items())}\r\n"
                 writer.write(f"{head}\r\n".encode() + content)
                 await writer.drain()
-                status, answer, kept = await _answer(reader)
+                status, answer, kept, given = await _answer(reader)
             except BaseException:
                 writer.close()
                 raise
@@ -103,6 +114,8 @@ class Client:
                 self._idle.append((reader, writer))
             else:
                 writer.close()
+            if cookies is not None:
+                cookies.update(given)
             return status, answer
 
     def close(self) -> None:
@@ -251,9 +264,14 @@ async def _give_up(pending: set[asyncio.Task[None]]) -> None:
     await asyncio.gather(*left, return_exceptions=True)
 
 
-async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes, bool]:
-    """Status and body, and whether the connection is kept. The edge and Express always say how long a body is."""
+async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes, bool, dict[str, str]]:
+    """Status, body, whether the connection is kept, and cookies. The edge and Express always say how long a body is."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
+    lines = [(name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in head[1:])]
+    headers, cookies = dict(lines), {}
+    for name, value in lines:
+        if name == "set-cookie":
+            cookie, _, text = value.partition(";")[0].partition("=")
+            cookies[cookie] = text
     body = await reader.readexactly(int(headers.get("content-length", 0)))
-    return int(head[0].split()[1]), body, headers.get("connection", "").lower() != "close"
+    return int(head[0].split()[1]), body, headers.get("connection", "").lower() != "close", cookies

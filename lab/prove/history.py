@@ -27,7 +27,7 @@ class End(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Operation:
     """One thing that a session did. A session does one after the other."""
 
