@@ -60,8 +60,8 @@ bench-up: setup-lab ## how fast and how big: a table, and JSON=<file>
 bench-rotation: setup-lab ## what requests see of a secret that changes, on the lab that is up; JSON=<file>, WHAT=database|cache|own
 	@$(PY) -m lab.bench.rotation --json $(or $(JSON),bench-rotation.json) --what $(or $(WHAT),database)
 
-prove: setup-lab ## what clients see while the stack is lived with: docs/proof.md, and JSON=<file>; ONLY=<scenario>, with PAGE=1 its row there anew
-	@$(PY) -m lab.prove --json $(or $(JSON),proof.json) $(if $(ONLY),--only $(ONLY)) $(if $(PAGE),--page)
+prove: setup-lab ## what clients see while the stack is lived with: docs/proof.md, and JSON=<file>; ONLY=<scenario>, with PAGE=1 its row there anew; SECONDS=<n> SEED=<n> of faults
+	@$(PY) -m lab.prove --json $(or $(JSON),proof.json) $(if $(ONLY),--only $(ONLY)) $(if $(PAGE),--page) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
 prove-bottlenecks: setup-lab ## whether load names what limits a stack: docs/bottlenecks.md, and JSON=<file>; ONLY=<plant>, with PAGE=1 its row there anew
 	@$(PY) -m lab.bottlenecks --json $(or $(JSON),bottlenecks.json) $(if $(ONLY),--only $(ONLY)) $(if $(PAGE),--page)

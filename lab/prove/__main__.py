@@ -5,7 +5,6 @@ import asyncio
 import sys
 import tempfile
 from collections.abc import Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,8 +13,8 @@ from rich.console import Console
 from lab import paths
 from lab.bench.load import Outcome
 
-from . import plot, releases, report, scenarios, stand
-from .scenario import SCENARIOS, Result, Scenario, row
+from . import plot, report, scenarios, stand
+from .scenario import SCENARIOS, Own, Result, Scenario, row
 from .scenarios.tracking import TARGET_REQUESTS
 
 __all__ = ["scenarios"]  # importing them fills the table
@@ -67,19 +66,24 @@ def _in_their_labs(
 ) -> list[dict[str, Any]]:
     """A row for each. StandError without a lab for the first ones; later ones without theirs have missed."""
     rows: list[dict[str, Any]] = []
-    for own, group in groupby(chosen, key=lambda one: one.own):
-        alike = list(group)
-        app = own.app(work) if own else releases.make(paths.ROOT / "app", work, "0.1.1")
+    for own, ones in by_lab(chosen):
+        app = own.app(work)
         try:
-            with stand.lab(app, (*SETTINGS, *(own.settings if own else ())), here=options.here):
-                ready = stand.find(paths.ROOT / "app", work)
+            with stand.lab(app, (*SETTINGS, *own.settings), here=options.here):
+                ready = stand.find(paths.ROOT / "app", work, stand.Asked(options.seconds, options.seed))
                 with ready.alarms_suspended():
-                    rows += prove(ready, alike, pictures, short=options.short)
+                    rows += prove(ready, ones, pictures, short=options.short)
         except stand.StandError as error:
             if not rows:
                 raise
-            rows += [row(one, Result(Outcome(), (str(error),))) for one in alike]
+            rows += [row(one, Result(Outcome(), (str(error),))) for one in ones]
     return rows
+
+
+def by_lab(chosen: Sequence[Scenario]) -> list[tuple[Own, list[Scenario]]]:
+    """Those that need the same lab, together; who needs nothing of its own first."""
+    labs = sorted(dict.fromkeys(one.own for one in chosen), key=lambda own: own != Own())
+    return [(own, [one for one in chosen if one.own == own]) for own in labs]
 
 
 def prove(
@@ -116,8 +120,16 @@ def _options() -> argparse.Namespace:
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--page", action="store_true", help="write the rows of --only into docs/proof.md")
     kind.add_argument("--short", action="store_true", help="the short form of those that have one")
+    parser.add_argument("--seconds", type=_positive, metavar="N", help="for how long faults are drawn (300)")
+    parser.add_argument("--seed", type=int, metavar="N", help="the order of faults again, as its row names it")
     parser.add_argument("--here", action="store_true", help="in the lab that is up, instead of one of its own")
     return parser.parse_args()
+
+
+def _positive(text: str) -> float:
+    if not 0 < (seconds := float(text)) < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no time: seconds, more than 0")
+    return seconds
 
 
 if __name__ == "__main__":

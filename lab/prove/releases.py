@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 from typing import Final
 
+from lab import paths
+
 FAULTS: Final = {
     "exits": 'console.error("no such file: settings.json"); process.exit(1);',
     "unready": 'import { createServer } from "node:http";\n'
@@ -57,6 +59,11 @@ def make(app: Path, into: Path, version: str, fault: str | None = None, release_
     if fault and FAULTS[fault]:
         (folder / "server.js").write_text(FAULTS[fault] + "\n")
     return folder
+
+
+def sample(into: Path) -> Path:
+    """The folder of the release that most scenarios begin with."""
+    return make(paths.ROOT / "app", into, "0.1.1")
 
 
 def make_sharded(app: Path, into: Path) -> Path:

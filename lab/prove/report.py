@@ -18,7 +18,7 @@ whole stack in the [lab](lab.md), does each of these to it under an open-loop lo
 writes mixed, most on connections that are kept), checks the body of every answer, and writes this page. `failed` is
 anything but the right answer, a client's time-out (15 s) included. Times are in milliseconds; `gap` is the longest
 time without a right answer. One scenario: `make prove ONLY=NAME JSON=proof.json`; with `PAGE=1`, its row is written
-here anew.
+here anew. `ONLY=faults SECONDS=3600` draws faults for an hour, and `SEED=N` those of the row that names it.
 
 """
 

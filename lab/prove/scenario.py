@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from lab.bench.load import Outcome
 
+from . import releases
 from .stand import Stand
 
 
@@ -26,11 +27,11 @@ class Result:
 
 @dataclass(frozen=True)
 class Own:
-    """A lab that a scenario has for itself."""
+    """What a scenario needs of its lab; those that need the same have one."""
 
-    settings: tuple[str, ...]
+    settings: tuple[str, ...] = ()
     """KEY=VALUE, on top of the proof's."""
-    app: Callable[[Path], Path]
+    app: Callable[[Path], Path] = releases.sample
     """Makes the folder of the app that is deployed first, in a folder for such."""
 
 
@@ -44,8 +45,7 @@ class Scenario:
     run: Callable[[Stand], Awaitable[Result]]
     short: Callable[[Stand], Awaitable[Result]] | None
     """The same in seconds rather than minutes, for each run of the tests; None where it has no short form."""
-    own: Own | None = None
-    """None: the lab that the others have too."""
+    own: Own = Own()
 
 
 SCENARIOS: Final[dict[str, Scenario]] = {}
@@ -54,10 +54,8 @@ SCENARIOS: Final[dict[str, Scenario]] = {}
 Run = Callable[[Stand], Awaitable[Result]]
 
 
-def scenario(
-    name: str, title: str, target: str, short: Run | None = None, own: Own | None = None
-) -> Callable[[Run], Run]:
-    """Put what is decorated into the table; `short` is its short form, `own` the lab that it needs for itself."""
+def scenario(name: str, title: str, target: str, short: Run | None = None, own: Own = Own()) -> Callable[[Run], Run]:
+    """Put what is decorated into the table; `short` is its short form, `own` what it needs of its lab."""
 
     def register(run: Run) -> Run:
         SCENARIOS[name] = Scenario(name, title, target, run, short, own)

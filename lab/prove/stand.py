@@ -52,6 +52,15 @@ class Running:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What the command line says to scenarios that draw lots; None: as they say themselves."""
+
+    seconds: float | None = None
+    """For how long they go on."""
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
 class Stand:
     """The lab."""
 
@@ -62,6 +71,7 @@ class Stand:
     """The app that was deployed first."""
     work: Path
     """A folder for releases that are made for the proof."""
+    asked: Asked = field(default=Asked(), kw_only=True)
 
     def aws(self, service: str) -> Any:
         """A client of the lab's API."""
@@ -221,14 +231,14 @@ def lab(app: Path, settings: Sequence[str], *, here: bool, core_per_vcpu: float 
         command("lab", "down")
 
 
-def find(app: Path, work: Path) -> Stand:
+def find(app: Path, work: Path, asked: Asked = Asked()) -> Stand:
     """The lab that is up. StandError when there is none."""
     from lab.config import read
 
     record, lab = status.read(), read()
     if record is None or lab is None or not status.works():
         raise StandError("no lab is up here. Try: make up")
-    return Stand(record.url, lab, dict(record.outputs), app, work)
+    return Stand(record.url, lab, dict(record.outputs), app, work, asked=asked)
 
 
 def control(lab: LabConfig, method: str, path: str, body: Any = None) -> Any:

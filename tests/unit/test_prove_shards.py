@@ -94,16 +94,16 @@ def test_a_scenario_with_a_lab_of_its_own_gets_that_and_the_others_share_one(
     one, two, alone, broken = (
         Scenario(name, name, "0 failed", run, None, own)
         for name, own in (
-            ("one", None),
-            ("two", None),
+            ("one", Own()),
+            ("two", Own()),
             ("alone", Own(("x=1",), lambda into: into / "sharded")),
             ("broken", Own(("x=2",), lambda into: into / "sharded")),
         )
     )
-    options = argparse.Namespace(here=False, short=False)
-    rows = proof._in_their_labs([one, two, alone, broken], tmp_path, None, options)  # pyright: ignore[reportPrivateUsage]
+    options = argparse.Namespace(here=False, short=False, seconds=None, seed=None)
+    rows = proof._in_their_labs([one, alone, two, broken], tmp_path, None, options)  # pyright: ignore[reportPrivateUsage]
     assert labs == [("plain", False), ("sharded", True), ("sharded", False)]
-    assert rows[:3] == ["one", "two", "alone"]
+    assert rows[:3] == ["one", "two", "alone"], "who needs the same shares it"
     assert rows[3]["misses"] == ["it did not come up"], "the rows of those before it are kept"
     with pytest.raises(StandError):
         proof._in_their_labs([broken], tmp_path, None, options)  # pyright: ignore[reportPrivateUsage]

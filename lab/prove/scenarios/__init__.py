@@ -1,7 +1,7 @@
 """The scenarios, by what is done to the stack. Importing this puts all of them into the table, in its order."""
 
 from . import membership, deploys, processes, machines, routes, edge, api, tracking, boot  # isort: skip
-from . import database, restore, cache, misses, passwords, connections, healthy, shards  # isort: skip
+from . import database, restore, cache, misses, replicas, passwords, connections, healthy, faults, shards  # isort: skip
 
 __all__ = [
     "api",
@@ -11,12 +11,14 @@ __all__ = [
     "database",
     "deploys",
     "edge",
+    "faults",
     "healthy",
     "machines",
     "membership",
     "misses",
     "passwords",
     "processes",
+    "replicas",
     "restore",
     "routes",
     "shards",

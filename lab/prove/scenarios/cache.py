@@ -131,12 +131,21 @@ async def _disturbed(stand: Stand, nodes: Nodes, disturb: Disturb) -> Result:
     )
 
 
-async def _primary_off(stand: Stand, nodes: Nodes, running: Running) -> None:
+async def lose_primary(stand: Stand, nodes: Nodes, running: Running) -> None:
+    """Power the primary's machine off, and wait until another one is it and the group is whole."""
     primary, _ = nodes.roles()
     running.note("the primary is powered off")
     await asyncio.to_thread(breaking.power_off, primary)
     await stand.until(lambda: _another(nodes, primary.id), "another primary, and all nodes", pause=1)
     running.note("another is the primary, with a replica")
+
+
+async def slow_down(stand: Stand, machine: str, running: Running, seconds: float) -> None:
+    """Have answers of a node that is led round take longer for so many seconds."""
+    running.note("slow")
+    async with slow_cache.slowed(stand, machine):
+        await asyncio.sleep(seconds)
+    running.note("quick again")
 
 
 async def _failover(stand: Stand, nodes: Nodes, running: Running) -> None:
@@ -151,7 +160,8 @@ async def _another(nodes: Nodes, primary: str) -> bool:
     return await nodes.whole() and (await asyncio.to_thread(nodes.roles))[0].id != primary
 
 
-async def _gone(_stand: Stand, nodes: Nodes, running: Running) -> None:
+async def lose_all(_stand: Stand, nodes: Nodes, running: Running) -> None:
+    """Stop all for a while."""
     running.note("Redis stopped on all nodes")
     async with nodes.stopped():
         await asyncio.sleep(GONE_SECONDS)
@@ -161,7 +171,7 @@ async def _gone(_stand: Stand, nodes: Nodes, running: Running) -> None:
 @scenario("cache-primary", "Redis: the primary is powered off", TARGET)
 async def primary_off(stand: Stand) -> Result:
     """A replica takes over, and the dead node is made anew."""
-    return await _disturbed(stand, Nodes(stand), _primary_off)
+    return await _disturbed(stand, Nodes(stand), lose_primary)
 
 
 @scenario("cache-failover", "Redis: a failover, after which the old primary refuses writes", TARGET)
@@ -173,7 +183,7 @@ async def failover(stand: Stand) -> Result:
 @scenario("cache-gone", f"Redis: all nodes gone for {GONE_SECONDS:g} s, then back and empty", TARGET)
 async def gone(stand: Stand) -> Result:
     """Connections are refused meanwhile."""
-    return await _disturbed(stand, Nodes(stand), _gone)
+    return await _disturbed(stand, Nodes(stand), lose_all)
 
 
 @scenario("cache-slow", f"Redis: answers take {1000 * ANSWER_SECONDS:g} ms for {SLOW_SECONDS:g} s", TARGET)
@@ -183,10 +193,7 @@ async def slow(stand: Stand) -> Result:
     primary = nodes.roles()[0].id
 
     async def disturb(stand: Stand, _nodes: Nodes, running: Running) -> None:
-        running.note("slow")
-        async with slow_cache.slowed(stand, primary):
-            await asyncio.sleep(SLOW_SECONDS)
-        running.note("quick again")
+        await slow_down(stand, primary, running, SLOW_SECONDS)
 
     async with slow_cache.led_round(stand, primary, ANSWER_SECONDS):
         return await _disturbed(stand, nodes, disturb)

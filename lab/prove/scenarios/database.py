@@ -8,10 +8,9 @@ from typing import Any
 
 from lab.bench import rotation
 from lab.bench.load import Client, Items, Outcome, Plan
-from lab.machines.observation import MachineStatus
-from lab.prove import breaking
+from lab.prove import databases
 from lab.prove.scenario import Result, none_failed, scenario, twice_and_lost, unmet
-from lab.prove.stand import Running, Stand, StandError, control
+from lab.prove.stand import Running, Stand, StandError
 
 LOAD = Plan(rate=300, writes_percent=20, fresh_percent=10)
 LEAD_SECONDS = 5.0
@@ -73,7 +72,7 @@ def judged(
 
 def written(outcome: Outcome) -> Outcome:
     """The writes among the requests."""
-    return Outcome([sample for sample in outcome.samples if sample.method == "POST"])
+    return Outcome([sample for sample in outcome.samples if sample.method != "GET"])
 
 
 async def read_back(url: str, acknowledged: Mapping[str, int]) -> set[str]:
@@ -92,44 +91,6 @@ async def read_back(url: str, acknowledged: Mapping[str, int]) -> set[str]:
     return missing
 
 
-def _database(stand: Stand) -> dict[str, Any]:
-    """The primary, as the lab's API knows it."""
-    return next(each for each in control(stand.lab, "GET", "db-instances") if each["source"] is None)
-
-
-def _primary(stand: Stand) -> MachineStatus:
-    address = _database(stand)["address"]
-    return next(each for each in stand.machines("database") if each.address == address)
-
-
-async def _synchronous(stand: Stand) -> bool:
-    found = _database(stand)
-    return found["status"] == "available" and bool(found["standby"]) and found["standby"]["synchronous"]
-
-
-@asynccontextmanager
-async def _standby(stand: Stand) -> AsyncGenerator[None]:
-    """The database has a standby while the body runs."""
-
-    async def alone() -> bool:
-        return _database(stand)["standby"] is None
-
-    def ask(multi_az: bool) -> None:
-        name = _database(stand)["id"]
-        stand.aws("rds").modify_db_instance(DBInstanceIdentifier=name, MultiAZ=multi_az, ApplyImmediately=True)
-
-    if not await alone():
-        yield
-        return
-    ask(True)
-    try:
-        await stand.until(lambda: _synchronous(stand), "a standby that has all")
-        yield
-    finally:
-        ask(False)
-        await stand.until(alone, "a database without a standby")
-
-
 @asynccontextmanager
 async def _load(stand: Stand) -> AsyncGenerator[Running]:
     wrote = Outcome()
@@ -145,28 +106,21 @@ async def _load(stand: Stand) -> AsyncGenerator[Running]:
 )
 async def failover(stand: Stand) -> Result:
     """Its connections are not even closed; nothing is started anew by hand."""
-    async with _standby(stand):
-        primary = _primary(stand)
-
-        async def promoted() -> bool:
-            return _database(stand)["address"] != primary.address
-
+    async with databases.standby(stand):
         async with _load(stand) as running:
-            at = running.note("primary powered off")
-            breaking.power_off(primary)
-            moved = await stand.until(promoted, "the standby in its place", pause=0.1)
-            running.note("the name leads to the standby")
+            moved = await databases.lose_primary(stand, running)
+            at = running.load.elapsed()
 
             async def again() -> bool:
                 ended = (
                     each.at + each.milliseconds / 1000 for each in written(running.outcome).samples if not each.failure
                 )
-                return any(end > at + moved for end in ended)
+                return any(end > at for end in ended)
 
             try:
                 await stand.until(again, "a write", pause=0.1)
                 running.note("writes again")
-                await stand.until(lambda: _synchronous(stand), "the old primary as the standby")
+                await stand.until(lambda: databases.synchronous(stand), "the old primary as the standby")
                 running.note("the old primary is the standby")
             except StandError as error:
                 return Result(running.outcome, (str(error),), {}, tuple(running.events))
@@ -180,12 +134,8 @@ async def failover(stand: Stand) -> Result:
 )
 async def cut(stand: Stand) -> Result:
     """Open connections too: what was under way is neither done nor refused until the way is there again."""
-    servers = [each.address for each in stand.machines("app")]
     async with _load(stand) as running:
-        running.note("way cut")
-        with breaking.cut(servers, [_primary(stand).address]):
-            await asyncio.sleep(CUT_SECONDS)
-        running.note("way healed")
+        await databases.cut_off(stand, running, CUT_SECONDS)
         await asyncio.sleep(LEAD_SECONDS)
     return await _result(stand, running, {})
 
@@ -209,9 +159,9 @@ async def changes(stand: Stand) -> Result:
         present = _described(stand)["DBInstanceClass"]
         await change("class", DBInstanceClass=LARGER)
         await change("storage", AllocatedStorage=2 * _described(stand)["AllocatedStorage"])
-        async with _standby(stand):
+        async with databases.standby(stand):
             await change("class_with_standby", DBInstanceClass=present)
-            await stand.until(lambda: _synchronous(stand), "the old primary as the standby")
+            await stand.until(lambda: databases.synchronous(stand), "the old primary as the standby")
             await change("upgrade", **_next_major(stand))
     return await _result(stand, running, gaps)
 
@@ -221,7 +171,7 @@ async def _changed(stand: Stand, running: Running, gaps: dict[str, float], what:
         return _described(stand)["DBInstanceStatus"] == "available"
 
     at = running.note(what.replace("_", " "))
-    name = _database(stand)["id"]
+    name = databases.described(stand)["id"]
     stand.aws("rds").modify_db_instance(DBInstanceIdentifier=name, ApplyImmediately=True, **asked)
     await stand.until(settled, f"a database with another {what}")
     await asyncio.sleep(LEAD_SECONDS)
@@ -230,7 +180,9 @@ async def _changed(stand: Stand, running: Running, gaps: dict[str, float], what:
 
 
 def _described(stand: Stand) -> dict[str, Any]:
-    return stand.aws("rds").describe_db_instances(DBInstanceIdentifier=_database(stand)["id"])["DBInstances"][0]
+    return stand.aws("rds").describe_db_instances(DBInstanceIdentifier=databases.described(stand)["id"])["DBInstances"][
+        0
+    ]
 
 
 def _next_major(stand: Stand) -> dict[str, Any]:

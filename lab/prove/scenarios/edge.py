@@ -5,19 +5,33 @@ import random
 
 from lab.prove import breaking
 from lab.prove.scenario import Result, none_failed, scenario, unmet
-from lab.prove.stand import Stand, StandError
+from lab.prove.stand import Running, Stand, StandError
 
 NGINX_GAP_MS = 1_000
 EDGE_GAP_MS = 30_000
 
 
+async def lose_reconciler(stand: Stand, running: Running) -> None:
+    """Kill it; systemd starts it again."""
+    running.note("reconciler killed")
+    await _kill(stand, "expressway-reconciler.service")
+
+
+async def lose_nginx(stand: Stand, running: Running) -> None:
+    """Kill all of its processes; systemd starts it again."""
+    running.note("Nginx killed")
+    await _kill(stand, "nginx.service")
+
+
+async def _kill(stand: Stand, unit: str) -> None:
+    await stand.inside(stand.machines("edge")[0].id, "systemctl", "kill", "--signal=KILL", unit)
+
+
 async def _kill_reconciler(stand: Stand, times: int) -> Result:
-    edge = stand.machines("edge")[0].id
     chance = random.Random(3)  # noqa: S311, the same instants each time
     async with stand.load() as running:
         for _ in range(times):
-            running.note("reconciler killed")
-            await stand.inside(edge, "systemctl", "kill", "--signal=KILL", "expressway-reconciler.service")
+            await lose_reconciler(stand, running)
             await asyncio.sleep(chance.uniform(0.2, 4))
     await stand.settled()
     return Result(running.outcome, unmet(none_failed(running.outcome)), {"kills": times}, tuple(running.events))
@@ -36,10 +50,8 @@ async def reconciler_killed(stand: Stand) -> Result:
 
 
 async def _kill_nginx(stand: Stand) -> Result:
-    edge = stand.machines("edge")[0].id
     async with stand.load() as running:
-        running.note("Nginx killed")
-        await stand.inside(edge, "systemctl", "kill", "--signal=KILL", "nginx.service")
+        await lose_nginx(stand, running)
         await asyncio.sleep(5)
     gap = running.outcome.gap()
     return Result(

@@ -1,6 +1,7 @@
 """The database's password changes."""
 
 import asyncio
+import json
 import time
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -8,7 +9,7 @@ from typing import Final
 from lab.bench import rotated, rotation
 from lab.bench.load import Outcome
 from lab.prove.scenario import Result, none_failed, scenario, unmet
-from lab.prove.stand import Stand
+from lab.prove.stand import Running, Stand, StandError
 
 CHANGES: Final = 2
 """The second while machines are just noticing the first."""
@@ -33,6 +34,21 @@ def judged(
         {"changes": CHANGES, "lost": lost, "noticed_seconds": max(noticed.values(), default=0.0)},
         tuple(events),
     )
+
+
+async def rotate(stand: Stand, running: Running) -> None:
+    """Change it through the command line, whoever keeps it, and wait until every worker has it."""
+    running.note("password changed")
+    done = await stand.expressway("db", "rotate-password", "--json")
+    if done.status:
+        raise StandError(f"db rotate-password ended with {done.status}: {done.err}")
+
+    def follow(secret: str) -> None:
+        login = json.loads(stand.aws("secretsmanager").get_secret_value(SecretId=secret)["SecretString"])
+        rotation.settled([f":{login['password']}@"], time.monotonic())
+
+    await asyncio.to_thread(follow, done.json()["secret"])
+    running.note("every server has it")
 
 
 @scenario("password", "the database's password changed twice", "0 failed, 0 acknowledged writes lost")
