@@ -55,6 +55,7 @@ export class Cache {
   #generation; // the key that says which generation of values counts
   #breaker;
   #flights = new Map(); // reads of the database: by lease, and by key while Redis is away
+  #callers = new WeakMap(); // of these, how far whoever began one had written
   #watches = new Map(); // waits for other processes' leases
   #owed = new Map(); // invalidations that Redis hasn't heard of, to when they stop mattering and the write's position
   #recent = new Map(); // those that it has, to when and the write's position
@@ -317,9 +318,12 @@ export class Cache {
 
   /** One read of the database for all of this process that ask under `name` meanwhile, and for `hold` after it. */
   #alone(name, load, hold) {
+    const after = this.#options.position();
     const running = this.#flights.get(name);
-    if (running) return running;
+    // A replica may have answered that lacks what a caller has written who is further.
+    if (running && after <= (this.#callers.get(running) ?? after)) return running;
     const flight = this.#load(load);
+    this.#callers.set(flight, after);
     const drop = () => {
       if (this.#flights.get(name) === flight) this.#flights.delete(name);
     };

@@ -159,6 +159,27 @@ test("a Redis that answers again is used again, and one that doesn't is left alo
   assert.deepEqual([await read(), await read()], ["miss", "hit"]);
 });
 
+test("while there is no Redis a read isn't shared with a caller who has written more since", async () => {
+  const caller = { position: "00000000000000a0" };
+  const cache = new Cache(null, { position: () => caller.position, outageTtl: 60_000 });
+  const row = slowRow("old");
+  const reads = [cache.read("k", row.load), cache.read("k", row.load)];
+  await turn();
+
+  row.value = "new"; // by another worker, which tells nobody while Redis is away
+  caller.position = "00000000000000b0";
+  reads.push(cache.read("k", row.load));
+  await turn();
+  caller.position = "00000000000000a0";
+  reads.push(cache.read("k", row.load));
+  await turn();
+  row.open();
+
+  const seen = (await Promise.all(reads)).map(({ value }) => value);
+  assert.deepEqual(seen.slice(0, 3), ["old", "old", "new"]);
+  assert.equal(row.reads, 2, "who has written less shares with either");
+});
+
 test("a write while Redis is away is not undone by what Redis kept", async (t) => {
   t.mock.timers.enable({ apis: ["Date"], now: 1_000_000 });
   const redis = new FakeRedis();
