@@ -7,7 +7,6 @@ would take the old one from the cache while machines still have it: ElastiCache 
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from operate import staged
@@ -22,27 +21,11 @@ BEGUN_SECONDS: Final = 30.0
 """In which ElastiCache has begun a change: until then it may still say that it is available."""
 
 
-@dataclass(frozen=True)
-class Rotated:
-    """A rotation that is over."""
-
-    secret: str
-    version: str
-    """Of the secret, that has the new token."""
-    resumed: bool
-    """Whether it was begun before."""
-    seconds: float
-
-    def as_json(self) -> dict[str, Any]:
-        """For machines."""
-        return asdict(self)
-
-
 def rotate(
     stack: Stack,
     listener: Listener = lambda _: None,
     pause: Callable[[float], object] = time.sleep,
-) -> Rotated:
+) -> staged.Rotated:
     """Draw a token, or go on with one that was drawn, and return when it is the only one that is good.
 
     CacheError when it can't be, or takes too long; botocore's errors.
@@ -70,7 +53,7 @@ def rotate(
     _change(stack, group, wanted, "SET", pause)
     listener("the cache takes the new token alone")
     staged.settle(stack, secret, wanted)
-    return Rotated(secret, wanted.id, pending is not None, round(time.monotonic() - began, 1))
+    return staged.Rotated(secret, wanted.id, pending is not None, round(time.monotonic() - began, 1))
 
 
 def _change(stack: Stack, group: Any, version: staged.Version, strategy: str, pause: Callable[[float], object]) -> None:

@@ -3,9 +3,9 @@
 So how far a change has come is in AWS, and whoever was cut short goes on with the value that was drawn.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from operate.stack import Stack
 
@@ -22,6 +22,22 @@ class Version:
     id: str
     text: str
     made: datetime
+
+
+@dataclass(frozen=True)
+class Rotated:
+    """A change that is over."""
+
+    secret: str
+    version: str
+    """Of the secret, that has the new value."""
+    resumed: bool
+    """Whether it was begun before."""
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """For machines."""
+        return asdict(self)
 
 
 def find(stack: Stack, secret: str, stage: str) -> Version | None:

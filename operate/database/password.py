@@ -7,7 +7,6 @@ machines may follow it, and whoever runs it again goes on with that one.
 
 import json
 import time
-from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from operate import staged
@@ -27,23 +26,7 @@ SECONDS: Final = 1800.0
 """In which RDS has changed a password; it takes a minute."""
 
 
-@dataclass(frozen=True)
-class Rotated:
-    """A rotation that is over."""
-
-    secret: str
-    version: str
-    """Of the secret, that has the new password."""
-    resumed: bool
-    """Whether it was begun before."""
-    seconds: float
-
-    def as_json(self) -> dict[str, Any]:
-        """For machines."""
-        return asdict(self)
-
-
-def rotate(stack: Stack, listener: Listener = lambda _: None, pause: Pause = time.sleep) -> Rotated:
+def rotate(stack: Stack, listener: Listener = lambda _: None, pause: Pause = time.sleep) -> staged.Rotated:
     """Change it, and return when PostgreSQL has it and the secret says so. DatabaseError; botocore's errors."""
     database = find_available(stack)
     own = str(stack.outputs.get("databasePasswordSecret") or "")
@@ -56,7 +39,7 @@ def rotate(stack: Stack, listener: Listener = lambda _: None, pause: Pause = tim
     )
 
 
-def _rotate_managed(stack: Stack, database: Instance, secret: str, listener: Listener, pause: Pause) -> Rotated:
+def _rotate_managed(stack: Stack, database: Instance, secret: str, listener: Listener, pause: Pause) -> staged.Rotated:
     identifier, began = database["DBInstanceIdentifier"], time.monotonic()
     former = _current(stack, secret)
     stack.client("rds").modify_db_instance(
@@ -68,7 +51,7 @@ def _rotate_managed(stack: Stack, database: Instance, secret: str, listener: Lis
         return found["DBInstanceStatus"] == AVAILABLE and _current(stack, secret) != former
 
     wait(stack, identifier, over, SECONDS, listener, pause)
-    return Rotated(secret, _current(stack, secret), False, round(time.monotonic() - began, 1))
+    return staged.Rotated(secret, _current(stack, secret), False, round(time.monotonic() - began, 1))
 
 
 def _current(stack: Stack, secret: str) -> str:
@@ -77,7 +60,7 @@ def _current(stack: Stack, secret: str) -> str:
     return next((version for version, stages in versions.items() if staged.CURRENT in stages), "")
 
 
-def _rotate_own(stack: Stack, database: Instance, secret: str, listener: Listener, pause: Pause) -> Rotated:
+def _rotate_own(stack: Stack, database: Instance, secret: str, listener: Listener, pause: Pause) -> staged.Rotated:
     identifier, began = database["DBInstanceIdentifier"], time.monotonic()
     current, pending = staged.find(stack, secret, staged.CURRENT), staged.find(stack, secret, staged.PENDING)
     if current is None:
@@ -102,7 +85,7 @@ def _rotate_own(stack: Stack, database: Instance, secret: str, listener: Listene
         wait(stack, identifier, over, SECONDS, listener, pause)
         staged.make_current(stack, secret, wanted, current)
     staged.settle(stack, secret, wanted)
-    return Rotated(secret, wanted.id, pending is not None, round(time.monotonic() - began, 1))
+    return staged.Rotated(secret, wanted.id, pending is not None, round(time.monotonic() - began, 1))
 
 
 def _login(version: staged.Version, secret: str) -> dict[str, Any]:
