@@ -1,19 +1,19 @@
-"""`expressway cache`: `status`, `failover` and `rotate-token`."""
+"""`expressway cache`: `status`, `failover`, `flush` and `rotate-token`."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
 from rich.table import Table
 
-from cli.console import err, fail, out, print_json
+from cli.console import err, fail, out, print_json, refuse
 from cli.options import Json, OutputsFile, StackName
 
 if TYPE_CHECKING:
     from operate.cache import Status
 
 app = typer.Typer(
-    no_args_is_help=True, help="The stack's cache: how its nodes are, a failover to try it, another token."
+    no_args_is_help=True, help="The stack's cache: how its nodes are, a failover to try it, a flush, another token."
 )
 
 
@@ -59,6 +59,37 @@ def failover(stack: StackName = None, outputs: OutputsFile = None, json: Json = 
         return
     out.print(f"{done.primary} is the primary in place of {done.former}, after {done.seconds:g} s", markup=False)
     out.print(f"ElastiCache was through with it after {done.settled_seconds:g} s", markup=False)
+
+
+@app.command()
+def flush(
+    yes: Annotated[bool, typer.Option("--yes", help="Do it: all reads then go to the database first.")] = False,
+    stack: StackName = None,
+    outputs: OutputsFile = None,
+    json: Json = False,
+) -> None:
+    """Have the cache forget everything it has, through an app server: nothing else reaches it.
+
+    A cold cache sends all reads to the database until it has them again.
+    """
+    from cli import targets
+    from operate import cache, cache_flush
+
+    if not yes:
+        refuse("a cold cache sends all reads to the database until it has them again: add --yes to flush it")
+    target = targets.find(stack, outputs)
+    with targets.explained():
+        try:
+            done = cache_flush.flush(target.stack, lambda line: err.print(line, markup=False, soft_wrap=True))
+        except cache.CacheError as error:
+            fail(str(error))
+        except KeyboardInterrupt:
+            fail("interrupted: the cache may be flushed all the same")
+    if json:
+        print_json(done.as_json())
+        return
+    words = f"{done.cache} had {done.before} keys and has {done.after}, after {done.seconds:g} s"
+    out.print(words, markup=False, soft_wrap=True)
 
 
 @app.command("rotate-token")

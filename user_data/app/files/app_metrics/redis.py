@@ -82,8 +82,11 @@ class RedisSession:
 def connect() -> RedisSession | None:
     """To the app's cache; None when it has none. ServiceError when that can't be reached."""
     url = address(VARIABLE)
-    if url is None:
-        return None
+    return None if url is None else open_session(url)
+
+
+def open_session(url: str) -> RedisSession:
+    """Connect, and say who asks. ServiceError when that is no address, or nobody answers there."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or PORT

@@ -58,7 +58,7 @@ def refresh(machine: config.Machine, client: Any, instance_id: str, *, starting:
     """
     paths.ENVIRONMENT.parent.mkdir(mode=0o755, exist_ok=True)
     with _locked():
-        known, unreadable = _known(), list[str]()
+        known, unreadable = known_secrets(), list[str]()
         _fetch(machine, client, environment.wanted_secrets(machine), known, unreadable)
         # `current` was made by install: its target's name is the release.
         release_id = paths.RELEASES.joinpath("current").readlink().name
@@ -88,7 +88,7 @@ def write_pool(machine: config.Machine, client: Any) -> str:
     """Write what a PgBouncer reads that is about to start; its digest. SecretError without a database's password."""
     paths.ENVIRONMENT.parent.mkdir(mode=0o755, exist_ok=True)
     with _locked():
-        known, unreadable = _known(), list[str]()
+        known, unreadable = known_secrets(), list[str]()
         names = dict.fromkeys(shard["secret"] for shard in environment.shards(machine["database"]))
         _fetch(machine, client, names, known, unreadable)
         files.write(paths.SECRETS, json.dumps(known), SECRET)
@@ -145,7 +145,8 @@ def digest_of(path: Path) -> str:
     return ""
 
 
-def _known() -> dict[str, str]:
+def known_secrets() -> dict[str, str]:
+    """The last good value of each secret, by its name."""
     return {name: value for name, value in _read(paths.SECRETS).items() if isinstance(value, str)}
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from expressway_machine import config, files, host, metadata
 from expressway_machine.aws import Clients
 
-from . import command, current, health, journal, leases, moves, paths, pm2, profiles, releases, reload, start
+from . import command, current, flush, health, journal, leases, moves, paths, pm2, profiles, releases, reload, start
 from .artifact import read_pointer
 from .command import CommandError
 from .report import Reporter
@@ -175,7 +175,7 @@ def main() -> int:
     )
     # By itself: a deploy takes longer than a lease lasts.
     threading.Thread(target=leases.keep, args=(holder, fleet_wide), daemon=True).start()
-    for asked in (profiles, moves):
+    for asked in (profiles, moves, flush):
         threading.Thread(target=asked.follow, args=(machine, instance_id), daemon=True).start()
     run(follower.follow, watch.look, reporter.again)
     return 0

@@ -37,8 +37,7 @@ def build(
     if database := machine["database"]:
         variables |= _database(database, secrets, pooled)
     if cache := machine["cache"]:
-        token = quote(secrets[cache["secret"]], safe="")
-        variables["REDIS_URL"] = f"rediss://:{token}@{cache['host']}:{cache['port']}"
+        variables["REDIS_URL"] = cache_url(cache, secrets)
     if watcher := machine["apm"]:
         key = secrets.get(watcher["secret"]) if watcher["secret"] else ""
         variables |= apm.variables(machine, key, release_id, instance_id)
@@ -49,6 +48,11 @@ def build(
     if options:
         variables["NODE_OPTIONS"] = " ".join([*options, variables.get("NODE_OPTIONS", "")]).rstrip()
     return variables | {"PORT": str(app["port"]), "RELEASE_ID": release_id, "INSTANCE_ID": instance_id}
+
+
+def cache_url(cache: Mapping[str, Any], secrets: Mapping[str, str]) -> str:
+    """The cache's address, with its token."""
+    return f"rediss://:{quote(secrets[cache['secret']], safe='')}@{cache['host']}:{cache['port']}"
 
 
 def needed_secrets(machine: config.Machine) -> list[str]:

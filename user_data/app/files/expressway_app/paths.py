@@ -76,6 +76,8 @@ PROFILED = Path("/var/lib/expressway/profile.json")
 
 MOVED = Path("/var/lib/expressway/move.json")
 """Which request to move keys this machine is through with, or was about to be."""
+FLUSHED = Path("/var/lib/expressway/flush.json")
+"""Which request to flush the cache this machine has answered, or was about to."""
 
 APM = BUNDLE / "apm.cjs"
 """What each of them loads after that where there is to be an APM agent, which it starts."""
