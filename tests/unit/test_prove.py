@@ -5,9 +5,9 @@ import gc
 import json
 import re
 import time
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,11 +18,12 @@ from artifact import inspect
 from lab.api.faults import Faults, UnknownFaultError
 from lab.bench.load import Client, Load, Outcome, Plan, Sample
 from lab.config import LabConfig
+from lab.machines.observation import MachineStatus, State
 from lab.prove import breaking, plot, releases, report, scenarios
 from lab.prove.__main__ import prove
 from lab.prove.scenario import SCENARIOS, Result, Scenario, none_failed, row, unmet
 from lab.prove.scenarios import database, healthy
-from lab.prove.stand import Running, Stand
+from lab.prove.stand import Done, Running, Stand, StandError
 from tests.paths import ROOT
 
 assert scenarios.__all__
@@ -417,6 +418,70 @@ def test_reads_beside_the_database_are_of_what_was_read_before() -> None:
             client.close()
 
     asyncio.run(run())
+
+
+@dataclass(frozen=True)
+class TwoApps(Stand):
+    """A stand that writes down what its command line is told, and whose deploys end with `status`."""
+
+    told: list[str]
+    status: int = 0
+    pids: list[str] = field(default_factory=lambda: ["7"])
+    """Of the one app server's worker: the last is now."""
+
+    async def expressway(self, *words: str, seconds: float = 600) -> Done:
+        self.told.append(words[0])
+        return Done(self.status, "", "no room", seconds)
+
+    async def settled(self, count: int = 2, gone: Sequence[str] = ()) -> None:
+        self.told.append("settled")
+
+    def machines(self, tier: str) -> list[MachineStatus]:
+        return [MachineStatus("i-1", tier, "", State.READY, 0, 1, 1, ())] if tier == "app" else []
+
+    async def pm2(self, machine: str, *words: str) -> str:
+        return self.pids[-1]
+
+    async def inside(self, machine: str, *words: str, given: str = "") -> str:
+        return "40"
+
+
+def _two_apps(status: int = 0) -> TwoApps:
+    return TwoApps("", LabConfig(0, "", {}, {}), {}, Path(), Path(), [], status)
+
+
+def test_the_sample_app_is_back_after_the_unmodified_one_whatever_was_seen() -> None:
+    stand = _two_apps()
+
+    async def seen(_: Stand) -> Result:
+        stand.told.append("run")
+        raise StandError("no write")
+
+    with pytest.raises(StandError, match="no write"):
+        asyncio.run(database.unmodified(stand, seen))
+    assert stand.told == ["deploy", "settled", "run", "rollback"]
+
+
+def test_nothing_is_broken_where_the_unmodified_app_was_not_deployed() -> None:
+    stand = _two_apps(status=1)
+
+    async def never(_: Stand) -> Result:
+        raise AssertionError("it ran")
+
+    with pytest.raises(StandError, match="the deploy of plain-cached ended with 1: no room"):
+        asyncio.run(database.unmodified(stand, never))
+    assert stand.told == ["deploy"]
+
+
+@pytest.mark.parametrize(("then", "misses"), [("7", ()), ("8", ("processes have begun anew on i-1",))])
+def test_writes_that_come_back_by_a_restart_are_a_miss(then: str, misses: tuple[str, ...]) -> None:
+    stand = _two_apps()
+
+    async def seen(_: Stand) -> Result:
+        stand.pids.append(then)
+        return Result(Outcome())
+
+    assert asyncio.run(database.unmodified(stand, seen)).misses == misses
 
 
 def test_a_way_is_cut_between_two_sides_and_healed_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:

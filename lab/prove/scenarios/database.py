@@ -4,12 +4,14 @@ import asyncio
 import functools
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
+from lab import paths
 from lab.bench import rotation
 from lab.bench.load import Client, Items, Outcome, Plan
 from lab.prove import databases
-from lab.prove.scenario import Result, none_failed, scenario, twice_and_lost, unmet
+from lab.prove.scenario import Result, Run, none_failed, scenario, twice_and_lost, unmet
 from lab.prove.stand import Running, Stand, StandError
 
 LOAD = Plan(rate=300, writes_percent=20, fresh_percent=10)
@@ -20,6 +22,8 @@ LARGER = "db.t4g.medium"
 """Than the class that the proof's database has."""
 READERS = 8
 """Requests at once, of those that read back what was written."""
+UNMODIFIED = paths.ROOT / "tests/fixtures/apps/plain-cached"
+"""An app without the kit, which has DATABASE_URL and REDIS_URL alone."""
 
 
 class Cached(Items):
@@ -147,6 +151,62 @@ async def _result(stand: Stand, running: Running, figures: Mapping[str, float]) 
 
 
 @scenario(
+    "database-failover-unmodified",
+    "the database's primary is powered off (Multi-AZ), with an app that knows nothing of it",
+    "0 acknowledged writes lost, none twice; reads of what is cached 0 failed; writes again in 30 s or less, "
+    "and no process has begun anew",
+)
+async def failover_unmodified(stand: Stand) -> Result:
+    """What it meets is PgBouncer's to notice."""
+    return await unmodified(stand, failover)
+
+
+@scenario(
+    "database-cut-unmodified",
+    "the way to the database is cut for 10 s, then healed, with an app that knows nothing of it",
+    "0 acknowledged writes lost, none twice; reads of what is cached 0 failed; writes again in 30 s or less, "
+    "and no process has begun anew",
+)
+async def cut_unmodified(stand: Stand) -> Result:
+    """What it meets is PgBouncer's to notice."""
+    return await unmodified(stand, cut)
+
+
+async def unmodified(stand: Stand, run: Run) -> Result:
+    """What is seen with the app without the kit in the sample app's place; which is back afterwards."""
+    done = await stand.expressway("deploy", "--app", str(UNMODIFIED), "--json")
+    if done.status:
+        raise StandError(f"the deploy of {UNMODIFIED.name} ended with {done.status}: {done.err[-500:]}")
+    try:
+        await stand.settled()
+        before = await _processes(stand)
+        result = await run(stand)
+        return _unrestarted(result, before, await _processes(stand))
+    finally:
+        back = await stand.expressway("rollback", "--json")
+        if back.status:
+            raise StandError(f"the rollback to the sample app ended with {back.status}: {back.err[-500:]}")
+
+
+async def _processes(stand: Stand) -> dict[str, str]:
+    """The ids of the app's workers and of PgBouncer, by app server."""
+    pooler = ("systemctl", "show", "-P", "MainPID", "pgbouncer")
+    return {
+        each.id: await stand.pm2(each.id, "pid") + await stand.inside(each.id, *pooler)
+        for each in stand.machines("app")
+    }
+
+
+def _unrestarted(result: Result, before: Mapping[str, str], after: Mapping[str, str]) -> Result:
+    """`result`, which has missed as well where a process is another one `after`. Pure."""
+    changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    return replace(
+        result,
+        misses=(*result.misses, *unmet((not changed, f"processes have begun anew on {', '.join(changed)}"))),
+    )
+
+
+@scenario(
     "database-changes",
     "the database gets another class, without and with a standby, more storage, and a new major version",
     "0 acknowledged writes lost, none twice; reads of what is cached 0 failed; the gap of each printed",
@@ -180,9 +240,8 @@ async def _changed(stand: Stand, running: Running, gaps: dict[str, float], what:
 
 
 def _described(stand: Stand) -> dict[str, Any]:
-    return stand.aws("rds").describe_db_instances(DBInstanceIdentifier=databases.described(stand)["id"])["DBInstances"][
-        0
-    ]
+    name = databases.described(stand)["id"]
+    return stand.aws("rds").describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]
 
 
 def _next_major(stand: Stand) -> dict[str, Any]:
