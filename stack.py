@@ -68,6 +68,8 @@ class Outputs(MonitoringOutputs):
     """PostgreSQL's host and port."""
     databasePasswordSecret: pulumi.Output[str]
     """The secret with PostgreSQL's user and password, by its ARN; empty where RDS keeps and rotates them."""
+    databaseAppSecrets: list[pulumi.Output[str]]
+    """The secrets with the login of the app's own role, one for each shard; none where it has no role of its own."""
     databaseEndpoints: list[pulumi.Output[str]]
     """Those of each shard, in their order; of the one database without shards."""
     cacheEndpoint: pulumi.Output[str]
@@ -134,6 +136,7 @@ def build(settings: Settings) -> None:
         "releaseParameter": release.parameter_name,
         "databaseEndpoint": pulumi.Output.format("{0}:{1}", database.host, database.port),
         "databasePasswordSecret": database.password_secret_arn,
+        "databaseAppSecrets": [each.app_secret_arn for each in databases] if settings.database.app_user else [],
         "databaseEndpoints": [pulumi.Output.format("{0}:{1}", each.host, each.port) for each in databases],
         "cacheEndpoint": pulumi.Output.format("{0}:{1}", cache.host, cache.port),
         "cacheTokenSecret": cache.secret_arn,
@@ -256,6 +259,8 @@ def _databases(settings: Settings, network: Network) -> list[Database]:
         "insights": wanted.insights,
         "parameters": wanted.parameters,
     }
+    if wanted.app_user is not None:
+        args["app_user"] = wanted.app_user
     if wanted.max_storage_gb is not None:
         args["max_storage_gb"] = wanted.max_storage_gb
     if wanted.backup_window is not None:

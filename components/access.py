@@ -55,7 +55,10 @@ class DatabaseAccessArgs(TypedDict):
     name: pulumi.Input[str]
     """The database."""
     secret_arn: pulumi.Input[str]
-    """The secret with username and password."""
+    """The secret with username and password of the app."""
+    master_secret_arn: NotRequired[pulumi.Input[str]]
+    """The secret with those of the master user, with which machines make the app's role as `secret_arn` says it.
+    Without it, the role has to be there. Default: none."""
     security_group_id: pulumi.Input[str]
     """The group to be let into."""
     replica_hosts: NotRequired[pulumi.Input[list[str]]]

@@ -387,7 +387,10 @@ class _Given:
 
         def held(path: str, given: pulumi.Input[DatabaseAccessArgs]) -> Mapping[str, Any]:
             found = fields(
-                *(path, given, DatabaseAccessArgs), replica_hosts=[], max_connections=planning.DEFAULT_CONNECTIONS
+                *(path, given, DatabaseAccessArgs),
+                master_secret_arn=None,
+                replica_hosts=[],
+                max_connections=planning.DEFAULT_CONNECTIONS,
             )
             found = later.check_values(found, _DATABASE_RULES, f"{path}.")
             most = later.check("", found["max_connections"], lambda _, most: _check_connections(args, most))
@@ -447,6 +450,7 @@ def _told_of_database(args: AppServersArgs, database: Mapping[str, Any]) -> dict
         "port": database["port"],
         "name": database["name"],
         "secret": database["secret_arn"],
+        "master_secret": database["master_secret_arn"],
         "replica_hosts": database["replica_hosts"],
         "pool_size": most.apply(lambda most: _budget(args, most).size),
     }
@@ -521,6 +525,12 @@ def _boot_permissions(
     wanted: list[pulumi.Input[str]] = [*secrets.values()]
     wanted += [apm["secret"]] if apm and apm["secret"] is not None else []
     wanted += [target["secret_arn"] for target in (given.database, *given.shards, given.cache) if target is not None]
+    wanted += [
+        # Of a database that is given as one output, it is known late whether there is any.
+        pulumi.Output.all(master, target["secret_arn"]).apply(lambda found: found[0] or found[1])
+        for target in (given.database, *given.shards)
+        if target is not None and (master := target["master_secret_arn"]) is not None
+    ]
     statements: list[Mapping[str, Any]] = [
         {
             "Action": "s3:GetObject",

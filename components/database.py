@@ -25,6 +25,7 @@ _RULES = {
     "storage_gb": planning.STORAGE_GB,
     "backup_days": planning.BACKUP_DAYS,
     "database_name": planning.DATABASE_NAME,
+    "app_user": planning.APP_USER,
     "log_retention_days": planning.LOG_RETENTION_DAYS,
     "slow_statement_ms": planning.SLOW_STATEMENT_MS,
     "max_storage_gb": planning.MAX_STORAGE_GB,
@@ -69,6 +70,9 @@ class DatabaseArgs(TypedDict):
     minutes; else in its weekly maintenance window. Default: false."""
     database_name: NotRequired[str]
     """The database made in it. Default: app."""
+    app_user: NotRequired[str]
+    """The role that the app connects as, in place of the master user: its login is in a secret of its own, and
+    AppServers makes it, with rights to that database alone. Another name is another role. Default: none."""
     export_logs: NotRequired[bool]
     """Whether RDS sends PostgreSQL's log to CloudWatch Logs, at a price. Default: true."""
     log_retention_days: NotRequired[int]
@@ -118,6 +122,8 @@ class Database(pulumi.ComponentResource):
     """The Secrets Manager secret that has the login: JSON with username and password."""
     password_secret_arn: pulumi.Output[str]
     """The same where that is our own; empty where RDS keeps the password, and rotates it by itself."""
+    app_secret_arn: pulumi.Output[str]
+    """The secret with the login of the app's own role; empty where the app connects as the master user."""
     security_group_id: pulumi.Output[str]
     """The group to let clients into."""
     max_connections: pulumi.Output[int]
@@ -239,6 +245,8 @@ class Database(pulumi.ComponentResource):
             else instance.master_user_secrets.apply(lambda secrets: cast(str, secrets[0].secret_arn))
         )
         self.password_secret_arn = own.secret_arn if own else pulumi.Output.from_input("")
+        app_login = self._keep_app_login(name, args, child)
+        self.app_secret_arn = app_login or pulumi.Output.from_input("")
         self.security_group_id = group.id
         connections = planning.sure_connections(args.get("instance_class", "db.t4g.micro"), args.get("parameters"))
         self.max_connections = pulumi.Output.from_input(connections or planning.DEFAULT_CONNECTIONS)
@@ -249,11 +257,13 @@ class Database(pulumi.ComponentResource):
             "host": self.host,
             "port": self.port,
             "name": self.name,
-            "secret_arn": self.secret_arn,
+            "secret_arn": app_login or self.secret_arn,
             "security_group_id": self.security_group_id,
             "replica_hosts": pulumi.Output.all(*(each.address for each in replicas)).apply(list),
             "max_connections": self.max_connections,
         }
+        if app_login:
+            self.access["master_secret_arn"] = self.secret_arn
         self.register_outputs(
             {
                 "host": self.host,
@@ -261,6 +271,7 @@ class Database(pulumi.ComponentResource):
                 "name": self.name,
                 "secret_arn": self.secret_arn,
                 "password_secret_arn": self.password_secret_arn,
+                "app_secret_arn": self.app_secret_arn,
                 "security_group_id": self.security_group_id,
                 "max_connections": self.max_connections,
                 "identifier": self.identifier,
@@ -294,6 +305,19 @@ class Database(pulumi.ComponentResource):
                 {"username": stands.get("username") or USER, "password": _secrets.draw(self)}
             )
         return _secrets.keep(f"{name}-password", f"PostgreSQL login of {name}", pulumi.Output.secret(login), child)
+
+    def _keep_app_login(
+        self, name: str, args: DatabaseArgs, child: pulumi.ResourceOptions
+    ) -> pulumi.Output[str] | None:
+        """The secret with the login of the app's own role, which machines make; None without one."""
+        if not (user := args.get("app_user")):
+            return None
+        login = pulumi.Output.json_dumps({"username": user, "password": _secrets.draw(self)})
+        # The role is part of the name, as what is in the secret stays as it is.
+        named = f"{name}-user-{user}"
+        return _secrets.keep(
+            named, f"PostgreSQL login of the app in {name}", pulumi.Output.secret(login), child
+        ).secret_arn
 
     def _create_log_group(
         self, name: str, identifier: pulumi.Input[str], args: DatabaseArgs, child: pulumi.ResourceOptions
@@ -339,6 +363,8 @@ def _find_mistakes(args: DatabaseArgs, stands: Mapping[str, Any]) -> list[Findin
         findings += planning.check_max_storage("maxStorageGb", args.get("max_storage_gb"), args.get("storage_gb", 20))
     if not wrong & {"snapshot", "restoreFrom", "restoreTime"}:
         findings += planning.check_start(args.get("snapshot"), args.get("restore_from"), args.get("restore_time"))
+    if "appUser" not in wrong:
+        findings += planning.check_app_user("appUser", args.get("app_user"), str(stands.get("username") or USER))
     if "replicas" not in wrong and not stands and _start(args, stands):
         findings += planning.check_replicas_of_copy("replicas", args.get("replicas", 0))
     return findings

@@ -55,10 +55,10 @@ def draw(stack: Stack) -> str:
     return drawn["RandomPassword"]
 
 
-def keep(stack: Stack, secret: str, text: str) -> Version:
-    """Keep the next value, before anybody is told of it. botocore's errors."""
-    stack.client("secretsmanager").put_secret_value(SecretId=secret, SecretString=text, VersionStages=[PENDING])
-    return _read(stack, secret, PENDING)
+def keep(stack: Stack, secret: str, text: str, stage: str = PENDING) -> Version:
+    """Keep the next value, before anybody is told of it; or with AWSCURRENT, for all at once. botocore's errors."""
+    stack.client("secretsmanager").put_secret_value(SecretId=secret, SecretString=text, VersionStages=[stage])
+    return _read(stack, secret, stage)
 
 
 def make_current(stack: Stack, secret: str, wanted: Version, former: Version) -> None:

@@ -188,6 +188,8 @@ class DatabaseSettings(Section):
     """Whether changes that can take it away for minutes are made at once, not in its window. In prod: false."""
     name: Annotated[str, Ruled(planning.DATABASE_NAME)] = "app"
     """The database made in it."""
+    app_user: Annotated[str, Ruled(planning.APP_USER)] | None = None
+    """The role that the app connects as, which machines make; without it, the master user (docs/database.md)."""
     slow_statement_ms: Annotated[int, Ruled(planning.SLOW_STATEMENT_MS)] = 1000
     """Milliseconds from which on a statement is in its log, without its values; 0 is all, -1 none."""
     max_storage_gb: Annotated[int, Ruled(planning.MAX_STORAGE_GB)] | None = None

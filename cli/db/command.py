@@ -157,8 +157,15 @@ def promote(
 
 
 @app.command("rotate-password")
-def rotate_password(stack: StackName = None, outputs: OutputsFile = None, json: Json = False) -> None:
-    """Give the database another password, which machines follow by themselves.
+def rotate_password(
+    master: Annotated[
+        bool, typer.Option("--master", help="The master user's, where the app has a role of its own (appUser).")
+    ] = False,
+    stack: StackName = None,
+    outputs: OutputsFile = None,
+    json: Json = False,
+) -> None:
+    """Give the app another password for its database, which machines follow by themselves.
 
     One that was cut short is gone on with.
     """
@@ -167,6 +174,12 @@ def rotate_password(stack: StackName = None, outputs: OutputsFile = None, json: 
 
     target = targets.find(stack, outputs)
     with _told("run expressway db rotate-password again to go on with it"):
+        if not master and (changed := password.rotate_app(target.stack, _tell)):
+            if json:
+                print_json([each.as_json() for each in changed])
+                return
+            _say("the app's role has another password: app servers tell PostgreSQL of it within a minute, and follow")
+            return
         done = password.rotate(target.stack, _tell)
     if json:
         print_json(done.as_json())

@@ -33,6 +33,7 @@ def wanted(settings: Settings, folder: Path) -> Wanted:
             multi_az=database.multi_az,
             max_storage_gb=database.max_storage_gb,
             replicas=database.replicas,
+            app_user=database.app_user is not None,
             insights=database.insights,
             connections=settings.connections.line,
             shards=database.shards,

@@ -49,6 +49,7 @@ from .connections import (
 )
 from .dashboard import dashboard
 from .data import (
+    APP_USER,
     BACKUP_DAYS,
     DATABASE_NAME,
     INSTANCE_CLASS,
@@ -57,6 +58,7 @@ from .data import (
     READ_REPLICAS,
     REPLICAS,
     STORAGE_GB,
+    check_app_user,
 )
 from .database import (
     BACKUP_WINDOW,
@@ -137,6 +139,7 @@ __all__ = [
     "APM_VENDOR",
     "APM_VENDORS",
     "APP_PORT",
+    "APP_USER",
     "BACKUP_DAYS",
     "BACKUP_WINDOW",
     "BODY_SIZE",
@@ -227,6 +230,7 @@ __all__ = [
     "cache_version",
     "check_alarm_emails",
     "check_apm",
+    "check_app_user",
     "check_cache_version",
     "check_cache_windows",
     "check_cpu_credits",

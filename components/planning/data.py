@@ -1,5 +1,6 @@
 """Cache and database: versions, classes and sizes that AWS has."""
 
+from .findings import Finding
 from .rule import Rule, either, matching, number
 
 POSTGRES_VERSIONS = ("13", "14", "15", "16", "17", "18")
@@ -39,6 +40,22 @@ STORAGE_GB = number(20, 65536)
 
 BACKUP_DAYS = number(1, 35)
 """RDS would also take 0, which is no backup, and no point in time to go back to."""
+
+_RESERVED_ROLES = "postgres|public|none|user|current_user|current_role|session_user|expressway"
+APP_USER = matching(
+    rf"(?!(?:pg_|rds|(?:{_RESERVED_ROLES})$))[a-z_][a-z0-9_]{{0,62}}",
+    "it must be a free PostgreSQL role of at most 63 lower-case letters, digits and underscores, none of RDS's or ours",
+    "Start it with a letter, and with neither pg_ nor rds, as in app.",
+)
+"""https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Appendix.PostgreSQL.CommonDBATasks.Roles.html"""
+
+
+def check_app_user(path: str, user: str | None, master: str) -> list[Finding]:
+    """A role beside the master user, who in a copy may be called anything."""
+    if user is None or user != master:
+        return []
+    return [Finding(path, user, "it is the master user, who may do everything", "Name another role, as in app.")]
+
 
 DATABASE_NAME = matching(
     r"(?!(?:rdsadmin|postgres|template[01]|pgbouncer)$)[a-z][a-z0-9_]{0,62}",

@@ -57,6 +57,34 @@ class Database:
         return self._rds.describe_db_instances(DBInstanceIdentifier=self._name)["DBInstances"][0]["DBInstanceStatus"]
 
 
+class AppRole:
+    """The password of the app's own role, which app servers bring to PostgreSQL."""
+
+    def __init__(self, aws: Aws, secret: str) -> None:
+        self._secrets, self._secret = aws("secretsmanager"), secret
+
+    def rotate(self) -> None:
+        """As `expressway db rotate-password` does: a new version, which is current at once."""
+        login = {**self._login(), "password": secrets.token_hex(32)}
+        self._secrets.put_secret_value(SecretId=self._secret, SecretString=json.dumps(login))
+
+    def expected(self) -> str:
+        """Its place in a URL."""
+        return f":{self._login()['password']}@"
+
+    def settle(self) -> None:
+        """Nothing: PostgreSQL has forgotten the old one long since."""
+
+    def _login(self) -> dict[str, str]:
+        return json.loads(self._secrets.get_secret_value(SecretId=self._secret)["SecretString"])
+
+
+def password(aws: Aws) -> Rotated:
+    """The one with which the app connects to its database."""
+    told = told_to_the_app()["database"]
+    return AppRole(aws, told["secret"]) if told["master_secret"] else Database(aws)
+
+
 class CacheToken:
     """The token that the program has made."""
 
@@ -122,7 +150,7 @@ class OwnSecret:
 
 
 KINDS: Final[dict[str, Callable[[Aws], Rotated]]] = {
-    "database": Database,
+    "database": password,
     "cache": CacheToken,
     "own": OwnSecret,
 }

@@ -1,8 +1,11 @@
 """Another password for the database, in the order that machines can follow: docs/rotation.md.
 
-Where RDS keeps it, RDS draws it. Where the stack does (the output `databasePasswordSecret`), how far a change has come
-is in AWS: the new password is a version of the secret that is `AWSPENDING` from before PostgreSQL knows it until
-machines may follow it, and whoever runs it again goes on with that one.
+Where the app has a role of its own (the output `databaseAppSecrets`), that is whose password changes unless the master
+user's is asked for. App servers have PostgreSQL know what the secret says, so a new version is all it takes.
+
+Of the master user: where RDS keeps it, RDS draws it. Where the stack does (the output `databasePasswordSecret`), how
+far a change has come is in AWS: the new password is a version of the secret that is `AWSPENDING` from before PostgreSQL
+knows it until machines may follow it, and whoever runs it again goes on with that one.
 """
 
 import json
@@ -26,8 +29,30 @@ SECONDS: Final = 1800.0
 """In which RDS has changed a password; it takes a minute."""
 
 
+def rotate_app(stack: Stack, listener: Listener = lambda _: None) -> list[staged.Rotated]:
+    """Give the app's own role another password at each shard; app servers follow within a minute, PostgreSQL first.
+
+    Empty where the app has no role of its own. A secret is changed at once or not at all, so nothing is gone on with.
+    DatabaseError; botocore's errors.
+    """
+    done: list[staged.Rotated] = []
+    for secret in stack.outputs.get("databaseAppSecrets") or []:
+        began = time.monotonic()
+        current = staged.find(stack, secret, staged.CURRENT)
+        if current is None:
+            raise DatabaseError(f"{secret} has no value: run pulumi up")
+        login = {**_login(current, secret), "password": staged.draw(stack)}
+        wanted = staged.keep(stack, secret, json.dumps(login), staged.CURRENT)
+        listener(f"{secret} has another password")
+        done.append(staged.Rotated(secret, wanted.id, False, round(time.monotonic() - began, 1)))
+    return done
+
+
 def rotate(stack: Stack, listener: Listener = lambda _: None, pause: Pause = time.sleep) -> staged.Rotated:
-    """Change it, and return when PostgreSQL has it and the secret says so. DatabaseError; botocore's errors."""
+    """Change the master user's, and return when PostgreSQL has it and the secret says so.
+
+    DatabaseError; botocore's errors.
+    """
     database = find_available(stack)
     own = str(stack.outputs.get("databasePasswordSecret") or "")
     if own:

@@ -151,8 +151,8 @@ def _items(wanted: Wanted, prices: Mapping[str, Any]) -> Iterator[Item]:
         yield Item("NAT gateway", wanted.nat_gateways, hourly("network", "nat gateway"), wanted.nat_gateways)
     own = (0, 0) if wanted.nat else (app.fewest, app.most)
     yield Item("public address", addresses + own[0], hourly("network", "public address"), addresses + own[1])
-    # Each database's password, the cache's token, and the app's own.
-    secrets = database.shards + 1 + len(wanted.secrets)
+    # Each database's password, its app's too where that has a role of its own, the cache's token, and the app's own.
+    secrets = database.shards * (2 if database.app_user else 1) + 1 + len(wanted.secrets)
     yield Item("secret", secrets, price("secret", "secret"), secrets)
     if wanted.metrics:
         metrics = METRICS + wanted.certificate

@@ -41,6 +41,8 @@ class Database:
     """How far it may grow by itself."""
     replicas: int = 0
     """Read replicas of each, of the same class and storage."""
+    app_user: bool = False
+    """Whether the app has a role of its own in each, and so a secret."""
     insights: str = "none"
     """The mode of Database Insights: `none`, `standard` or `advanced`."""
     connections: str = ""

@@ -91,7 +91,7 @@ class Site:
         )
 
 
-def stack(api: ApiServer, endpoint: str, **more: str) -> Stack:
+def stack(api: ApiServer, endpoint: str, **more: Any) -> Stack:
     outputs = {
         **dict.fromkeys(("artifactBucket", "releaseParameter", "appGroupName", "edgeGroupName"), "any"),
         "region": "us-east-1",
@@ -339,6 +339,23 @@ def test_a_password_of_the_stacks_own_is_in_postgresql_before_machines_follow_it
     assert own.versions()[done.version] == ["AWSCURRENT"]
     assert not done.resumed
     assert not [line for line in [*said, str(done)] if own.good() in line], "it is told to nobody"
+
+
+def test_the_apps_own_role_gets_another_password_at_each_shard_and_the_master_users_stays(
+    api: ApiServer, fleet: Fleet
+) -> None:
+    own, said = Own(api, fleet), list[str]()
+    assert password.rotate_app(own.stack, said.append) == [], "the app has no role of its own"
+    secrets, endpoint = own.site.secrets, str(own.site.stack.outputs["databaseEndpoint"])
+    login = json.dumps({"username": "app", "password": "the-first"})
+    arns = [secrets.create_secret(Name=f"app-{uuid.uuid4().hex[:8]}", SecretString=login)["ARN"] for _ in range(2)]
+    done = password.rotate_app(stack(api, endpoint, databaseAppSecrets=arns), said.append)
+    now = [json.loads(secrets.get_secret_value(SecretId=arn)["SecretString"]) for arn in arns]
+    assert [each["username"] for each in now] == ["app", "app"]
+    assert len({"the-first", *(each["password"] for each in now)}) == 3
+    assert [each.secret for each in done] == arns
+    assert own.current()["password"] == own.good() == own.first
+    assert not [line for line in [*said, str(done)] if any(each["password"] in line for each in now)]
 
 
 @pytest.mark.parametrize("cut", [1, 2])

@@ -350,6 +350,7 @@ def test_an_app_server_is_told_what_its_boot_needs() -> None:
             "port": 5432,
             "name": "app",
             "secret": "arn:aws:secretsmanager:us-east-1:123456789012:secret:db",
+            "master_secret": None,
             "replica_hosts": [],
             "pooler": "pgbouncer",
             "pool_size": 22,

@@ -68,6 +68,8 @@ OTHERS: dict[str, Any] = {
     "pooler": "none",
     "poolSize": 5,
     "readinessPath": "/ready",
+    "appUser": "shop",
+    "masterSecretArn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:master",
     "replicaHosts": ["db-2.example"],
     "restoreFrom": "shop-database",
     "roleName": "theirs",

@@ -32,13 +32,14 @@ pytestmark = pytest.mark.usefixtures("user_data")
 def everything() -> list[Recording]:
     """The four environments, one with what is off in them, and one whose database that stands gets a replica.
 
-    Off are a secret of the app's own, events, alarms.
+    Off are a secret of the app's own, its own role at the database, events, alarms.
     """
     dev = load("dev")
     app = dev.app.model_copy(update={"secrets": {"STRIPE_KEY": "shop/stripe"}})
     edge = dev.edge.model_copy(update={"events": True})
     monitoring = dev.monitoring.model_copy(update={"alarm_emails": ["team@example.com"], "dashboard": True})
-    more = dev.model_copy(update={"app": app, "edge": edge, "monitoring": monitoring})
+    database = dev.database.model_copy(update={"app_user": "app"})
+    more = dev.model_copy(update={"app": app, "edge": edge, "monitoring": monitoring, "database": database})
     replicated = dev.model_copy(update={"database": dev.database.model_copy(update={"replicas": 1})})
     kept = {"masterUserSecrets": [{"secretArn": "arn:aws:secretsmanager:us-east-1:1:secret:rds!db-1"}]}
     there = state.State((state.Standing(state.DATABASE, "dev-database-instance", kept),))

@@ -106,6 +106,10 @@ CASES: list[tuple[str, str, Any, str]] = [
     ),
     ("Database", "replicas", -1, "database.replicas"),
     ("Database", "replicas", 6, "database.replicas"),
+    *(
+        ("Database", "appUser", role, "database.appUser")
+        for role in ("rds_app", "rdsadmin", "pg_app", "postgres", "App", "my-app", "expressway", "a" * 64, "1app", "")
+    ),
     ("Database", "engineVersion", "9.6", "database.engineVersion"),
     ("Database", "engineVersion", "17.x", "database.engineVersion"),
     ("Database", "instanceClass", "t4g.micro", "database.instanceClass"),

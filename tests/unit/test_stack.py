@@ -82,6 +82,7 @@ def test_the_stack_tells_where_everything_is() -> None:
         "releaseParameter": "dev-release-pointer",
         "databaseEndpoint": "dev-database-instance.rds.example:5432",
         "databasePasswordSecret": "",
+        "databaseAppSecrets": [],
         "databaseEndpoints": ["dev-database-instance.rds.example:5432"],
         "cacheEndpoint": "dev-cache-redis.cache.example:6379",
         "cacheTokenSecret": "arn:aws:secretsmanager:us-east-1:123456789012:secret:dev-cache-token",
@@ -193,6 +194,7 @@ def test_every_setting_reaches_a_resource() -> None:
             "deletionProtection": True,
             "applyImmediately": False,
             "name": "shop77",
+            "appUser": "shop_app77",
             "slowStatementMs": 77,
             "maxStorageGb": 777,
             "backupWindow": "07:07-07:47",
@@ -227,6 +229,7 @@ def test_every_setting_reaches_a_resource() -> None:
         "restoreTime": "2026-07-07T07:07:07Z",
     }
     assert made.machine("dev-app")["database"]["name"] == "shop77"
+    assert "user-shop_app77" in made.machine("dev-app")["database"]["secret"]
     assert [cache[key] for key in ("engine", "engineVersion", "nodeType", "numCacheClusters")] == [
         *("valkey", "8.0", "cache.r77.large", 4)
     ]
@@ -387,6 +390,23 @@ def test_a_database_starts_from_the_snapshot_that_the_settings_name() -> None:
     database = dev.database.model_copy(update={"snapshot": "shop-before"})
     made = record(lambda: stack.build(dev.model_copy(update={"database": database})), stack="dev")
     assert made.one("aws:rds/instance:Instance").inputs["snapshotIdentifier"] == "shop-before"
+
+
+def test_an_app_with_a_role_of_its_own_has_a_secret_for_each_shard_and_machines_have_the_master_users_too() -> None:
+    made, plain = record(lambda: stack.build(shards(2, app_user="shop")), stack="dev"), build("dev")
+    told = made.machine("dev-app")["database"]
+    own, masters = ([each[key] for each in (told, *told["shards"])] for key in ("secret", "master_secret"))
+    assert made.outputs["databaseAppSecrets"] == own
+    assert [each.rpartition(":")[2] for each in own] == ["dev-database-user-shop", "dev-database-2-user-shop"]
+    assert masters[0] == plain.machine("dev-app")["database"]["secret"], "the one that the app has without it"
+    allowed = made.one("aws:iam/rolePolicy:RolePolicy", "dev-app-boot").inputs["policy"]
+    assert all(f'"{each}"' in allowed for each in (*own, *masters))
+    version = made.one("aws:secretsmanager/secretVersion:SecretVersion", "dev-database-user-shop")
+    assert json.loads(version.inputs["secretString"])["username"] == "shop"
+    assert "secretString" in version.secrets
+    assert version.ignore_changes == ("secretString",), "it is rotated beside Pulumi"
+    assert plain.machine("dev-app")["database"]["master_secret"] is None
+    assert plain.outputs["databaseAppSecrets"] == []
 
 
 def test_replicas_are_told_to_the_app_servers_and_watched() -> None:

@@ -53,8 +53,8 @@ async def rotate(stand: Stand, running: Running) -> None:
 
 @scenario("password", "the database's password changed twice", "0 failed, 0 acknowledged writes lost")
 async def password(stand: Stand) -> Result:
-    """As RDS rotates it: PostgreSQL first, and the secret a second later."""
-    database = rotated.Database(rotated.aws())
+    """As RDS rotates it: PostgreSQL first, and the secret a second later. With `appUser`, as rotate-password does."""
+    database = rotated.password(rotated.aws())
     servers = len(stand.machines("app"))
     async with stand.load() as running:
         for number in range(CHANGES):

@@ -21,7 +21,8 @@ MOST_STATEMENTS = 500
 ACTIVITY = f"""
 SELECT /* expressway */
   current_setting('max_connections')::int,
-  count(*) FILTER (WHERE backend_type = 'client backend'),
+  count(*) FILTER (WHERE backend_type = 'client backend'
+    OR backend_type IS NULL AND usesysid IS NOT NULL AND datid IS NOT NULL),
   count(*) FILTER (WHERE others AND state = 'active'),
   count(*) FILTER (WHERE others AND wait_event_type = 'Lock'),
   count(*) FILTER (WHERE others AND state LIKE 'idle in transaction%'),
@@ -36,6 +37,7 @@ FROM (
   FROM pg_stat_activity
 ) AS sessions
 """  # noqa: S608, constants
+# Of another role's session, one that isn't the master user sees little more than whose it is.
 # As JSON, for which columns there are depends on PostgreSQL's version.
 COUNTS = "SELECT /* expressway */ to_jsonb(d) FROM pg_stat_database d WHERE datname = current_database()"
 HAS_STATEMENTS = "SELECT /* expressway */ to_regclass('pg_stat_statements') IS NOT NULL"

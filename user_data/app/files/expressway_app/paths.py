@@ -36,6 +36,9 @@ SERVICES_GROUP = "expressway-services"
 SECRETS = Path("/run/expressway/secrets.json")
 """The last good value of each secret, by its name: root's alone."""
 
+ROLES = Path("/run/expressway/roles.json")
+"""Which of the app's logins its databases know (role.py): root's alone."""
+
 POOL = Path("/run/expressway/pgbouncer")
 """What PgBouncer reads: root's and its user's alone."""
 
