@@ -22,6 +22,7 @@ from components import (
     Network,
     NetworkArgs,
     Release,
+    WatchedDatabaseArgs,
     planning,
     state,
 )
@@ -166,7 +167,11 @@ def _standing(settings: Settings) -> Standing:
     shards = [
         there.outputs(state.DATABASE, f"{name}-instance") for name in settings.names_of_shards(planning.MOST_SHARDS)
     ]
+    clusters = [
+        there.outputs(state.CLUSTER, f"{name}-cluster") for name in settings.names_of_shards(planning.MOST_SHARDS)
+    ]
     database = shards[0]
+    writer = there.outputs(state.CLUSTER_INSTANCE, f"{settings.name('database')}-writer")
     cache = there.outputs(state.CACHE, f"{settings.name('cache')}-redis")
     point: Mapping[str, str] = database.get("restoreToPointInTime") or {}
     copied = database.get("snapshotIdentifier") or point
@@ -181,17 +186,22 @@ def _standing(settings: Settings) -> Standing:
             if (private := ranges.get(f"{network}-private-{zone}"))
         },
         has_database=bool(database),
+        database_engine=planning.POSTGRESQL if database else planning.AURORA if clusters[0] else None,
         snapshot=database.get("snapshotIdentifier"),
         restore_from=point.get("sourceDbInstanceIdentifier"),
         restore_time=point.get("restoreTime"),
         # A copy has the databases that its source had.
-        database_name=None if copied else database.get("dbName"),
-        database_version=max(_each(shards, "engineVersionActual"), key=planning.version_key, default=None),
-        instance_class=database.get("instanceClass"),
+        database_name=None if copied else database.get("dbName") or clusters[0].get("databaseName"),
+        database_version=max(
+            _each([*shards, *clusters], "engineVersionActual"), key=planning.version_key, default=None
+        ),
+        instance_class=database.get("instanceClass") or writer.get("instanceClass"),
         storage_gb=max(_each(shards, "allocatedStorage"), default=None),
-        shards=max((number for number, shard in enumerate(shards, 1) if shard), default=0),
+        shards=max(
+            (number for number, both in enumerate(zip(shards, clusters, strict=True), 1) if any(both)), default=0
+        ),
         multi_az=database.get("multiAz"),
-        maintenance_window=database.get("maintenanceWindow"),
+        maintenance_window=database.get("maintenanceWindow") or clusters[0].get("preferredMaintenanceWindow"),
         cache_engine=cache.get("engine"),
         cache_version=cache.get("engineVersion"),
     )
@@ -243,10 +253,9 @@ def _databases(settings: Settings, network: Network) -> list[Database]:
     args: DatabaseArgs = {
         "vpc_id": network.vpc_id,
         "subnet_ids": network.private_subnet_ids,
+        "engine": wanted.engine,
         "engine_version": wanted.engine_version,
         "instance_class": wanted.instance_class,
-        "storage_gb": wanted.storage_gb,
-        "multi_az": wanted.multi_az,
         "replicas": wanted.replicas,
         "backup_days": wanted.backup_days,
         "deletion_protection": wanted.deletion_protection,
@@ -261,6 +270,16 @@ def _databases(settings: Settings, network: Network) -> list[Database]:
     }
     if wanted.app_user is not None:
         args["app_user"] = wanted.app_user
+    if wanted.aurora:
+        if wanted.serverless is not None:
+            args["serverless"] = {"min": wanted.serverless.min, "max": wanted.serverless.max}
+        if wanted.max_replicas is not None:
+            args["max_replicas"] = wanted.max_replicas
+        if wanted.replica_cpu is not None:
+            args["replica_cpu"] = wanted.replica_cpu
+    else:
+        args["storage_gb"] = wanted.storage_gb
+        args["multi_az"] = wanted.multi_az
     if wanted.max_storage_gb is not None:
         args["max_storage_gb"] = wanted.max_storage_gb
     if wanted.backup_window is not None:
@@ -339,7 +358,22 @@ def _monitoring(
     """Alarms and dashboard, where either is wanted. What is left out, the stack has not."""
     wanted = settings.monitoring
     database, *shards = databases
-    replicas = [each.replica_identifiers[n] for each in databases for n in range(settings.database.replicas)]
+    names = settings.database.replica_names
+    replicas = [each.replica_identifiers[n] for each in databases for n in range(len(names) // len(databases))]
+    watched: WatchedDatabaseArgs = {
+        "identifier": database.identifier,
+        "engine": settings.database.engine,
+        "instance_class": settings.database.instance_class,
+        "storage_gb": settings.database.storage_gb,
+        "replica_identifiers": dict(zip(names, replicas, strict=True)),
+        "shard_identifiers": {
+            name: shard.identifier for name, shard in zip(settings.database.further_shards, shards, strict=True)
+        },
+    }
+    if settings.database.aurora:
+        watched["readers"] = settings.database.replicas > 0
+    if settings.database.serverless is not None:
+        watched["serverless"] = {"min": settings.database.serverless.min, "max": settings.database.serverless.max}
     args: MonitoringArgs = {
         "edge": {
             "group_name": edge.group_name,
@@ -351,15 +385,7 @@ def _monitoring(
             "instance_type": settings.app.instance_type,
             "min_size": settings.app.min_size,
         },
-        "database": {
-            "identifier": database.identifier,
-            "instance_class": settings.database.instance_class,
-            "storage_gb": settings.database.storage_gb,
-            "replica_identifiers": dict(zip(settings.database.replica_names, replicas, strict=True)),
-            "shard_identifiers": {
-                name: shard.identifier for name, shard in zip(settings.database.further_shards, shards, strict=True)
-            },
-        },
+        "database": watched,
         "cache": {
             "replication_group_id": cache.replication_group_id,
             "node_type": settings.cache.node_type,

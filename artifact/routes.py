@@ -28,6 +28,7 @@ _ENVIRONMENT = {
     "RELEASE_ID": "routes",
     "DATABASE_URL": "postgres://nobody@127.0.0.1:1/nothing",
     "DATABASE_REPLICA_URLS": "",
+    "DATABASE_READER_URL": "",
     "REDIS_URL": "redis://127.0.0.1:1",
 }
 

@@ -1,9 +1,10 @@
 """What Expressway asks of AWS, as components for any Pulumi program."""
 
+from ._database_args import CapacityArgs, DatabaseArgs
 from .access import ApmArgs, AppReleaseArgs, CacheAccessArgs, DatabaseAccessArgs, TargetsArgs
 from .app_servers import AppServers, AppServersArgs
 from .cache import Cache, CacheArgs
-from .database import Database, DatabaseArgs
+from .database import Database
 from .load_balancer import LoadBalancer, LoadBalancerArgs
 from .monitoring import (
     Monitoring,
@@ -28,6 +29,7 @@ __all__ = [
     "Cache",
     "CacheAccessArgs",
     "CacheArgs",
+    "CapacityArgs",
     "Database",
     "DatabaseAccessArgs",
     "DatabaseArgs",

@@ -63,6 +63,8 @@ class DatabaseAccessArgs(TypedDict):
     """The group to be let into."""
     replica_hosts: NotRequired[pulumi.Input[list[str]]]
     """DNS names of read replicas. Default: none."""
+    reader_host: NotRequired[pulumi.Input[str]]
+    """DNS name that leads to one of Aurora's readers, each time to another. Default: none."""
     max_connections: NotRequired[pulumi.Input[int]]
     """How many connections it takes at the least; without it, PostgreSQL's own number. Default: 100."""
 

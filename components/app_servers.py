@@ -30,7 +30,12 @@ _RULES = {
 }
 _APM_RULES = {"service": planning.APM_NAME, "environment": planning.APM_NAME}
 _CACHE_RULES = {"host": planning.HOST, "port": planning.PORT}
-_DATABASE_RULES = {**_CACHE_RULES, "replica_hosts": planning.HOSTS, "max_connections": planning.POOL_SIZE}
+_DATABASE_RULES = {
+    **_CACHE_RULES,
+    "replica_hosts": planning.HOSTS,
+    "reader_host": planning.READER_HOST,
+    "max_connections": planning.POOL_SIZE,
+}
 
 BOOT_SECONDS = 600
 """How long a machine may take to become ready, and to drain, before AWS gives it up."""
@@ -390,6 +395,7 @@ class _Given:
                 *(path, given, DatabaseAccessArgs),
                 master_secret_arn=None,
                 replica_hosts=[],
+                reader_host="",
                 max_connections=planning.DEFAULT_CONNECTIONS,
             )
             found = later.check_values(found, _DATABASE_RULES, f"{path}.")
@@ -452,6 +458,7 @@ def _told_of_database(args: AppServersArgs, database: Mapping[str, Any]) -> dict
         "secret": database["secret_arn"],
         "master_secret": database["master_secret_arn"],
         "replica_hosts": database["replica_hosts"],
+        "reader_host": database["reader_host"],
         "pool_size": most.apply(lambda most: _budget(args, most).size),
     }
 

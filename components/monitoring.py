@@ -9,6 +9,7 @@ import pulumi_aws as aws
 
 from . import planning
 from ._checks import Later, check_values, known_each, require, require_names
+from ._database_args import CAPACITY_RULES, CapacityArgs
 from .planning import NOTHING, Alarm, Finding, Watched
 
 _COMPARISONS = {"above": "GreaterThanThreshold", "below": "LessThanThreshold"}
@@ -21,7 +22,11 @@ _RULES = {
 _TIER_RULES = {
     "edge": {"instance_type": planning.INSTANCE_TYPE},
     "app": {"instance_type": planning.INSTANCE_TYPE, "min_size": planning.FLEET_SIZE},
-    "database": {"instance_class": planning.INSTANCE_CLASS, "storage_gb": planning.STORAGE_GB},
+    "database": {
+        "engine": planning.DATABASE_ENGINE,
+        "instance_class": planning.INSTANCE_CLASS,
+        "storage_gb": planning.STORAGE_GB,
+    },
     "cache": {"node_type": planning.NODE_TYPE, "nodes": planning.CACHE_NODES},
 }
 
@@ -49,10 +54,16 @@ class WatchedServersArgs(TypedDict):
 
 
 class WatchedDatabaseArgs(TypedDict):
-    """An RDS instance."""
+    """An RDS instance, or an Aurora cluster."""
 
     identifier: pulumi.Input[str]
     """Its identifier."""
+    engine: NotRequired[str]
+    """`postgresql`, or `aurora` for a cluster. Default: postgresql."""
+    serverless: NotRequired[CapacityArgs]
+    """With aurora, the bounds of a capacity that follows the load. Default: none."""
+    readers: NotRequired[bool]
+    """With aurora, whether the cluster has any. Default: false."""
     instance_class: NotRequired[str]
     """Its class, which says how many connections it takes. Default: db.t4g.micro."""
     storage_gb: NotRequired[int]
@@ -230,6 +241,9 @@ def _watched(args: MonitoringArgs) -> Watched:
     if database is not None:
         facts |= {
             "database_class": database.get("instance_class", "db.t4g.micro"),
+            "aurora": database.get("engine") == planning.AURORA,
+            "capacity": (given["min"], given["max"]) if (given := database.get("serverless")) else None,
+            "readers": database.get("readers", False),
             "storage_gb": database.get("storage_gb", 20),
             "replicas": tuple(database.get("replica_identifiers", {})),
             "shards": tuple(database.get("shard_identifiers", {})),
@@ -266,6 +280,7 @@ def _find_mistakes(args: MonitoringArgs) -> list[Finding]:
         findings += check_values(args.get(tier), rules, f"{tier}.")
     findings += planning.check_alarm_emails("alarmEmails", args.get("alarm_emails", []))
     database = args.get("database") or {}
+    findings += check_values(database.get("serverless"), CAPACITY_RULES, "database.serverless.")
     findings += planning.check_keys("database.replicaIdentifiers", database.get("replica_identifiers", {}))
     findings += planning.check_keys("database.shardIdentifiers", database.get("shard_identifiers", {}))
     findings += planning.check_tags("tags", known_each(args.get("tags", {})))

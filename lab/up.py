@@ -160,9 +160,15 @@ def _overrides(options: Options) -> list[str]:
 def _settings(overrides: Sequence[str]) -> settings.Settings:
     try:
         values = stack_config.load(paths.ROOT, apply.CONFIGURATION, overrides)
-        return settings.parse(values, stack="lab", base=paths.ROOT, source=apply.CONFIGURATION.name)
+        found = settings.parse(values, stack="lab", base=paths.ROOT, source=apply.CONFIGURATION.name)
     except (stack_config.ConfigError, settings.SettingsError) as error:
         raise UpError(str(error)) from error
+    if found.database.aurora:
+        raise UpError(
+            "expressway:database.engine = aurora: the lab has no Aurora, which runs on AWS alone; try the app with "
+            "--set expressway:database.engine=postgresql, and without what only Aurora has"
+        )
+    return found
 
 
 def _secrets(options: Options) -> dict[str, str]:

@@ -165,19 +165,36 @@ class CacheSettings(Section):
         return planning.cache_version(self.engine, self.engine_version)
 
 
-class DatabaseSettings(Section):
-    """PostgreSQL on RDS."""
+class CapacitySettings(Section):
+    """How much an instance of Aurora may have, in capacity units of about 2 GiB of memory."""
 
+    min: Annotated[float, Ruled(planning.CAPACITY)]
+    """The least, 0 to 256 in steps of 0.5; with 0 it pauses without connections."""
+    max: Annotated[float, Ruled(planning.CAPACITY)]
+    """The most, 1 to 256."""
+
+
+class DatabaseSettings(Section):
+    """PostgreSQL on RDS, or on Aurora."""
+
+    engine: Annotated[str, Ruled(planning.DATABASE_ENGINE)] = planning.POSTGRESQL
+    """postgresql, an instance on RDS, or aurora, a cluster (docs/database.md). One can't become the other."""
     engine_version: PostgresVersion = "17"
     """PostgreSQL version: a major one, or the oldest minor version that will do."""
     instance_class: Annotated[str, Ruled(planning.INSTANCE_CLASS)] = "db.t4g.micro"
-    """RDS instance class."""
+    """RDS instance class. With aurora: db.t4g.medium."""
+    serverless: CapacitySettings | None = None
+    """With aurora: the bounds, min and max, of a capacity that follows the load, in place of a class."""
     storage_gb: Annotated[int, Ruled(planning.STORAGE_GB)] = 20
     """Storage in GiB."""
     multi_az: bool = False
     """A standby in another zone. In prod: true."""
     replicas: Annotated[int, Ruled(planning.READ_REPLICAS)] = 0
     """Read replicas, each of the same class (docs/database.md)."""
+    max_replicas: Annotated[int, Ruled(planning.MOST_READERS)] | None = None
+    """With aurora: how many readers there may be; from `replicas` on they come and go by their CPU."""
+    replica_cpu: Annotated[int, Ruled(planning.REPLICA_CPU)] | None = None
+    """With maxReplicas: average CPU of the readers, in percent, that is aimed at. 60."""
     shards: Annotated[int, Ruled(planning.SHARDS)] = 1
     """Databases, each with a part of the data, all as said here (docs/database.md). There can be more, never fewer."""
     backup_days: Annotated[int, Ruled(planning.BACKUP_DAYS)] = 1
@@ -219,8 +236,20 @@ class DatabaseSettings(Section):
         return tuple(f"shard-{number}" for number in range(1, self.shards))
 
     @property
+    def aurora(self) -> bool:
+        """Whether it is a cluster."""
+        return self.engine == planning.AURORA
+
+    @property
+    def capacity(self) -> tuple[float, float] | None:
+        """The least and the most of an instance whose capacity follows its load."""
+        return (self.serverless.min, self.serverless.max) if self.serverless else None
+
+    @property
     def replica_names(self) -> tuple[str, ...]:
-        """What alarms call the replicas, those of one shard after the other."""
+        """What alarms call the replicas, those of one shard after the other. Aurora's readers have one for all."""
+        if self.aurora:
+            return ()
         own = [f"replica{number}" for number in range(1, self.replicas + 1)]
         return (*own, *(f"{shard}-{name}" for shard in self.further_shards for name in own))
 
@@ -286,7 +315,9 @@ class Document(Section):
     def connections(self) -> planning.Budget:
         """The connections that the app servers may open, against those that the database takes."""
         return planning.Budget(
-            most=planning.sure_connections(self.database.instance_class, self.database.parameters)
+            most=planning.sure_connections(
+                self.database.instance_class, self.database.parameters, self.database.capacity
+            )
             or planning.DEFAULT_CONNECTIONS,
             servers=self.app.max_size,
             pooler=self.database.pooler,
@@ -328,6 +359,9 @@ class Settings(Document):
                 app_type=self.app.instance_type,
                 fewest_servers=self.app.min_size,
                 database_class=self.database.instance_class,
+                aurora=self.database.aurora,
+                capacity=self.database.capacity,
+                readers=self.database.aurora and self.database.replicas > 0,
                 storage_gb=self.database.storage_gb,
                 replicas=self.database.replica_names,
                 shards=self.database.further_shards,

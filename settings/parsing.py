@@ -23,6 +23,7 @@ _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
 _TYPES = {
     "bool_type": ("it must be true or false", "Write it without quotes."),
     "dict_type": ("it must be a mapping", "Write its keys below it, indented."),
+    "float_type": planning.SHAPES[float],
     "int_from_float": (planning.SHAPES[int][0], "Round it."),
     "int_type": planning.SHAPES[int],
     "list_type": planning.SHAPES[list],
@@ -157,6 +158,9 @@ def _with_defaults(values: Mapping[str, object]) -> dict[str, object]:
     environment = values.get("environment", "dev")
     defaults = ENVIRONMENTS.get(environment, {}) if isinstance(environment, str) else {}
     merged: dict[str, object] = {"app": {}, **defaults}
+    given = values.get("database")
+    if isinstance(given, dict) and given.get("engine") == planning.AURORA:
+        merged["database"] = _defaults_of_aurora(defaults.get("database", {}), cast(dict[str, object], given))
     for key, value in values.items():
         if value is None:
             continue
@@ -164,6 +168,13 @@ def _with_defaults(values: Mapping[str, object]) -> dict[str, object]:
         both = isinstance(beneath, dict) and isinstance(value, dict)
         merged[key] = {**cast(dict[str, object], beneath), **cast(dict[str, object], value)} if both else value
     return merged
+
+
+def _defaults_of_aurora(defaults: Mapping[str, object], given: Mapping[str, object]) -> dict[str, object]:
+    """An environment's, less what Aurora has not; and its own class."""
+    own = planning.database_class(planning.AURORA, None, given.get("serverless") is not None)
+    kept = {key: value for key, value in defaults.items() if key not in planning.RDS_ONLY}
+    return {**kept, "instanceClass": own}
 
 
 def _validate(values: dict[str, object], base: Path) -> tuple[Document, list[Problem]]:
@@ -174,9 +185,12 @@ def _validate(values: dict[str, object], base: Path) -> tuple[Document, list[Pro
             return Document.model_validate(values, context={"base": base}), problems
         except ValidationError as error:
             details = error.errors()
-        problems += [_problem(each) for each in details]
+        # A bad value that had to be there is missing once it is taken out.
+        known = {each.path for each in problems}
+        problems += [found for each in details if (found := _problem(each)).path not in known]
         for each in details:
-            _remove(values, each["loc"])
+            # What a key is missing in can't stay without it.
+            _remove(values, each["loc"][:-1] if each["type"] == "missing" else each["loc"])
         values.setdefault("app", {})
 
 

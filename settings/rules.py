@@ -132,7 +132,28 @@ def _database(document: Document, sound: Sound) -> Iterator[Problem]:
         findings += planning.check_start(database.snapshot, database.restore_from, database.restore_time)
     if all(sound(f"database.{name}") for name in ("shards", "snapshot", "restoreFrom")):
         findings += planning.check_shards("shards", database.shards, database.snapshot, database.restore_from)
+    findings += _engine(document, sound)
     yield from (Problem.of(each, "expressway:database.") for each in findings)
+
+
+def _engine(document: Document, sound: Sound) -> Iterator[planning.Finding]:
+    """Whether the engine has what is asked of it."""
+    database = document.database
+    if not sound("database.engine"):
+        return
+    fields = type(database).model_fields
+    given = [fields[name].alias or name for name in database.model_fields_set]
+    yield from planning.check_engine(database.engine, given)
+    if sound("database.instanceClass"):
+        yield from planning.check_class("instanceClass", database.engine, database.instance_class)
+    if not database.aurora:
+        return
+    if all(sound(f"database.{name}") for name in ("instanceClass", "engineVersion", "serverless")):
+        paths = ("instanceClass", "serverless")
+        yield from planning.check_capacity(paths, database.instance_class, database.capacity, database.engine_version)
+    if sound("database.replicas") and sound("database.maxReplicas"):
+        yield from planning.check_readers("maxReplicas", database.max_replicas, database.replicas)
+        yield from planning.check_reader_cpu("replicaCpu", database.replica_cpu, database.max_replicas)
 
 
 def _monitoring(document: Document) -> Iterator[Problem]:

@@ -18,6 +18,8 @@ class Standing:
     subnets: dict[str, planning.Subnet] = field(default_factory=dict)
     """By zone."""
     has_database: bool = False
+    """Whether there is an instance on RDS, which can have started from a copy."""
+    database_engine: str | None = None
     snapshot: str | None = None
     """The snapshot that the database has started from."""
     restore_from: str | None = None
@@ -39,14 +41,31 @@ class Standing:
 
 def check(settings: Settings, standing: Standing) -> Iterator[Problem]:
     """Every setting that AWS would answer with a replacement of what holds data, or would refuse half-way."""
-    database, cache = settings.database, settings.cache
-    if not standing.has_database and (database.snapshot or database.restore_from):
-        for finding in planning.check_replicas_of_copy("replicas", database.replicas):
-            yield Problem.of(finding, "expressway:database.")
+    cache = settings.cache
     if standing.cidr not in (None, settings.network.cidr):
         yield _fixed("network.cidr", settings.network.cidr, standing.cidr, "a VPC's range can't be changed")
     else:
         yield from _moved(settings, standing)
+    yield from _database(settings, standing)
+    rule = "ElastiCache would replace the cache, with all that is in it"
+    if (standing.cache_engine, cache.engine) == ("valkey", "redis"):
+        yield _fixed("cache.engine", cache.engine, standing.cache_engine, rule)
+    elif standing.cache_version and planning.version_key(cache.version) < _same_parts(
+        standing.cache_version, cache.version
+    ):
+        yield _lower("cache.engineVersion", cache.version, standing.cache_version, rule)
+
+
+def _database(settings: Settings, standing: Standing) -> Iterator[Problem]:
+    database = settings.database
+    if standing.database_engine not in (None, database.engine):
+        # What else is asked for is the other one's.
+        rule = "a database of the one engine can't become one of the other, and its data would go with it,"
+        yield _fixed("database.engine", database.engine, standing.database_engine, rule)
+        return
+    if not standing.has_database and (database.snapshot or database.restore_from):
+        for finding in planning.check_replicas_of_copy("replicas", database.replicas):
+            yield Problem.of(finding, "expressway:database.")
     if standing.database_name not in (None, database.name):
         rule = "RDS would replace the database, and its data with it"
         yield _fixed("database.name", database.name, standing.database_name, rule)
@@ -60,13 +79,6 @@ def check(settings: Settings, standing: Standing) -> Iterator[Problem]:
     if standing.storage_gb is not None and _storage_gb(settings, standing) < standing.storage_gb:
         rule = "a database's storage can't shrink"
         yield _lower("database.storageGb", database.storage_gb, standing.storage_gb, rule)
-    rule = "ElastiCache would replace the cache, with all that is in it"
-    if (standing.cache_engine, cache.engine) == ("valkey", "redis"):
-        yield _fixed("cache.engine", cache.engine, standing.cache_engine, rule)
-    elif standing.cache_version and planning.version_key(cache.version) < _same_parts(
-        standing.cache_version, cache.version
-    ):
-        yield _lower("cache.engineVersion", cache.version, standing.cache_version, rule)
 
 
 def waiting(settings: Settings, standing: Standing) -> list[str]:

@@ -5,10 +5,10 @@ often; AWS's own come each minute at best.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from .connections import database_connections
+from .connections import database_connections, sure_connections
 from .openings import is_burstable
 from .watched import Watched
 
@@ -20,6 +20,8 @@ DIMENSIONS = {
     ELASTICACHE: "CacheClusterId",
 }
 """Each namespace's dimension."""
+CLUSTER = "DBClusterIdentifier"
+"""Aurora's, in RDS's namespace."""
 
 MINUTE = 60
 GIB = 2**30
@@ -29,6 +31,8 @@ OLD_LIST = 20
 """Seconds. The reconciler asks AWS each two."""
 LAGGING = 10
 """Seconds that a replica may be behind."""
+READER_LAGGING = 1000
+"""Milliseconds that one of Aurora's readers may be, of which 100 are many."""
 CERTIFICATE_DAYS = 14
 MANY_RETRIES = 20
 """In ten seconds. A machine that dies under load causes some until it is out of the list, five seconds later."""
@@ -57,11 +61,13 @@ class Alarm:
     """In so many of the `periods` the metric is beyond the threshold."""
     missing: Literal["notBreaching", "breaching"] = "notBreaching"
     """What a period without any value counts as."""
+    by: str = ""
+    """The dimension, where it isn't its namespace's."""
 
     @property
     def dimension(self) -> str:
         """The dimension whose value names the thing."""
-        return DIMENSIONS[self.namespace]
+        return self.by or DIMENSIONS[self.namespace]
 
     @property
     def percentile(self) -> bool:
@@ -86,7 +92,11 @@ def _alarms(watched: Watched) -> Iterator[Alarm]:
             "the app computes for long, or reads files synchronously. If it began with a release, `expressway "
             "rollback` goes back; else profile the app, and move the work out of the request.",
         )
-    if watched.database_class is not None:
+    if watched.database_class is not None and watched.aurora:
+        yield from _cluster("database", "The database", watched, watched.database_class)
+        for name in watched.shards:
+            yield from _cluster(f"database-{name}", f"The database's {name}", watched, watched.database_class)
+    elif watched.database_class is not None:
         yield from _database("database", "The database", watched, watched.database_class, watched.replicas)
         for name in watched.shards:
             yield from _database(f"database-{name}", f"The database's {name}", watched, watched.database_class)
@@ -226,6 +236,55 @@ def _database(
         )
     if is_burstable(instance_class.removeprefix("db.")):
         yield _credits(f"{of}-credits", of, RDS, thing, "database.instanceClass")
+
+
+def _cluster(of: str, thing: str, watched: Watched, instance_class: str) -> Iterator[Alarm]:
+    """Of a cluster of Aurora: its storage grows by itself, and its metrics are those of its busiest instance."""
+    larger = "raise database.serverless.max" if watched.capacity else "choose a larger database.instanceClass"
+    alarms = [
+        _each_minute(
+            *(f"{of}-cpu", of, RDS, "CPUUtilization", "Maximum", "above", BUSY),
+            f"An instance of {_lower(thing)} has its CPU {BUSY} % busy. Look for the slow queries (pg_stat_activity, "
+            "Performance Insights) and the index that they lack; if a release brought them, `expressway rollback`. "
+            f"Else {larger}; more replicas help with reads alone.",
+        )
+    ]
+    most = (
+        sure_connections(instance_class, capacity=watched.capacity)
+        if watched.capacity
+        else database_connections(instance_class)
+    )
+    if most:
+        alarms.append(
+            _each_minute(
+                *(f"{of}-connections", of, RDS, "DatabaseConnections", "Maximum", "above", most * 6 // 10),
+                f"An instance of {_lower(thing)} has more than {most * 6 // 10} connections, and takes few more. Each "
+                f"worker has a pool of its own: make the pools smaller, or {larger}.",
+            )
+        )
+    if watched.capacity:
+        alarms.append(
+            _each_minute(
+                *(f"{of}-capacity", of, RDS, "ACUUtilization", "Maximum", "above", BUSY),
+                f"An instance of {_lower(thing)} has {BUSY} % of the capacity that it may have: soon it gets slow. "
+                f"Look for what is asked of it, or {larger}.",
+            )
+        )
+    if watched.readers:
+        alarms.append(
+            _each_minute(
+                *(f"{of}-lag", of, RDS, "AuroraReplicaLagMaximum", "Maximum", "above", READER_LAGGING),
+                f"A reader of {_lower(thing)} is more than {READER_LAGGING / 1000:g} s behind: what is read there is "
+                f"old. Look for long queries on it and for heavy writes; if both are as they should be, {larger}.",
+            )
+        )
+    if is_burstable(instance_class.removeprefix("db.")):
+        alarms.append(_credits(f"{of}-credits", of, RDS, f"An instance of {_lower(thing)}", "database.instanceClass"))
+    yield from (replace(each, by=CLUSTER) for each in alarms)
+
+
+def _lower(thing: str) -> str:
+    return thing[0].lower() + thing[1:]
 
 
 def _cache_node(of: str, watched: Watched, node_type: str) -> Iterator[Alarm]:

@@ -38,6 +38,10 @@ FEWEST_WORKERS = 2
 
 _BYTES_A_CONNECTION = 9_531_392
 _MOST_CONNECTIONS = 5000
+_OF_A_UNIT, _KEPT_OF_UNITS = 211.3, 22.3
+"""What AWS's table comes to: 189 connections with a most of 1 unit, 823 with 4, 1,669 with 8, 3,360 with 16."""
+_MOST_OF_A_SMALL_LEAST = 2000
+"""With a least of less than 1 unit."""
 _GIB = 2**30
 _DATABASE_CLASS = re.compile(r"db\.([a-z])\d\w*\.(?:(micro|small|medium|large)|(\d*)xlarge)")
 _GIB_OF_XLARGE = {"c": 8, "m": 16, "r": 32, "t": 16, "x": 64, "z": 32}
@@ -61,19 +65,32 @@ def database_connections(instance_class: str) -> int | None:
     return None if memory is None else min(memory // _BYTES_A_CONNECTION, _MOST_CONNECTIONS)
 
 
-def sure_connections(instance_class: str, parameters: Mapping[str, str] | None = None) -> int | None:
+def sure_connections(
+    instance_class: str, parameters: Mapping[str, str] | None = None, capacity: tuple[float, float] | None = None
+) -> int | None:
     """As many as a database of the class takes at the least: what can be planned with. None where it isn't known.
 
-    A number that a user's own `parameters` have for max_connections counts, once the database was rebooted.
+    `capacity` is Aurora's, least and most, of a class without a size. A number that a user's own `parameters` have for
+    max_connections counts, once the database was rebooted.
     """
     given = (parameters or {}).get("max_connections", "")
     if given.isdecimal():
         return int(given)
+    if capacity is not None:
+        return _capacity_connections(*capacity)
     memory = _memory(instance_class)
     if memory is None:
         return None
     kept = max(_KEPT_GIB * _GIB, _KEPT_SHARE * memory)
     return min(int((memory - kept) // _BYTES_A_CONNECTION), _MOST_CONNECTIONS)
+
+
+def _capacity_connections(least: float, most: float) -> int:
+    """By the most memory that it can have, however much it has at the moment.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2.setting-capacity.html#aurora-serverless-v2.max-connections
+    """
+    return min(int(_OF_A_UNIT * most - _KEPT_OF_UNITS), _MOST_OF_A_SMALL_LEAST if least < 1 else _MOST_CONNECTIONS)
 
 
 def _memory(instance_class: str) -> int | None:

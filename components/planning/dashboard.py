@@ -4,10 +4,10 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dash
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from .alarms import DIMENSIONS, ELASTICACHE, EXPRESSWAY, RDS, Alarm
+from .alarms import CLUSTER, DIMENSIONS, ELASTICACHE, EXPRESSWAY, RDS, Alarm
 from .watched import Watched
 
 COLUMNS = 24
@@ -27,6 +27,8 @@ class Line:
     metric: str
     statistic: str
     label: str
+    by: str = ""
+    """The dimension, where it isn't its namespace's."""
 
 
 def dashboard(
@@ -66,7 +68,7 @@ def _graph(
         "period": 10 if graph[0].namespace == EXPRESSWAY else 60,
         "metrics": [
             [
-                *(each.namespace, each.metric, DIMENSIONS[each.namespace], names[each.of]),
+                *(each.namespace, each.metric, each.by or DIMENSIONS[each.namespace], names[each.of]),
                 {"stat": each.statistic, "label": each.label},
             ]
             for each in graph
@@ -116,7 +118,23 @@ def _rows(watched: Watched) -> Iterator[dict[str, list[Line]]]:
             ],
             "App: requests in flight": [Line("app", EXPRESSWAY, "RequestsInFlight", "Sum", "all machines")],
         }
-    if watched.database_class is not None:
+    if watched.database_class is not None and watched.aurora:
+        yield {
+            "Database: CPU of the busiest instance, %": _each_cluster(watched, "CPUUtilization", "Maximum", "CPU"),
+            "Database: connections": _each_cluster(watched, "DatabaseConnections", "Maximum", "connections"),
+            "Database: storage used, bytes": _each_cluster(watched, "VolumeBytesUsed", "Maximum", "used"),
+            **(
+                {"Database: capacity, units": _each_cluster(watched, "ServerlessDatabaseCapacity", "Maximum", "most")}
+                if watched.capacity
+                else {}
+            ),
+            **(
+                {"Database: readers behind, ms": _each_cluster(watched, "AuroraReplicaLagMaximum", "Maximum", "most")}
+                if watched.readers
+                else {}
+            ),
+        }
+    elif watched.database_class is not None:
         yield {
             "Database: CPU, %": _each_shard(watched, "CPUUtilization", "Average", "CPU"),
             "Database: connections": _each_shard(watched, "DatabaseConnections", "Maximum", "connections"),
@@ -158,6 +176,10 @@ def _used(tier: str) -> list[Line]:
 def _each_shard(watched: Watched, metric: str, statistic: str, label: str) -> list[Line]:
     shards = [Line(f"database-{name}", RDS, metric, statistic, f"{label}, {name}") for name in watched.shards]
     return [Line("database", RDS, metric, statistic, label), *shards]
+
+
+def _each_cluster(watched: Watched, metric: str, statistic: str, label: str) -> list[Line]:
+    return [replace(each, by=CLUSTER) for each in _each_shard(watched, metric, statistic, label)]
 
 
 def _each_node(nodes: Sequence[str], metric: str, statistic: str) -> list[Line]:

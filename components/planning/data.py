@@ -32,7 +32,7 @@ POSTGRES_VERSION = Rule(
 )
 
 INSTANCE_CLASS = matching(
-    r"db\.[a-z0-9-]+\.[a-z0-9]+", "it must be an RDS instance class", "Write it like db.t4g.micro."
+    r"db\.([a-z0-9-]+\.[a-z0-9]+|serverless)", "it must be an RDS instance class", "Write it like db.t4g.micro."
 )
 
 STORAGE_GB = number(20, 65536)

@@ -9,6 +9,7 @@ from .findings import UNKNOWN, Finding
 
 SHAPES: dict[type, tuple[str, str]] = {
     int: ("it must be a whole number", "Write it in digits, without quotes."),
+    float: ("it must be a number", "Write it in digits, without quotes."),
     str: ("it must be text", "Put it in quotes."),
     list: ("it must be a list", "Start each entry with a dash."),
 }
@@ -19,8 +20,8 @@ SHAPES: dict[type, tuple[str, str]] = {
 class Rule:
     """What one value must be."""
 
-    kind: type[int] | type[str]
-    """Its type."""
+    kind: type[int] | type[float] | type[str]
+    """Its type. A whole number is a float as well."""
     holds: Callable[[Any], bool]
     """Whether a value of that type is one."""
     must: str
@@ -34,7 +35,8 @@ class Rule:
         """What is wrong with `value`: nothing, or one finding. A value that isn't known yet breaks no rule."""
         if value is UNKNOWN:
             return []
-        if not isinstance(value, self.kind) or isinstance(value, bool):
+        kinds = (int, float) if self.kind is float else self.kind
+        if not isinstance(value, kinds) or isinstance(value, bool):
             return [Finding(path, value, *SHAPES[self.kind])]
         return [] if self.holds(value) else [Finding(path, value, self.must, self.remedy)]
 

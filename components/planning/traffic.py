@@ -1,6 +1,6 @@
 """Ports, hosts, paths and bodies: what ends in Nginx's configuration, in URLs and in requests."""
 
-from .rule import Each, matching, number
+from .rule import Each, Rule, matching, number
 
 APP_PORT = number(1024, 65535, "Choose a number in that range; lower ones are root's, and the app isn't root.")
 """Where the app listens on its machine."""
@@ -24,3 +24,4 @@ HOST = matching(
 )
 
 HOSTS = Each(HOST)
+READER_HOST = Rule(str, lambda value: not value or HOST.holds(value), f"{HOST.must}, or empty", HOST.remedy)

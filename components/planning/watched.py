@@ -38,6 +38,12 @@ class Watched:
     """How many app servers there are at least."""
     database_class: str | None = None
     """RDS's instance class."""
+    aurora: bool = False
+    """Whether it is a cluster of Aurora, whose metrics are those of all its instances."""
+    capacity: tuple[float, float] | None = None
+    """The least and the most of an instance of Aurora whose capacity follows its load."""
+    readers: bool = False
+    """Whether the cluster has any."""
     storage_gb: int = 20
     """GiB that the database has."""
     replicas: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from operate.load.metrics import database_identifier
+from operate.load.metrics import database_identifier, is_cluster
 from operate.stack import Stack, lasting
 
 AVAILABLE: Final = "available"
@@ -44,9 +44,16 @@ class RequestError(DatabaseError):
 
 def find(stack: Stack) -> Instance:
     """The stack's database. DatabaseError without one; botocore's errors."""
-    identifier = database_identifier(str(stack.outputs.get("databaseEndpoint") or ""))
+    endpoint = str(stack.outputs.get("databaseEndpoint") or "")
+    identifier = database_identifier(endpoint)
     if identifier is None:
         raise DatabaseError("the stack's outputs name no database")
+    if is_cluster(endpoint):
+        raise DatabaseError(
+            f"{identifier} is an Aurora cluster, which expressway db does not work on: use aws rds "
+            "describe-db-clusters, failover-db-cluster or create-db-cluster-snapshot with "
+            f"--db-cluster-identifier {identifier}"
+        )
     found = describe(stack, identifier)
     if found is None:
         raise DatabaseError(f"there is no database instance {identifier} in {stack.region}")

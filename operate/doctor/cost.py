@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from .wanted import DISK_GB, Machines, Wanted
+from .wanted import DISK_GB, Database, Machines, Wanted
 
 REFERENCE = "us-east-1"
 """The region whose prices stand in for those of a region that the file does not have."""
@@ -137,9 +137,12 @@ def _items(wanted: Wanted, prices: Mapping[str, Any]) -> Iterator[Item]:
         _times(price("disk", "gp3"), DISK_GB),
         app.most + edge.fewest,
     )
-    yield Item(f"database, {database.instance_class}", copies, hourly("database", database.instance_class), copies)
-    storage = _times(price("storage", "gp3"), database.storage_gb)
-    yield Item(f"database storage, {database.storage_gb} GB gp3", copies, storage, copies)
+    if database.aurora:
+        yield from _aurora(database)
+    else:
+        yield Item(f"database, {database.instance_class}", copies, hourly("database", database.instance_class), copies)
+        storage = _times(price("storage", "gp3"), database.storage_gb)
+        yield Item(f"database storage, {database.storage_gb} GB gp3", copies, storage, copies)
     if database.max_storage_gb:
         more = database.max_storage_gb - database.storage_gb
         yield Item(f"database storage, {more} GB more when it grows", 0, _times(price("storage", "gp3"), more), copies)
@@ -164,6 +167,15 @@ def _items(wanted: Wanted, prices: Mapping[str, Any]) -> Iterator[Item]:
             yield Item(name, count, price("metrics", name), count)
     if wanted.dashboard:
         yield Item("dashboard", 1, price("metrics", "dashboard"), 1)
+
+
+def _aurora(database: Database) -> Iterator[Item]:
+    """What is paid for, without a price: the file has none of Aurora's."""
+    size = database.instance_class
+    if database.capacity is not None:
+        size = "{:g} to {:g} capacity units".format(*database.capacity)
+    yield Item(f"Aurora instance, {size}", database.instances, None, database.most_instances)
+    yield Item("Aurora storage and I/O, as used", database.shards, None, database.shards)
 
 
 def _logs(wanted: Wanted, prices: Mapping[str, Any]) -> Logs | None:

@@ -14,7 +14,8 @@ def check_database(account: Account, wanted: Wanted, zones: Iterable[str]) -> It
     """The connections, the version, and the class in the zones of the subnets."""
     shards = f", for each of {wanted.database.shards} shards" if wanted.database.shards > 1 else ""
     yield ok(DATABASE, f"{wanted.database.connections}{shards}", "expressway:database.pooler")
-    versions = account.every("rds", "DescribeDBEngineVersions", "DBEngineVersions", Engine="postgres")
+    engine = "aurora-postgresql" if wanted.database.aurora else "postgres"
+    versions = account.every("rds", "DescribeDBEngineVersions", "DBEngineVersions", Engine=engine)
     version, finding = judge_version(wanted.database, [str(each["EngineVersion"]) for each in versions])
     yield finding
     if version is None:
@@ -23,7 +24,7 @@ def check_database(account: Account, wanted: Wanted, zones: Iterable[str]) -> It
         "rds",
         "DescribeOrderableDBInstanceOptions",
         "OrderableDBInstanceOptions",
-        Engine="postgres",
+        Engine=engine,
         EngineVersion=version,
         DBInstanceClass=wanted.database.instance_class,
         Vpc=True,
@@ -51,10 +52,12 @@ def judge_class(database: Database, version: str, options: list[dict[str, Any]],
     if not options:
         what = f"RDS has no {kind} for PostgreSQL {version}"
         return failed(DATABASE, what, where, "RDS must offer it in the region", "Choose another class, or version.")
-    fitting = [each for each in options if each.get("StorageType") == "gp3" and each.get("SupportsStorageEncryption")]
+    storage = "aurora" if database.aurora else "gp3"
+    fitting = [each for each in options if each.get("StorageType") == storage and each.get("SupportsStorageEncryption")]
     if not fitting:
-        what = f"{kind} has no encrypted gp3 storage"
-        return failed(DATABASE, what, where, "the database's storage is gp3 and encrypted", "Choose another class.")
+        what = f"{kind} has no encrypted {storage} storage"
+        rule = f"the database's storage is {storage} and encrypted"
+        return failed(DATABASE, what, where, rule, "Choose another class.")
     if database.multi_az and not any(each.get("MultiAZCapable") for each in fitting):
         rule, mend = "a standby must be possible", "Choose another class, or set expressway:database.multiAz to false."
         return failed(DATABASE, f"{kind} can have no standby", where, rule, mend)

@@ -30,7 +30,7 @@ class Machines:
 
 @dataclass(frozen=True)
 class Database:
-    """PostgreSQL on RDS."""
+    """PostgreSQL on RDS, or on Aurora."""
 
     version: str
     """A major version, or a full one."""
@@ -49,11 +49,22 @@ class Database:
     """The arithmetic of the app servers' connections to it, which fit."""
     shards: int = 1
     """How many databases there are, all alike."""
+    aurora: bool = False
+    """Whether each is a cluster."""
+    capacity: tuple[float, float] | None = None
+    """The least and the most units of an instance of Aurora, where that follows the load."""
+    max_replicas: int | None = None
+    """How many readers Aurora may come to."""
 
     @property
     def instances(self) -> int:
         """How many RDS counts: shards and their replicas."""
         return self.shards * (1 + self.replicas)
+
+    @property
+    def most_instances(self) -> int:
+        """How many there are with all readers that Aurora may add."""
+        return self.shards * (1 + (self.max_replicas or self.replicas))
 
     @property
     def copies(self) -> int:

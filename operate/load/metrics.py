@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/CacheMetrics.Redis.html
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from operate.load.model import Tier
@@ -26,6 +26,8 @@ class Places:
     edge_group: str
     database: str | None
     """RDS's identifier."""
+    cluster: bool = field(default=False, kw_only=True)
+    """Whether that is a cluster's, of Aurora."""
     caches: tuple[str, ...]
     """ElastiCache's, of each node."""
 
@@ -37,6 +39,7 @@ class Places:
             app_group=outputs["appGroupName"],
             edge_group=outputs["edgeGroupName"],
             database=database_identifier(database),
+            cluster=is_cluster(database),
             caches=tuple(nodes(group)) if (group := replication_group(cache)) else (),
         )
 
@@ -44,6 +47,11 @@ class Places:
 def database_identifier(endpoint: str) -> str | None:
     """RDS's identifier, with which the name of an instance's endpoint begins; None without an endpoint."""
     return endpoint.split(".")[0] or None
+
+
+def is_cluster(endpoint: str) -> bool:
+    """Whether it is the endpoint of a cluster of Aurora: `<identifier>.cluster-<random>.<region>.rds.amazonaws.com`."""
+    return endpoint.partition(".")[2].startswith("cluster-")
 
 
 def replication_group(endpoint: str) -> str | None:
@@ -80,12 +88,12 @@ def wanted(places: Places) -> Iterator[Wanted]:
     yield from _services(("AutoScalingGroupName", places.app_group))
     yield from _edge(("AutoScalingGroupName", places.edge_group))
     if places.database:
-        by = ("DBInstanceIdentifier", places.database)
+        by = ("DBClusterIdentifier" if places.cluster else "DBInstanceIdentifier", places.database)
         for resource, unit, name, limit in (
             ("cpu", "percent", "CPUUtilization", 100.0),
             ("sessions", "count", "DatabaseConnections", None),
             ("free memory", "bytes", "FreeableMemory", None),
-            ("free storage", "bytes", "FreeStorageSpace", None),
+            *([] if places.cluster else [("free storage", "bytes", "FreeStorageSpace", None)]),
         ):
             yield _aws("database", resource, unit, RDS, name, by, limit)
     for node in places.caches:

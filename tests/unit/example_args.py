@@ -40,6 +40,9 @@ APM: ApmArgs = {
 }
 """What watches an app; not in the arguments below, as most apps have none."""
 
+OPTIONAL: dict[str, Any] = {"apm": APM, "serverless": {"min": 1, "max": 4}}
+"""What isn't in the arguments below either, whole, for a value in it."""
+
 SHARD: DatabaseAccessArgs = {
     "host": "db-2.example",
     "port": 5432,
@@ -172,7 +175,7 @@ def placed(path: str, value: Any, into: dict[str, Any], spell: Callable[[str], s
     if not rest:
         return {**into, spell(name): value}
     inner = str if name in MAPS else spell
-    return {**into, spell(name): placed(rest, value, into.get(spell(name), APM if name == "apm" else {}), inner)}
+    return {**into, spell(name): placed(rest, value, into.get(spell(name), OPTIONAL.get(name, {})), inner)}
 
 
 def snake(name: str) -> str:

@@ -224,6 +224,14 @@ _OUTPUTS: dict[str, Callable[[str], dict[str, Any]]] = {
         "port": 5432,
         "masterUserSecrets": [{"secretArn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}"}],
     },
+    "aws:rds/cluster:Cluster": lambda name: {
+        "endpoint": f"{name}.cluster-x.rds.example",
+        "readerEndpoint": f"{name}.cluster-ro-x.rds.example",
+        "clusterIdentifier": name,
+        "port": 5432,
+        "masterUserSecrets": [{"secretArn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}"}],
+    },
+    "aws:rds/clusterInstance:ClusterInstance": lambda name: {"identifier": name},
     "aws:elasticache/replicationGroup:ReplicationGroup": lambda name: {
         "primaryEndpointAddress": f"{name}.cache.example",
         "replicationGroupId": name,
@@ -245,6 +253,7 @@ _CALLS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
         "name": args["name"],
         "arn": f"arn:aws:iam::{ACCOUNT}:role/{args['name']}",
     },
+    "aws:ec2/getSubnet:getSubnet": lambda args: {"availabilityZone": f"zone-of-{args['id']}"},
     "aws:secretsmanager/getRandomPassword:getRandomPassword": lambda _: {"randomPassword": "drawn-by-aws"},
     "aws:secretsmanager/getSecretVersion:getSecretVersion": lambda _: {
         "secretString": '{"username": "owner", "password": "kept-by-rds"}'

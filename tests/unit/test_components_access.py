@@ -91,9 +91,8 @@ def test_each_shard_has_the_pool_that_it_takes_and_shards_may_be_outputs_too() -
     smaller = {**BY_HAND["database"], "host": "db-2.example", "max_connections": 100}
     machine = app(shards=[smaller]).machine("app")["database"]
     assert (machine["pool_size"], machine["shards"][0]["pool_size"]) == ((200 - 15) // 8 - 1, (100 - 15) // 8 - 1)
-    assert machine["shards"][0].keys() == {
-        *("host", "port", "name", "secret", "master_secret", "replica_hosts", "pool_size")
-    }
+    keys = {"host", "port", "name", "secret", "master_secret", "replica_hosts", "reader_host", "pool_size"}
+    assert machine["shards"][0].keys() == keys
 
     def program() -> None:
         AppServers("app", cast(Any, {**example_args.app_servers(), "shards": [pulumi.Output.from_input(smaller)]}))

@@ -352,6 +352,7 @@ def test_an_app_server_is_told_what_its_boot_needs() -> None:
             "secret": "arn:aws:secretsmanager:us-east-1:123456789012:secret:db",
             "master_secret": None,
             "replica_hosts": [],
+            "reader_host": "",
             "pooler": "pgbouncer",
             "pool_size": 22,
         },

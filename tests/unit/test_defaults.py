@@ -29,6 +29,7 @@ PROSE: dict[str, Any] = {
     "one is made": None,
     "none, which only opentelemetry can do without": None,
     "the component's name": "mine",
+    "db.t4g.micro, with aurora db.t4g.medium": "db.t4g.micro",
     "the hash": None,
     "the type's own": None,
     "the vendor's own": None,
@@ -44,7 +45,7 @@ OTHERS: dict[str, Any] = {
     "cidr": "10.30.0.0/16",
     "databaseName": "shop",
     "environment": "prod",
-    "engine": "valkey",
+    "engine": {"Cache": "valkey", "Database": "aurora", "Monitoring": "aurora"},
     "evictionPolicy": "allkeys-lru",
     "engineVersion": {"Cache": "7.0", "Database": "16"},
     "image": "shop-*",
@@ -72,7 +73,10 @@ OTHERS: dict[str, Any] = {
     "masterSecretArn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:master",
     "replicaHosts": ["db-2.example"],
     "restoreFrom": "shop-database",
+    "readerHost": "reader.example",
     "roleName": "theirs",
+    "serverless": {"Database": {"min": 0.5, "max": 4}, "Monitoring": {"min": 0.5, "max": 4}},
+    "maxReplicas": 3,
     "securityGroupIds": ["sg-theirs"],
     "shards": [example_args.SHARD],
     "snapshot": "shop-before",
@@ -134,8 +138,16 @@ def _plain(made: Registered) -> dict[str, Any]:
 
 
 def watched(base: Any, path: str) -> Any:
-    """The example arguments, with an APM agent where the one at `path` is of that."""
-    return {**base, "apm": example_args.APM} if path.startswith("apm.") else base
+    """The example arguments, with an APM agent, or Aurora with what reads there, where the one at `path` is of that."""
+    if path.startswith("apm."):
+        return {**base, "apm": example_args.APM}
+    if path in ("serverless", "maxReplicas"):
+        return {**base, "engine": "aurora", "replicas": 1}
+    if path == "replicaCpu":
+        return {**base, "engine": "aurora", "replicas": 1, "max_replicas": 2}
+    if path in ("database.serverless", "database.readers"):
+        return {**base, "database": {**base["database"], "engine": "aurora"}}
+    return base
 
 
 def without(path: str, arguments: Any) -> dict[str, Any]:

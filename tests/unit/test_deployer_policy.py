@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("user_data")
 
 @pytest.fixture
 def everything() -> list[Recording]:
-    """The four environments, one with what is off in them, and one whose database that stands gets a replica.
+    """The four environments, one with what is off in them, one on Aurora, and one whose database gets a replica.
 
     Off are a secret of the app's own, its own role at the database, events, alarms.
     """
@@ -40,13 +40,16 @@ def everything() -> list[Recording]:
     monitoring = dev.monitoring.model_copy(update={"alarm_emails": ["team@example.com"], "dashboard": True})
     database = dev.database.model_copy(update={"app_user": "app"})
     more = dev.model_copy(update={"app": app, "edge": edge, "monitoring": monitoring, "database": database})
+    cluster = {"engine": "aurora", "instance_class": "db.r7g.large", "replicas": 1, "max_replicas": 2}
+    aurora = dev.model_copy(update={"database": dev.database.model_copy(update=cluster)})
     replicated = dev.model_copy(update={"database": dev.database.model_copy(update={"replicas": 1})})
     kept = {"masterUserSecrets": [{"secretArn": "arn:aws:secretsmanager:us-east-1:1:secret:rds!db-1"}]}
     there = state.State((state.Standing(state.DATABASE, "dev-database-instance", kept),))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(state, "read", lambda: there)
         first = record(lambda: stack.build(replicated), stack="dev")
-    return [*(build(name) for name in STACKS), record(lambda: stack.build(more)), first]
+    others = [record(lambda each=each: stack.build(each), stack="dev") for each in (more, aurora)]
+    return [*(build(name) for name in STACKS), *others, first]
 
 
 def test_the_table_has_each_type_and_function_that_the_program_uses_and_no_other(everything: list[Recording]) -> None:

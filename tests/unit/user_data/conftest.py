@@ -52,6 +52,7 @@ def app_machine() -> dict[str, Any]:
             "name": "app",
             "secret": f"{ACCOUNT}:rds!db-1",
             "replica_hosts": ["replica-1.internal", "replica-2.internal"],
+            "reader_host": "",
             "pooler": "pgbouncer",
             "pool_size": 6,
         },

@@ -277,6 +277,23 @@ def test_the_app_is_told_of_all_shards_in_their_order_through_the_pool(sharded: 
     assert "first" not in " ".join(urls), "a shard's password is PgBouncer's alone"
 
 
+@pytest.mark.usefixtures("commands")
+def test_auroras_readers_have_one_address_and_a_pool_of_its_own(sharded: dict[str, Any], manager: Any) -> None:
+    sharded["database"] |= {"replica_hosts": [], "reader_host": "readers.internal"}
+    sharded["database"]["shards"][0]["reader_host"] = "readers-1.internal"
+    variables = current.refresh(sharded, manager, "i-1", starting=True).variables
+    assert variables["DATABASE_REPLICA_URLS"] == "", "the kit would ask it how far behind it is, and it can't say"
+    readers = {name: urlsplit(url).path for name, url in variables.items() if "READER" in name}
+    assert readers == {"DATABASE_READER_URL": "/app-reader", "DATABASE_SHARD_1_READER_URL": "/app-shard-1-reader"}
+    assert urlsplit(variables["DATABASE_SHARD_1_REPLICA_URLS"]).path == "/app-shard-1-replica-1"
+    current.write_pool(sharded, manager)
+    databases = written()["databases"]
+    assert databases["app-reader"].startswith("host='readers.internal' port='5432'")
+    assert databases["app-shard-1-reader"].startswith("host='readers-1.internal' port='5433'")
+    held = json.loads(paths.POOL_HELD.read_text())["databases"]
+    assert not [name for name in held if "reader" in name], "what a reader is asked, another one answers"
+
+
 def test_without_shards_the_app_is_told_of_none(machine: dict[str, Any], manager: Any) -> None:
     assert not [name for name in current.refresh(machine, manager, "i-1", starting=True).variables if "SHARD" in name]
 

@@ -102,14 +102,24 @@ def shards(database: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
 
 
 def pool_names(database: Mapping[str, Any]) -> list[list[str]]:
-    """What PgBouncer calls each shard, and after it its replicas. A shard has the number that the kit gives it."""
+    """What PgBouncer calls each shard, after it its replicas, and last what leads to any of its readers.
+
+    A shard has the number that the kit gives it.
+    """
     # Others have no place in its file, though their real names have.
     name = database["name"] if re.fullmatch(r"[A-Za-z0-9_.-]+", database["name"]) else "database"
     found: list[list[str]] = []
     for place, shard in enumerate(shards(database)):
         own = f"{name}-shard-{place}" if place else name
-        found.append([own, *(f"{own}-replica-{number}" for number in range(1, len(shard["replica_hosts"]) + 1))])
+        replicas = [f"{own}-replica-{number}" for number in range(1, len(shard["replica_hosts"]) + 1)]
+        found.append([own, *replicas, *([f"{own}-reader"] if shard.get("reader_host") else [])])
     return found
+
+
+def hosts(database: Mapping[str, Any]) -> list[str]:
+    """The names of a shard, its replicas, and what leads to any of its readers, in the order of `pool_names`."""
+    reader = database.get("reader_host")
+    return [database["host"], *database["replica_hosts"], *([reader] if reader else [])]
 
 
 def _database(database: Mapping[str, Any], secrets: Mapping[str, str], pooled: str | None) -> dict[str, str]:
@@ -119,27 +129,32 @@ def _database(database: Mapping[str, Any], secrets: Mapping[str, str], pooled: s
     if pooled is not None:
         names = zip(logins, pool_names(database), strict=True)
         told = [[_through_pool(user, pooled, name) for name in each] for (user, _), each in names]
-    (first, *replicas), *_ = told
     variables = {
         "DATABASE_DIRECT_URL": direct[0][0],
-        "DATABASE_URL": first,
-        "DATABASE_REPLICA_URLS": ",".join(replicas),
+        "DATABASE_URL": told[0][0],
+        "DATABASE_REPLICA_URLS": "",
     }
     if len(told) > 1:
         variables["DATABASE_SHARD_URLS"] = ",".join(primary for primary, *_ in told)
-        for place, (_, *replicas) in enumerate(told):
-            if replicas:
-                variables[f"DATABASE_SHARD_{place}_REPLICA_URLS"] = ",".join(replicas)
+    for place, (shard, (_, *others)) in enumerate(zip(shards(database), told, strict=True)):
+        # A reader's name leads to another one each time, so that nobody can say how far behind it is.
+        reader = others.pop() if shard.get("reader_host") else None
+        if not place:
+            variables["DATABASE_REPLICA_URLS"] = ",".join(others)
+        if others and len(told) > 1:
+            variables[f"DATABASE_SHARD_{place}_REPLICA_URLS"] = ",".join(others)
+        if reader:
+            variables[f"DATABASE_SHARD_{place}_READER_URL" if place else "DATABASE_READER_URL"] = reader
     if database["pooler"] == "none":
         variables["DATABASE_POOL_SIZE"] = str(database["pool_size"])
     return variables
 
 
 def _direct(database: Mapping[str, Any], user: str, password: str) -> list[str]:
-    """The addresses of a shard and its replicas themselves."""
+    """The addresses of a shard, its replicas and its readers themselves."""
     who = f"{quote(user, safe='')}:{quote(password, safe='')}"
     where = f"{database['port']}/{quote(database['name'], safe='')}?sslmode=verify-full&sslrootcert={paths.RDS_CA}"
-    return [f"postgresql://{who}@{host}:{where}" for host in [database["host"], *database["replica_hosts"]]]
+    return [f"postgresql://{who}@{host}:{where}" for host in hosts(database)]
 
 
 def _through_pool(user: str, password: str, name: str) -> str:

@@ -137,7 +137,7 @@ def _databases(
     for shard, names, (user, password) in places:
         shared = {"port": shard["port"], "dbname": shard["name"], "user": user, "password": password}
         limits = _limits(shard) if shard["pool_size"] != database["pool_size"] else {}
-        for name, where in zip(names, [shard["host"], *shard["replica_hosts"]], strict=True):
+        for name, where in zip(names, environment.hosts(shard), strict=True):
             yield name, {"host": where, **shared}, limits
 
 

@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote, urlsplit
 HIDDEN = "***"
 SHORTEST = 6
 """Characters. A shorter value is also an ordinary word, and every line would lose it."""
-_ADDRESSES = ("DATABASE_URL", "DATABASE_DIRECT_URL", "DATABASE_REPLICA_URLS", "REDIS_URL")
+_ADDRESSES = ("DATABASE_URL", "DATABASE_DIRECT_URL", "DATABASE_REPLICA_URLS", "DATABASE_READER_URL", "REDIS_URL")
 """The app's variables of which the password alone is secret."""
 
 _VALUE = r"""(?:[^\s"'\\&,;}]|\\(?!["nrt]))+"""
