@@ -558,7 +558,8 @@ def _boot_permissions(
     if args.get("metrics", True):
         statements.append(_machines.TELLS_METRICS)
     if wanted:
-        statements.append({"Action": "secretsmanager:GetSecretValue", "Resource": wanted})
+        named = pulumi.Output.all(*wanted).apply(lambda found: list(dict.fromkeys(found)))
+        statements.append({"Action": "secretsmanager:GetSecretValue", "Resource": named})
     return statements
 
 

@@ -193,6 +193,7 @@ CASES: list[tuple[str, str, Any, str]] = [
 FREE = {
     # Names, ids and ARNs of what is in AWS already: only AWS knows whether they are right.
     *("vpcId", "subnetIds", "bucket", "bucketArn", "securityGroupId", "secretArn", "groupName", "groupArn"),
+    "masterSecretArn",
     *("parameterName", "parameterArn", "runtimeKey", "runtimeSha256"),
     *("identifier", "replicationGroupId", "targetGroupArns", "securityGroupIds", "roleName", "lifecycleHooks"),
     "name",  # a database's; a URL takes any, escaped

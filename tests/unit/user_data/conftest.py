@@ -51,6 +51,7 @@ def app_machine() -> dict[str, Any]:
             "port": 5432,
             "name": "app",
             "secret": f"{ACCOUNT}:rds!db-1",
+            "master_secret": None,
             "replica_hosts": ["replica-1.internal", "replica-2.internal"],
             "reader_host": "",
             "pooler": "pgbouncer",
