@@ -166,7 +166,7 @@ def _settings(overrides: Sequence[str]) -> settings.Settings:
     if found.database.aurora:
         raise UpError(
             "expressway:database.engine = aurora: the lab has no Aurora, which runs on AWS alone; try the app with "
-            "--set expressway:database.engine=postgresql, and without what only Aurora has"
+            "-c expressway:database.engine=postgresql, and without what only Aurora has"
         )
     return found
 
