@@ -17,7 +17,7 @@ from typing import Any
 import psycopg2
 import pytest
 from app_metrics import postgresql
-from expressway_app import paths, role
+from expressway_app import environment, paths, role
 
 MASTER, FIRST, SECOND = "owner", "the-first-password", "the-second-password"
 RDS = """
@@ -104,7 +104,7 @@ class Site:
         }
 
     def settle(self) -> None:
-        role.fetch(self.manager, self.machine, "role")
+        environment.fetch_known(self.manager, self.machine, "role")
 
     def app(self, password: str = FIRST, database: str = "app") -> Any:
         return closing(session(self.port, "app", password, database))

@@ -19,7 +19,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from expressway_machine import config
 
-from . import environment, paths, pm2, releases, report, role
+from . import environment, paths, pm2, releases, report
 from .artifact import Release
 from .environment import SecretError
 from .leases import LOST, NONE_YET
@@ -156,7 +156,7 @@ def before_start(
     runtime = paths.RUNTIMES / machine["runtime"]["sha256"]
 
     def environ() -> tuple[Mapping[str, str], Iterable[str]]:
-        known = {name: role.fetch(manager, machine, name) for name in environment.needed_secrets(machine)}
+        known = {name: environment.fetch_known(manager, machine, name) for name in environment.needed_secrets(machine)}
         return environment.build(machine, release.release_id, instance_id, known), known.values()
 
     run_once(Run(s3, machine["bucket"], release, instance_id), command, folder, runtime, environ)

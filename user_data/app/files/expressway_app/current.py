@@ -18,7 +18,7 @@ from typing import Any
 from expressway_machine import config, files, metadata
 from expressway_machine.aws import Clients
 
-from . import environment, paths, pool, role
+from . import environment, paths, pool
 from .environment import SecretError
 
 SECRET = 0o600
@@ -102,7 +102,7 @@ def _fetch(
     needed = environment.needed_secrets(machine)
     for name in names:
         try:
-            known[name] = role.fetch(client, machine, name)
+            known[name] = environment.fetch_known(client, machine, name)
         except SecretError as error:
             if name not in known and name in needed:
                 raise

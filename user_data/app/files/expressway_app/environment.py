@@ -85,6 +85,15 @@ def fetch_secret(client: Any, machine: config.Machine, name: str) -> str:
     return value
 
 
+def fetch_known(client: Any, machine: config.Machine, name: str) -> str:
+    """The same; of the app's own role at a database, once PostgreSQL knows the password."""
+    if not any(each["secret"] == name and each.get("master_secret") for each in shards(machine["database"])):
+        return fetch_secret(client, machine, name)
+    from . import role  # PostgreSQL's client is some MB of memory, which most need not have
+
+    return role.fetch(client, machine, name)
+
+
 def as_environment_file(variables: Mapping[str, str]) -> str:
     """The text of a systemd EnvironmentFile. ValueError for a value that no environment can hold."""
     lines: list[str] = []
