@@ -12,7 +12,6 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from app_metrics import redis
 from app_metrics.services import ServiceError
 from botocore.exceptions import BotoCoreError, ClientError
 from expressway_machine import config, files, metadata
@@ -39,6 +38,8 @@ def flush(cache: Mapping[str, Any] | None) -> dict[str, Any]:
     began = time.monotonic()
     try:
         # Not REDIS_URL as the app has it: a team's own may lead to a Redis that is not the stack's.
+        from app_metrics import redis  # hiredis is needed for this alone
+
         session = redis.open_session(environment.cache_url(cache, secrets))
         try:
             before = int(session.ask("DBSIZE"))
