@@ -29,7 +29,12 @@ LOCK = 0x65787072
 MARK = "Made by Expressway for the app (database.appUser)"
 """The comment by which a role of ours is known."""
 SECRET = 0o600
-TLS: dict[str, Any] = {"sslmode": "verify-full", "sslrootcert": str(paths.RDS_CA)}
+TLS: dict[str, Any] = {
+    "sslmode": "verify-full",
+    "sslrootcert": str(paths.RDS_CA),
+    # It would be looked for in root's home, which services have no access to, and that is an error.
+    "sslcertmode": "disable",
+}
 
 UNFIT = """
 SELECT rolsuper OR rolreplication OR rolbypassrls FROM pg_roles WHERE rolname = %s
