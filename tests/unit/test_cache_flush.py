@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from cli import targets
 from cli.main import app
 from cli.targets import Target
-from operate import cache_flush
+from operate import cache_flush, requests
 from operate.cache import CacheError
 from operate.stack import Stack
 
@@ -189,7 +189,7 @@ def test_the_stacks_own_cache_is_flushed_whatever_redis_the_app_is_pointed_at(
 
 def test_a_machine_that_does_not_answer_in_a_minute_is_told(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr(cache_flush, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(requests.time, "monotonic", lambda: now[0])
 
     def pause(seconds: float) -> None:
         now[0] += seconds

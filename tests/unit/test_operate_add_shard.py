@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from cli import targets
 from cli.main import app
 from cli.targets import Target
+from operate import requests
 from operate.database import add_shard
 from operate.database.add_shard import Moved, run
 from operate.database.instance import DatabaseError
@@ -150,13 +151,13 @@ def test_a_tag_that_is_no_request_is_not_done(tag: str, account: Account) -> Non
 
 @pytest.mark.parametrize(
     ("answered", "told"),
-    [(False, "did not hear of it in 40 s"), (True, "has told nothing for 60 s")],
+    [(False, "did not answer in 40 s"), (True, "has told nothing for 60 s")],
 )
 def test_a_machine_that_is_silent_is_not_waited_for(
     answered: bool, told: str, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr(add_shard.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(requests.time, "monotonic", lambda: now[0])
 
     def pause(seconds: float) -> None:
         now[0] += seconds

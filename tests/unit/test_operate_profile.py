@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from cli import targets
 from cli.main import app
 from cli.targets import Target
+from operate import requests
 from operate.load.profiled import Profiling
 from operate.profile import request
 from operate.profile.request import ProfileError, choose, take
@@ -108,7 +109,7 @@ class Account:
 
     def tag(self) -> str | None:
         """What the first app server sees of its tags."""
-        return self.ec2.tags.get((self.machine, request.TAG))
+        return self.ec2.tags.get((self.machine, request.KIND.tag))
 
     def second(self, _seconds: float) -> None:
         """The machine looks at its tag."""
@@ -133,7 +134,7 @@ def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Account
 def passing(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A clock that a pause sets forward, for who waits in vain."""
     now = [0.0]
-    monkeypatch.setattr(request.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(requests.time, "monotonic", lambda: now[0])
 
     def pause(seconds: float) -> None:
         now[0] += seconds
@@ -155,7 +156,7 @@ def test_a_machine_answers_with_a_profile_once_and_the_tag_is_gone(account: Acco
 
 
 def test_the_tag_is_answered_once_also_by_a_program_that_starts_anew(account: Account) -> None:
-    account.ec2.create_tags(Resources=[account.machine], Tags=[{"Key": request.TAG, "Value": "0123456789 5"}])
+    account.ec2.create_tags(Resources=[account.machine], Tags=[{"Key": request.KIND.tag, "Value": "0123456789 5"}])
     account.second(1)
     account.second(1)
     assert account.workers.taken == [5]
@@ -194,6 +195,17 @@ def test_what_is_no_profile_is_told(account: Account, answer: str, told: str) ->
         take(account.stack, account.machine, 7, pause=account.second)
 
 
+@pytest.mark.parametrize("body", [b"", b"{}", gzip.compress(b"{"), gzip.compress(b"[]"), gzip.compress(b"1")[:-9]])
+def test_an_answer_that_cannot_be_read_is_told_at_once(account: Account, body: bytes) -> None:
+    def second(_seconds: float) -> None:
+        asked = (account.tag() or "").split()[0]
+        account.s3.put_object(Bucket=BUCKET, Key=f"reports/app/{account.machine}/profile-{asked}.gz", Body=body)
+
+    with pytest.raises(ProfileError, match=r"^i-a answered with what can't be read: "):
+        take(account.stack, account.machine, 7, pause=second)
+    assert account.tag() is None
+
+
 def test_what_the_app_calls_a_function_gives_no_secret_away(account: Account) -> None:
     account.workers.answer = str(account.workers.answer).replace('"price"', f'"call {SECRET} \\"now\\""')
     taken = take(account.stack, account.machine, 7, pause=account.second)
@@ -226,7 +238,7 @@ def test_a_machine_lets_nobody_profile_for_longer_than_a_minute(account: Account
 
 
 def test_a_machine_that_does_not_hear_of_it_is_told(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ProfileError, match="did not hear of it in 40 s"):
+    with pytest.raises(ProfileError, match="did not answer in 40 s"):
         take(account.stack, account.machine, 7, pause=passing(monkeypatch))
     assert account.tag() is None
 
@@ -238,13 +250,13 @@ def test_a_machine_that_leaves_meanwhile_is_told(account: Account, monkeypatch: 
         account.scaling.groups["shop-app"]["i-a"] = "Terminating:Wait"
         pause(seconds)
 
-    with pytest.raises(ProfileError, match="i-a is Terminating:Wait: only a machine in service is profiled"):
+    with pytest.raises(ProfileError, match="i-a is Terminating:Wait: only a machine in service can take a profile"):
         take(account.stack, account.machine, 7, pause=leaving)
 
 
 def test_two_do_not_profile_a_machine_at_a_time(account: Account) -> None:
     def ask(value: str) -> None:
-        account.ec2.create_tags(Resources=[account.machine], Tags=[{"Key": request.TAG, "Value": value}])
+        account.ec2.create_tags(Resources=[account.machine], Tags=[{"Key": request.KIND.tag, "Value": value}])
 
     ask(f"{int(time.time())}x0123456789ab 30")
     with pytest.raises(ProfileError, match=r"is being profiled by somebody else, for 1[01][0-9] s more at most"):
@@ -307,8 +319,8 @@ def target(account: Account, monkeypatch: pytest.MonkeyPatch) -> Account:
         (["--seconds", "0"], "--seconds 0: it must be 1 to 60 seconds"),
         (["--seconds", "10000"], "--seconds 10000: it must be 1 to 60 seconds"),
         (["--machine", "i-1"], "there is no app server i-1; there are: i-a, i-b"),
-        (["--machine", "i-c"], "i-c is Pending: only a machine in service is profiled"),
-        (["--machine", "i-e"], "i-e is an edge: only an app server has workers to profile"),
+        (["--machine", "i-c"], "i-c is Pending: only a machine in service can take a profile"),
+        (["--machine", "i-e"], "i-e is an edge: only an app server can take a profile"),
         (["--out", "/nowhere/x.html"], "--out /nowhere/x.html: there is no such folder"),
         (["--out", "/tmp/x.cpuprofile"], "--out /tmp/x.cpuprofile: it must have another ending"),
     ],
