@@ -23,6 +23,12 @@ export const setState = `
 insert into expressway.shards (ring, moving_to, buckets) values ($1, $2, $3)
 on conflict (one) do update set ring = excluded.ring, moving_to = excluded.moving_to, buckets = excluded.buckets`;
 
+/** That `count` shards have keys, unless something is said already. One message, and so one transaction. */
+export const record = (count) => `
+select pg_advisory_xact_lock(${LOCKS}, ${MOVER});
+${STATE};
+insert into expressway.shards (ring) values (${Number(count)}) on conflict do nothing`;
+
 export const exclusive = (bucket) => `select pg_advisory_xact_lock(${LOCKS}, ${Number(bucket)})`;
 export const tryMover = `select pg_try_advisory_xact_lock(${LOCKS}, ${MOVER}) as mine`;
 

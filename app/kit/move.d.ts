@@ -6,8 +6,8 @@ export interface MoveOptions {
   /** The variable that holds the shards' addresses, separated by commas. Default: DATABASE_SHARD_URLS. */
   variable?: string;
   /**
-   * move: the first time, record which shards have keys; then, with one address more, move its keys there. undo: move them
-   * back, until the move is finished. finish: end it, once all have moved. Default: move.
+   * move: with one address more than there are shards with keys, move the new one's keys there; without, record which have.
+   * undo: move them back, until the move is finished. finish: end it, once all have moved. Default: move.
    */
   action?: "move" | "undo" | "finish";
   /** Milliseconds that every worker is given to know of it; less than 5000 is for tests. Default: 10000. */

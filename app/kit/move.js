@@ -94,18 +94,22 @@ class Move {
       await client.query(sql.STATE);
       await client.query(sql.setState, [ring, null, null]);
     }
-    if (this.#clients.length <= ring) {
-      throw new MoveError(`keys are on all ${ring} shards that there are: add one first`);
-    }
+    if (this.#clients.length < ring)
+      throw new MoveError(`keys are on ${ring} shards, and this machine knows ${this.#clients.length}`);
+    if (this.#clients.length === ring) return this.#recorded(ring);
     if (await this.#leftovers(states)) await this.#everyoneKnows();
     return this.#forward(ring, await this.#prepare(ring));
   }
 
-  /** Nobody ever moved: what has keys is what there is now, and stays so when one more is there. */
+  /** Nobody has said it yet: what has keys is what there is now, and stays so when one more is there. */
   async #record() {
     const count = this.#clients.length;
     for (const client of this.#clients) await client.query(sql.STATE);
     await this.#setState(count, null, null, count);
+    return this.#recorded(count);
+  }
+
+  async #recorded(count) {
     return this.#result("recorded", count, count + 1, { moved: 0, all: await this.#count(count) });
   }
 

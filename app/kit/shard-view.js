@@ -1,4 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { READ_ONLY, unavailable } from "./database-node.js";
+import { record } from "./move-sql.js";
 
 /** Milliseconds from one look at where the keys are to the next. */
 const INTERVAL = 1_000;
@@ -11,7 +13,8 @@ const LONGEST_PAUSE = 500;
 const NO_TABLE = "42P01";
 
 /**
- * Which shards have keys, as the databases themselves say: all of them, unless a shard was ever added by a move.
+ * Which shards have keys, as the databases themselves say. Who finds nothing said records that all have that there are, so
+ * that one which is added later has none until a move brings them.
  *
  * Whoever moves keys tells every database before anything moves, and then waits for longer than LEASE. So any one
  * database's word is enough, except that a new one doesn't know that it is new.
@@ -19,6 +22,8 @@ const NO_TABLE = "42P01";
 export class ShardView {
   #databases;
   #patience;
+  #log;
+  #mayRecord = true;
   #seen = null; // {count, next}
   #at = -Infinity;
   #looking = null;
@@ -28,10 +33,12 @@ export class ShardView {
   /**
    * @param {import("./database.js").Database[]} databases
    * @param {number} patience
+   * @param {(message: string) => void} log
    */
-  constructor(databases, patience) {
+  constructor(databases, patience, log) {
     this.#databases = databases;
     this.#patience = patience;
+    this.#log = log;
     this.#timer = setInterval(() => this.#look().catch(() => {}), INTERVAL);
     this.#timer.unref();
   }
@@ -82,13 +89,33 @@ export class ShardView {
       return state;
     });
     try {
-      const state = await Promise.any(answers);
+      const state = (await Promise.any(answers)) ?? (await this.#record());
       this.#recorded = state !== null;
       this.#seen = state ?? { count: this.#databases.length, next: null };
       this.#at = since;
     } catch (error) {
-      throw error.errors[0];
+      throw error.errors?.[0] ?? error;
     }
+  }
+
+  /** The first database's word counts, which another process may have been quicker to give; null when it takes none. */
+  async #record() {
+    if (!this.#mayRecord) return null;
+    const [first, ...others] = this.#databases;
+    try {
+      await first.ask(record(this.#databases.length));
+    } catch (error) {
+      if (unavailable(error) && error.code !== READ_ONLY) throw error;
+      this.#mayRecord = false;
+      this.#log(
+        `which shards have keys can't be recorded (${error.message}): do it with move-shard.js before another is added`,
+      );
+      return null;
+    }
+    const state = await this.#stateOf(first);
+    // Without these the first one's word is enough, and the next move repeats it.
+    await Promise.allSettled(others.slice(0, state.count - 1).map((each) => each.ask(record(state.count))));
+    return state;
   }
 
   async #stateOf(database) {

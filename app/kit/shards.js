@@ -24,7 +24,8 @@ export function createShards(pg, { variable = "DATABASE_SHARD_URLS", ...options 
       return [name, createDatabase(pg, { ...options, name, address, replicaVariable })];
     }),
   );
-  return new Shards(shards, variable, options.patience ?? PATIENCE);
+  const { patience = PATIENCE, log = (message) => console.log(message) } = options;
+  return new Shards(shards, variable, patience, log);
 }
 
 /** Keys on databases by ketama hashing, and by what these say of a move that is under way (docs/adr/0027-add-shard.md). */
@@ -33,10 +34,10 @@ class Shards {
   #variable;
   #view;
 
-  constructor(shards, variable, patience) {
+  constructor(shards, variable, patience, log) {
     this.#shards = shards;
     this.#variable = variable;
-    this.#view = new ShardView([...shards.values()], patience);
+    this.#view = new ShardView([...shards.values()], patience, log);
   }
 
   /** The database that has `key`. */

@@ -199,7 +199,7 @@ def add_shard(
 ) -> None:
     """Move its keys to a shard that was added, while the app reads and writes.
 
-    The first time, before database.shards is raised, it is recorded which shards have keys. One that was cut short is
+    Before database.shards is raised, it says which shards have keys, and has that recorded. One that was cut short is
     gone on with.
     """
     from cli import targets

@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { createShards } from "@expressway/kit/shards";
 import pg from "pg";
 import { postgresServer } from "./real.js";
 
 let server;
+let made = 0;
 
 before(async () => {
   server = await postgresServer();
@@ -14,11 +16,37 @@ after(() => server.end());
 
 /** Shards, each a database of one server. */
 function shardsOf(t, ...names) {
-  process.env.DATABASE_SHARD_URLS = names.map((name) => server.url().replace(/postgres$/, name)).join(",");
+  return shardsAs(t, "app", names);
+}
+
+function shardsAs(t, user, names, options = {}) {
+  const url = server.url().replace("app@", `${user}@`);
+  process.env.DATABASE_SHARD_URLS = names.map((name) => url.replace(/postgres$/, name)).join(",");
   t.after(() => delete process.env.DATABASE_SHARD_URLS);
-  const shards = createShards(pg, { log: () => {}, patience: 0 });
+  const shards = createShards(pg, { log: () => {}, patience: 0, ...options });
   t.after(() => shards.end());
   return shards;
+}
+
+/** So many databases that nobody has used, each with a table. */
+async function fresh(count) {
+  made += 1;
+  const names = Array.from({ length: count }, (_, place) => `fresh_${made}_${place}`);
+  for (const name of names) {
+    await server.sql(`create database ${name}`);
+    await on(name, "create table users (key text)");
+  }
+  return names;
+}
+
+async function on(name, text) {
+  const client = new pg.Client(server.url().replace(/postgres$/, name));
+  await client.connect();
+  try {
+    return (await client.query(text)).rows;
+  } finally {
+    await client.end();
+  }
 }
 
 const KEYS = Array.from({ length: 30_000 }, (_, i) => `user:${i}`);
@@ -67,8 +95,49 @@ test("a key's rows are on its shard, and reads across all are asked for", async 
   assert.deepEqual(Object.keys(shards.snapshot()), ["shard-0", "shard-1", "shard-2"]);
 });
 
+test("a shard that is added has no keys until a move brings them, whoever forgot to say so before", async (t) => {
+  const names = await fresh(3);
+  const before = shardsOf(t, ...names.slice(0, 2));
+  for (const key of KEYS.slice(0, 30)) await before.for(key).write("insert into users values ($1)", [key]);
+
+  const shards = shardsOf(t, ...names);
+
+  for (const key of KEYS.slice(0, 30)) {
+    const { rows } = await shards.for(key).read("select key from users where key = $1", [key]);
+    assert.deepEqual(rows, [{ key }]);
+  }
+  assert.deepEqual(await shards.each(async (_database, name) => name), ["shard-0", "shard-1"]);
+  assert.deepEqual(await on(names[2], "select to_regclass('expressway.shards') as it"), [{ it: null }]);
+});
+
+test("workers that start at once record the same", async (t) => {
+  const names = await fresh(2);
+  const said = [];
+  const workers = Array.from({ length: 8 }, () => shardsAs(t, "app", names, { log: (line) => said.push(line) }));
+
+  await Promise.all(workers.map((shards) => shards.for("user:1").read("select 1")));
+
+  assert.deepEqual(said, []);
+  for (const name of names) assert.deepEqual(await on(name, "select ring from expressway.shards"), [{ ring: 2 }]);
+});
+
+test("a user that may not make a schema is served all the same, and the log says what to do", async (t) => {
+  const names = await fresh(2);
+  await server.sql("create role guest login");
+  for (const name of names) await on(name, "grant all on users to guest");
+  const said = [];
+  const shards = shardsAs(t, "guest", names, { log: (line) => said.push(line) });
+
+  await shards.for("user:1").write("insert into users values ('user:1')");
+  await sleep(1_200); // one more look
+
+  assert.equal(said.length, 1, said.join("\n"));
+  assert.match(said[0], /can't be recorded \(permission denied .*\): do it with move-shard\.js before another is added/);
+});
+
 test("a shard that fails is named", async (t) => {
-  const shards = shardsOf(t, "one", "none");
+  const [one] = await fresh(1);
+  const shards = shardsOf(t, one, "none");
 
   await assert.rejects(shards.each((database) => database.read("select 1")), /shard-1: .*"none" does not exist/);
 });
