@@ -12,7 +12,8 @@ from typing import Any
 import boto3
 import pytest
 from app_metrics import redis
-from expressway_app import environment, flush, paths, profiles
+from expressway_app import environment, flush, paths
+from expressway_app import requests as machine_requests
 from moto import mock_aws
 from typer.testing import CliRunner
 
@@ -103,12 +104,12 @@ class Site:
 
     def second(self, _seconds: float = 1.0) -> None:
         """Whatever asks is answered, in the machine's own loop."""
-        profiles.run(
-            lambda: self.tags.get(f"i-a {flush.TAG}"),
-            lambda request: flush.answer(self.machine, "i-a", self.s3, request),
-            lambda _: None,
-            rounds=1,
-        )
+        if asked := self.tags.get(f"i-a {flush.TAG}"):
+            self.answer(asked)
+
+    def answer(self, asked: str) -> None:
+        answers = machine_requests.Answers(self.s3, BUCKET, "i-a")
+        machine_requests.answer(flush.kind(self.machine), answers, asked)
 
     def flush(self) -> cache_flush.Flushed:
         return cache_flush.flush(self.stack, pause=self.second)
@@ -209,7 +210,7 @@ def test_without_an_app_server_in_service_nobody_is_asked(site: Site) -> None:
 
 @pytest.mark.parametrize("request_", ["", "short", "../../../x01234", "01234567 5"])
 def test_a_tag_that_holds_no_request_is_no_request(site: Site, request_: str) -> None:
-    flush.answer(site.machine, "i-a", site.s3, request_)
+    site.answer(request_)
     assert site.cache.asked == []
     assert site.s3.list_objects_v2(Bucket=BUCKET)["KeyCount"] == 0
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import boto3
 import pytest
-from expressway_app import moves, paths, profiles
+from expressway_app import moves, paths
+from expressway_app import requests as machine_requests
 from moto import mock_aws
 from typer.testing import CliRunner
 
@@ -69,6 +70,8 @@ class Account:
         self.stack = Stack(BUCKET, "p", "shop-app", "shop-edge", "us-east-1", None, 24, "x64", clients.__getitem__)
         self.steps: list[dict[str, Any]] = [{"doing": "preparing"}, MOVED]
         self.asked: list[str] = []
+        self.kind = moves.kind(self.program)
+        self.answers = machine_requests.Answers(self.s3, BUCKET, "i-a")
 
     def describe_auto_scaling_groups(self, AutoScalingGroupNames: list[str]) -> Any:  # noqa: N803
         assert AutoScalingGroupNames == ["shop-app"]
@@ -80,13 +83,8 @@ class Account:
 
     def second(self, _seconds: float = 1) -> None:
         """The machine looks at its tag."""
-        answers = moves.Answers(self.s3, BUCKET, "i-a")
-        profiles.run(
-            lambda: self.ec2.tags.get("i-a"),
-            lambda asked: moves.answer(self.program, answers, asked),
-            lambda _: None,
-            rounds=1,
-        )
+        if asked := self.ec2.tags.get("i-a"):
+            machine_requests.answer(self.kind, self.answers, asked)
 
 
 @pytest.fixture
@@ -95,7 +93,8 @@ def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Account
         monkeypatch.setenv(name, "testing")
     for name in ("MOVED", "SECRETS"):
         monkeypatch.setattr(paths, name, tmp_path / name.lower())
-    monkeypatch.setattr(moves, "say", lambda _: None)  # which isn't the command's to print
+    for program in (moves, machine_requests):
+        monkeypatch.setattr(program, "say", lambda _: None)  # which isn't the command's to print
     paths.SECRETS.write_text(json.dumps({"API_KEY": SECRET}))
     with mock_aws():
         yield Account()
@@ -112,14 +111,13 @@ def test_a_machine_moves_keys_once_and_the_tag_is_gone(account: Account) -> None
 def test_each_step_is_told_while_it_goes_on(account: Account) -> None:
     said: list[str] = []
     steps = iter([{"doing": "waiting", "seconds": 10}, {"doing": "moving", "done": 3, "of": 128, "rows": 7}])
-    answers = moves.Answers(account.s3, BUCKET, "i-a")
 
     def second(_seconds: float) -> None:
         request = account.ec2.tags["i-a"].split()[0]
         if step := next(steps, None):
-            answers.write(request, "moving", progress=step)
+            account.answers.write(account.kind, request, "moving", progress=step)
         else:
-            answers.write(request, "done", result=MOVED)
+            account.answers.write(account.kind, request, "done", result=MOVED)
 
     run(account.stack, "move", said.append, second)
     assert said == ["asking i-a", "waiting, 10 s", "moving: 3 of 128 buckets, 7 rows"]
@@ -134,7 +132,7 @@ def test_what_can_not_move_is_told_with_every_reason_and_without_secrets(account
 
 def test_a_program_that_was_restarted_meanwhile_says_so(account: Account) -> None:
     def killed(_seconds: float) -> None:
-        moves._remember(account.ec2.tags["i-a"].split()[0], over=False)  # pyright: ignore[reportPrivateUsage]
+        paths.MOVED.write_text(json.dumps({"request": account.ec2.tags["i-a"].split()[0], "over": False}))
         account.second()
 
     with pytest.raises(DatabaseError, match=r"expressway-deploys.service was restarted meanwhile"):
@@ -163,7 +161,7 @@ def test_a_machine_that_is_silent_is_not_waited_for(
         now[0] += seconds
         if answered and now[0] < 3:
             request = account.ec2.tags["i-a"].split()[0]
-            moves.Answers(account.s3, BUCKET, "i-a").write(request, "moving", progress={})
+            account.answers.write(account.kind, request, "moving", progress={})
 
     with pytest.raises(DatabaseError, match=told):
         run(account.stack, "move", pause=pause)

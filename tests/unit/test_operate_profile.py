@@ -11,6 +11,7 @@ import boto3
 import pytest
 from cpu_profiles import raw
 from expressway_app import paths, profiles
+from expressway_app import requests as machine_requests
 from expressway_app.profiling import ProfileError as WorkerError
 from expressway_app.profiling import Worker
 from moto import mock_aws
@@ -113,8 +114,13 @@ class Account:
 
     def second(self, _seconds: float) -> None:
         """The machine looks at its tag."""
-        answers = profiles.Answers(self.s3, BUCKET, self.machine)
-        profiles.run(self.tag, lambda asked: profiles.answer(self.workers, answers, asked), lambda _: None, rounds=1)  # pyright: ignore[reportArgumentType]
+        if asked := self.tag():
+            self.answer(asked)
+
+    def answer(self, asked: str) -> None:
+        """The machine has seen that it is asked for something."""
+        answers = machine_requests.Answers(self.s3, BUCKET, self.machine)
+        machine_requests.answer(profiles.kind(self.workers), answers, asked)  # pyright: ignore[reportArgumentType]
 
 
 @pytest.fixture
@@ -165,7 +171,7 @@ def test_the_tag_is_answered_once_also_by_a_program_that_starts_anew(account: Ac
 def test_a_program_that_was_restarted_meanwhile_says_so(account: Account) -> None:
     def killed(_seconds: float) -> None:
         asked = (account.tag() or "").split()[0]
-        profiles._remember(asked, over=False)  # pyright: ignore[reportPrivateUsage]
+        paths.PROFILED.write_text(json.dumps({"request": asked, "over": False}))
         account.second(1)
 
     with pytest.raises(ProfileError, match=f"^{account.machine}: .*expressway-deploys.service was restarted meanwhile"):
@@ -225,8 +231,7 @@ def test_a_number_that_is_a_secret_leaves_a_profile_readable(account: Account) -
     "asked", ["", "x", "0123456789", "0123456789 0", "0123456789 -5", "../../x 5", "0123456789 99999"]
 )
 def test_a_tag_that_holds_no_request_is_no_request(account: Account, asked: str) -> None:
-    answers = profiles.Answers(account.s3, BUCKET, account.machine)
-    profiles.answer(account.workers, answers, asked)  # pyright: ignore[reportArgumentType]
+    account.answer(asked)
     assert account.workers.taken == []
     assert account.s3.list_objects_v2(Bucket=BUCKET)["KeyCount"] == 0
 

@@ -3,16 +3,16 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from expressway_app import artifact, current, deploys, health, journal, paths, releases, reload, start
+from expressway_app import artifact, current, deploys, health, journal, paths, releases, reload, requests, start
 from expressway_app.current import Refreshed
 from expressway_app.report import Reporter, last
-from expressway_machine import config, host, metadata
+from expressway_machine import config, host
 from expressway_machine.readiness import Answer
 from moto import mock_aws
 
@@ -205,14 +205,16 @@ def test_a_deploy_of_what_runs_touches_no_worker(machine: Machine, follow: Calla
     assert (machine.asked, report()) == ([], ("ready", "one", "d-1"))
 
 
-def test_a_deploy_is_followed_once_and_a_tag_that_cannot_be_read_changes_nothing(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_deploy_is_followed_once_and_a_tag_that_cannot_be_read_changes_nothing(machine: Machine) -> None:
     seen: list[str] = []
-    answers: list[Any] = [None, OSError("no answer"), "d-1", "d-1", "d-2", "", "d-2"]
+    answers: list[dict[str, str] | OSError] = [
+        {},
+        OSError("no answer"),
+        *({deploys.TAG: each} for each in ("d-1", "d-1", "d-2", "", "d-2")),
+    ]
 
-    def tag(key: str) -> str | None:
-        assert key == "expressway:deploy"
+    def read(keys: Collection[str]) -> dict[str, str]:
+        assert set(keys) == {deploys.TAG}
         answer = answers.pop(0)
         if isinstance(answer, OSError):
             raise answer
@@ -222,9 +224,10 @@ def test_a_deploy_is_followed_once_and_a_tag_that_cannot_be_read_changes_nothing
         seen.append(deploy)
         deploys.followed(deploy, "one")
 
-    monkeypatch.setattr(metadata, "tag", tag)
-    monkeypatch.setattr(deploys.time, "sleep", lambda _seconds: None)
-    deploys.run(follow, lambda: None, lambda: None, rounds=7)
+    tags = requests.Tags([deploys.TAG], read)
+    for _ in range(7):
+        tags.look()
+        deploys.run(tags, follow, lambda: None, lambda: None, rounds=1)
     assert seen == ["d-1", "d-2"]
 
 

@@ -163,3 +163,24 @@ def test_identity_is_asked_for_directly_whatever_proxy_is_named(
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     answers = {("PUT", "/latest/api/token"): (200, "the token"), ("GET", "/latest/meta-data/instance-id"): (200, "i-1")}
     assert metadata.instance_id(f"127.0.0.1:{serve(answers)}") == "i-1", json.dumps(str(answers))
+
+
+def test_tags_are_read_by_a_list_and_one_request_for_each_that_is_there(
+    serve: Callable[[Answers], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed, value = ("GET", "/latest/meta-data/tags/instance"), ("GET", "/latest/meta-data/tags/instance/expressway:b")
+    answers = {
+        ("PUT", "/latest/api/token"): (200, "the token"),
+        listed: (200, "Name\nexpressway:b\nexpressway:gone"),
+        value: (200, "2"),
+    }
+    wanted = ["expressway:a", "expressway:b", "expressway:gone"]
+    asked: list[str] = []
+    request = metadata._request  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(metadata, "_request", lambda *given: (asked.append(given[2]), request(*given))[1])
+    assert metadata.tags(wanted, f"127.0.0.1:{serve(answers)}") == {"expressway:b": "2"}, "the other went in between"
+    assert [each.rpartition("/")[2] for each in asked] == ["token", "instance", "expressway:b", "expressway:gone"]
+    assert metadata.tags(wanted, f"127.0.0.1:{serve(answers | {listed: (404, '')})}") == {}, "a machine without tags"
+    for broken in (listed, value):
+        with pytest.raises(OSError, match="answered 500"):
+            metadata.tags(wanted, f"127.0.0.1:{serve(answers | {broken: (500, '')})}")

@@ -5,6 +5,7 @@ nothing: a release that doesn't get ready here gives way to the one that did, an
 point and run again, that ends in the same state: what is compared is what should run with what does.
 """
 
+import functools
 import json
 import threading
 import time
@@ -13,18 +14,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from expressway_machine import config, files, host, metadata
+from expressway_machine import config, files, host
 from expressway_machine.aws import Clients
 
-from . import command, current, flush, health, journal, leases, moves, paths, pm2, profiles, releases, reload, start
+from . import (
+    command,
+    current,
+    flush,
+    health,
+    journal,
+    leases,
+    moves,
+    paths,
+    pm2,
+    profiles,
+    releases,
+    reload,
+    requests,
+    start,
+)
 from .artifact import read_pointer
 from .command import CommandError
 from .report import Reporter
 from .service import identify, say
 
 TAG = "expressway:deploy"
+REQUESTS = {each.TAG: each.follow for each in (profiles, moves, flush)}
+"""What else this machine is asked for by tags, and what answers, in a thread of its own: a deploy takes minutes."""
 PERIOD = 1.0
-"""Seconds between two looks at the tag."""
+"""Seconds between two looks at how the app is."""
 REPORT_AGAIN = 6 * 3600
 """Seconds: the bucket clears reports away that nobody renews for two days."""
 
@@ -134,27 +152,23 @@ class Follower:
 
 
 def run(
-    follow: Callable[[str], Any], look: Callable[[], None], again: Callable[[], None], rounds: int | None = None
+    tags: requests.Tags,
+    follow: Callable[[str], Any],
+    look: Callable[[], None],
+    again: Callable[[], None],
+    rounds: int | None = None,
 ) -> None:
-    """Look at the tag, and at how the app is, every other second; report `again` from time to time. For ever."""
+    """Follow deploys, and look at how the app is every second; report `again` from time to time. For ever."""
     due = time.monotonic() + REPORT_AGAIN
-    problem = None
     while rounds is None or (rounds := rounds - 1) >= 0:
-        try:
-            deploy = metadata.tag(TAG)
-        except OSError as error:
-            if str(error) != problem:
-                say(f"this machine's tags can't be read: {error}")
-            problem = str(error)
-        else:
-            problem = None
-            if deploy and deploy != state().followed:
-                follow(deploy)
+        deploy = tags.get(TAG)
+        if deploy and deploy != state().followed:
+            follow(deploy)
         look()
         if time.monotonic() >= due:
             again()
             due = time.monotonic() + REPORT_AGAIN
-        time.sleep(PERIOD)
+        tags.wait(TAG, deploy, PERIOD)
 
 
 def fleet_wide() -> list[str]:
@@ -175,7 +189,13 @@ def main() -> int:
     )
     # By itself: a deploy takes longer than a lease lasts.
     threading.Thread(target=leases.keep, args=(holder, fleet_wide), daemon=True).start()
-    for asked in (profiles, moves, flush):
-        threading.Thread(target=asked.follow, args=(machine, instance_id), daemon=True).start()
-    run(follower.follow, watch.look, reporter.again)
+    tags = requests.Tags([TAG, *REQUESTS])
+    answers = requests.Answers(
+        Clients(machine["region"], attempts=3, read_timeout=20).get("s3"), machine["bucket"], instance_id
+    )
+    for tag, asked in REQUESTS.items():
+        following = functools.partial(asked, machine, instance_id, tags, answers)
+        threading.Thread(target=requests.keep, args=(tag, following), daemon=True).start()
+    threading.Thread(target=tags.follow, daemon=True).start()
+    run(tags, follower.follow, watch.look, reporter.again)
     return 0

@@ -1,30 +1,23 @@
-"""Emptying the cache on demand: the tag by which this machine is asked for it, and the object that answers.
+"""Emptying the cache on demand. Only app servers reach Redis, and only they have its token.
 
-Only app servers reach Redis, and only they have its token. Who may ask is who may tag the stack's machines, as for
-profiles. The tag holds the request's id; the answer is `reports/app/<instance>/flush-<id>.json`. Each request once: one
-that a restart of this program cut off is answered with that, as a cache that is warm by now must not be emptied again.
+The tag holds the request's id alone. A flush that was cut off is not begun again: the cache may be warm by then.
 """
 
-import functools
-import json
 import re
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from app_metrics.services import ServiceError
-from botocore.exceptions import BotoCoreError, ClientError
-from expressway_machine import config, files, metadata
-from expressway_machine.aws import Clients
+from expressway_machine import config
 
-from . import current, environment, paths, profiles, report
+from . import current, environment, paths, requests
 from .service import say
 
 TAG = "expressway:flush-cache"
-_REQUEST = re.compile(r"[0-9a-z]{8,40}")
 
 
-class FlushError(Exception):
+class FlushError(requests.RequestError):
     """The cache is not empty; the message says why. The token is never in it."""
 
 
@@ -53,48 +46,17 @@ def flush(cache: Mapping[str, Any] | None) -> dict[str, Any]:
     return {"before": before, "after": after, "seconds": round(time.monotonic() - began, 3)}
 
 
-def answer(machine: config.Machine, instance_id: str, s3: Any, request: str) -> None:
-    """Do what a request asks for, unless that was done before, and tell of it."""
-    if not _REQUEST.fullmatch(request):
-        say(f"the tag {TAG} holds no request")
-        return
-    found = report.last(paths.FLUSHED)
-    if found.get("request") == request and found.get("over"):
-        return
-    try:
-        if found.get("request") == request:
-            raise FlushError("the machine's expressway-deploys.service was restarted meanwhile: ask again")
-        _remember(request, over=False)
-        told: dict[str, Any] = {"state": "done", **flush(machine["cache"])}
-        say(f"flush {request}: the cache had {told['before']} keys, and has {told['after']}")
-    except Exception as error:  # whatever it is, whoever asked hears of it
-        why = str(error) if isinstance(error, FlushError) else f"{type(error).__name__}: {error}"
-        told = {"state": "failed", "reason": " ".join(report.mask(why, report.secrets()).split())}
-        say(f"flush {request}: {told['reason']}")
-    _remember(request, over=True)
-    try:
-        s3.put_object(
-            Bucket=machine["bucket"],
-            Key=f"reports/app/{instance_id}/flush-{request}.json",
-            Body=json.dumps({"id": instance_id, "request": request, "at": round(time.time(), 3), **told}).encode(),
-            ContentType="application/json",
-        )
-    except (BotoCoreError, ClientError) as error:
-        say(f"flush {request}: the answer can't be stored: {error}")
+def kind(machine: config.Machine) -> requests.Kind:
+    """What whoever asks for a flush is told."""
+
+    def do(asked: re.Match[str], tell: requests.Tell) -> None:
+        told = flush(machine["cache"])
+        tell("done", **told)
+        say(f"flush {asked['id']}: the cache had {told['before']} keys, and has {told['after']}")
+
+    return requests.Kind(TAG, "flush-{}.json", paths.FLUSHED, do)
 
 
-def follow(machine: config.Machine, instance_id: str) -> None:
+def follow(machine: config.Machine, _instance_id: str, tags: requests.Tags, answers: requests.Answers) -> None:
     """Answer requests for as long as this program runs."""
-    s3 = Clients(machine["region"], attempts=3, read_timeout=20).get("s3")
-    ask = functools.partial(answer, machine, instance_id, s3)
-    while True:
-        try:
-            profiles.run(functools.partial(metadata.tag, TAG), ask, time.sleep)
-        except Exception as error:
-            # This is no reason for this program, which follows deploys, to be in trouble.
-            say(f"the cache can't be flushed from here: {type(error).__name__}: {error}")
-            time.sleep(30)
-
-
-def _remember(request: str, *, over: bool) -> None:
-    files.write(paths.FLUSHED, json.dumps({"request": request, "over": over}), 0o600)
+    requests.follow(kind(machine), tags, answers)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import paths
+from .requests import RequestError
 
 MOST_CONNECTIONS = 512
 """A worker for each CPU of AWS's largest machines, and what they start."""
@@ -29,7 +30,7 @@ LATE = 20.0
 """Seconds that a profile may be late: what ends it waits for its turn in the process."""
 
 
-class ProfileError(Exception):
+class ProfileError(RequestError):
     """There is no profile; the message says why."""
 
 
