@@ -19,7 +19,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from expressway_machine import config
 
-from . import environment, paths, pm2, releases, report
+from . import environment, paths, pm2, programs, releases, report
 from .artifact import Release
 from .environment import SecretError
 from .leases import LOST, NONE_YET
@@ -173,21 +173,7 @@ def execute(
     period: float = PERIOD,
 ) -> list[str]:
     """Run a command in the release's app as the app's user; its last lines. CommandError when it fails."""
-    variables = dict(variables) | {"HOME": str(paths.HOME), "PATH": pm2.search_path(folder, runtime)}
-    process = subprocess.Popen(
-        ["/bin/sh", "-c", command],
-        cwd=folder / "app",
-        env=variables,
-        user=paths.USER,
-        group=paths.USER,
-        extra_groups=[],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
+    process = programs.start(["/bin/sh", "-c", command], folder / "app", variables, pm2.search_path(folder, runtime))
     output: Any = process.stdout
     log: deque[str] = deque(maxlen=LINES)
 

@@ -9,7 +9,6 @@ import contextlib
 import json
 import re
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 from expressway_machine import config
 from expressway_machine.aws import Clients
 
-from . import environment, paths, pm2, requests
+from . import environment, paths, pm2, programs, requests
 from .service import say
 
 TAG = "expressway:move"
@@ -59,21 +58,7 @@ def run(app: Path, variables: Mapping[str, str], search_path: str, action: str) 
     """Have the kit of `app` do it; what it says, step by step. MoveError when the app has no kit that can."""
     if not (app / PROGRAM).is_file():
         raise MoveError(f"the app that runs has no {PROGRAM}: it needs the kit that has it")
-    process = subprocess.Popen(
-        ["node", str(app / PROGRAM), action],
-        cwd=app,
-        env={**variables, "HOME": str(paths.HOME), "PATH": search_path},
-        user=paths.USER,
-        group=paths.USER,
-        extra_groups=[],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        # Among the lines, for whatever Node says when it can't even begin.
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
+    process = programs.start(["node", str(app / PROGRAM), action], app, variables, search_path)
     output: Any = process.stdout
     try:
         with output:
