@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .findings import Finding
+from .parameters import MAX_CONNECTIONS
 from .rule import choice, number
 
 PGBOUNCER, NO_POOLER = "pgbouncer", "none"
@@ -74,7 +75,7 @@ def sure_connections(
     max_connections counts, once the database was rebooted.
     """
     given = (parameters or {}).get("max_connections", "")
-    if given.isdecimal():
+    if given.isdecimal() and not MAX_CONNECTIONS.check("", given):
         return int(given)
     if capacity is not None:
         return _capacity_connections(*capacity)

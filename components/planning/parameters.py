@@ -1,10 +1,11 @@
 """PostgreSQL's parameters: which the program sets, each with its reason, and which a user may."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .findings import Finding
-from .rule import matching
+from .rule import Rule, matching
 
 PARAMETER = matching(
     r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?",
@@ -13,6 +14,24 @@ PARAMETER = matching(
 )
 
 PARAMETER_VALUE = matching(r"[^\0-\x1f]{1,1024}", "it must be one line of text", 'Write it in quotes, like "8192".')
+
+_FEWEST_CONNECTIONS, _MOST_CONNECTIONS = 6, 262_143
+"""RDS's least; with more than PostgreSQL's most the database would not start."""
+
+
+def _is_connections(value: str) -> bool:
+    if "{" in value:
+        return "DBInstanceClassMemory" in value
+    return bool(re.fullmatch(r"[0-9]{1,6}", value)) and _FEWEST_CONNECTIONS <= int(value) <= _MOST_CONNECTIONS
+
+
+MAX_CONNECTIONS = Rule(
+    str,
+    _is_connections,
+    f"it must be {_FEWEST_CONNECTIONS} to {_MOST_CONNECTIONS}, or RDS's formula with {{DBInstanceClassMemory/...}}",
+    'Write it in quotes, like "200"; servers need what docs/connections.md adds up.',
+)
+"""What the pools are planned by, so that it must be one that the database takes."""
 
 STATIC = frozenset(
     {
@@ -107,5 +126,6 @@ def check_parameters(path: str, given: Mapping[str, object]) -> list[Finding]:
             remedy = f"Set {setting}." if setting else "Leave it out."
             findings.append(Finding(where, value, "it must not be set: the program sets it", remedy))
         else:
-            findings += PARAMETER_VALUE.check(where, value)
+            rule = MAX_CONNECTIONS if name == "max_connections" else PARAMETER_VALUE
+            findings += rule.check(where, value)
     return findings

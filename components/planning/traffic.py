@@ -15,7 +15,12 @@ HTTP_PATH = matching(
     "Start it with a slash: /healthz.",
 )
 
-BODY_SIZE = matching(r"[1-9][0-9]*[kKmMgG]?", "it must be a size in Nginx's notation", "Like 512k or 1m.")
+BODY_SIZE = matching(
+    # Nginx counts to 2^63 bytes, and doesn't start with more.
+    r"[1-9][0-9]{0,8}[kKmMgG]?",
+    "it must be a size in Nginx's notation, of at most nine digits",
+    "Like 512k or 1m.",
+)
 
 HOST = matching(
     r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9])?",

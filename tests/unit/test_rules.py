@@ -23,6 +23,7 @@ LONG = "x" * 257
 CASES: list[tuple[str, str, Any, str]] = [
     # component, its property, a bad value, the setting of the same value (empty where there is none)
     ("LoadBalancer", "maxBodySize", "1m; } evil {", "edge.maxBodySize"),
+    ("LoadBalancer", "maxBodySize", "9999999999g", "edge.maxBodySize"),
     ("LoadBalancer", "instanceType", "t3", "edge.instanceType"),
     ("LoadBalancer", "image", "ami-xyz", "edge.image"),
     ("LoadBalancer", "volumeSize", 4, ""),
@@ -133,6 +134,10 @@ CASES: list[tuple[str, str, Any, str]] = [
     ("Database", "insights", "all", "database.insights"),
     ("Database", "parameters.Work_Mem", "8192", "database.parameters.Work_Mem"),
     ("Database", "parameters.work_mem", "8192\n", "database.parameters.work_mem"),
+    *(
+        ("Database", "parameters.max_connections", number, "database.parameters.max_connections")
+        for number in ("lots", "-1", "0", "5", "262144", "１００", " 100", "9" * 5000, "{}", "")
+    ),
     ("Database", "parameters.log_min_duration_statement", "0", "database.parameters.log_min_duration_statement"),
     ("Database", "snapshot", "-before", "database.snapshot"),
     ("Database", "snapshot", "arn:aws:rds:us-east-1:123456789012:db:shop", "database.snapshot"),
