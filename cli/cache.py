@@ -1,12 +1,13 @@
 """`expressway cache`: `status`, `failover`, `flush` and `rotate-token`."""
 
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
 from rich.table import Table
 
-from cli.console import err, fail, out, print_json, refuse
+from cli.console import err, out, print_json, refuse
 from cli.options import Json, OutputsFile, StackName
 
 if TYPE_CHECKING:
@@ -24,11 +25,8 @@ def status(stack: StackName = None, outputs: OutputsFile = None, json: Json = Fa
     from operate import cache
 
     target = targets.find(stack, outputs)
-    with targets.explained():
-        try:
-            found = cache.look(target.stack)
-        except cache.CacheError as error:
-            fail(str(error))
+    with _told():
+        found = cache.look(target.stack)
     if json:
         print_json(found.as_json())
         return
@@ -47,13 +45,8 @@ def failover(stack: StackName = None, outputs: OutputsFile = None, json: Json = 
     from operate import cache
 
     target = targets.find(stack, outputs)
-    with targets.explained():
-        try:
-            done = cache.failover(target.stack, lambda line: err.print(line, markup=False, soft_wrap=True))
-        except cache.CacheError as error:
-            fail(str(error))
-        except KeyboardInterrupt:
-            fail("interrupted: ElastiCache goes on with the failover; expressway cache status shows it")
+    with _told("ElastiCache goes on with the failover; expressway cache status shows it"):
+        done = cache.failover(target.stack, _tell)
     if json:
         print_json(done.as_json())
         return
@@ -73,18 +66,13 @@ def flush(
     A cold cache sends all reads to the database until it has them again.
     """
     from cli import targets
-    from operate import cache, cache_flush
+    from operate import cache_flush
 
     if not yes:
         refuse("a cold cache sends all reads to the database until it has them again: add --yes to flush it")
     target = targets.find(stack, outputs)
-    with targets.explained():
-        try:
-            done = cache_flush.flush(target.stack, lambda line: err.print(line, markup=False, soft_wrap=True))
-        except cache.CacheError as error:
-            fail(str(error))
-        except KeyboardInterrupt:
-            fail("interrupted: the cache may be flushed all the same")
+    with _told("the cache may be flushed all the same"):
+        done = cache_flush.flush(target.stack, _tell)
     if json:
         print_json(done.as_json())
         return
@@ -99,20 +87,27 @@ def rotate_token(stack: StackName = None, outputs: OutputsFile = None, json: Jso
     One that was cut short is gone on with.
     """
     from cli import targets
-    from operate import cache, cache_token
+    from operate import cache_token
 
     target = targets.find(stack, outputs)
-    with targets.explained():
-        try:
-            done = cache_token.rotate(target.stack, lambda line: err.print(line, markup=False, soft_wrap=True))
-        except cache.CacheError as error:
-            fail(str(error))
-        except KeyboardInterrupt:
-            fail("interrupted: run expressway cache rotate-token again to go on with it")
+    with _told("run expressway cache rotate-token again to go on with it"):
+        done = cache_token.rotate(target.stack, _tell)
     if json:
         print_json(done.as_json())
         return
     out.print(f"the cache has another token, after {done.seconds:g} s", markup=False)
+
+
+def _told(interrupted: str = "nothing was changed") -> AbstractContextManager[None]:
+    """End the program with one line when the cache, AWS or whoever waits is the problem."""
+    from cli import targets
+    from operate.cache import CacheError
+
+    return targets.told(interrupted, CacheError)
+
+
+def _tell(line: str) -> None:
+    err.print(line, markup=False, soft_wrap=True)
 
 
 def _table(found: "Status") -> Table:

@@ -85,6 +85,23 @@ def explained() -> Generator[None]:
         fail(explain(error))
 
 
+@contextmanager
+def told(interrupted: str, failed: type[Exception], refused: tuple[type[Exception], ...] = ()) -> Generator[None]:
+    """End the program with one line also for what the command's own work raises, and when whoever waits gives up.
+
+    `refused` is what other arguments would mend, `interrupted` how it then is.
+    """
+    with explained():
+        try:
+            yield
+        except refused as error:
+            refuse(str(error))
+        except failed as error:
+            fail(str(error))
+        except KeyboardInterrupt:
+            fail(f"interrupted: {interrupted}")
+
+
 def _on_aws(outputs: Mapping[str, Any]) -> Stack:
     import boto3
     from botocore.exceptions import ProfileNotFound

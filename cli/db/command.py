@@ -1,12 +1,11 @@
 """`expressway db` and its subcommands, from `status` to `add-shard`."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Annotated
 
 import typer
 
-from cli.console import err, fail, out, print_json, refuse
+from cli.console import err, out, print_json, refuse
 from cli.options import Json, OutputsFile, StackName
 
 app = typer.Typer(
@@ -251,21 +250,12 @@ def connect(
     raise typer.Exit(status)
 
 
-@contextmanager
-def _told(interrupted: str = "nothing was changed") -> Generator[None]:
+def _told(interrupted: str = "nothing was changed") -> AbstractContextManager[None]:
     """End the program with one line when the database, AWS or whoever waits is the problem."""
     from cli import targets
     from operate.database.instance import DatabaseError, RequestError
 
-    with targets.explained():
-        try:
-            yield
-        except RequestError as error:
-            refuse(str(error))
-        except DatabaseError as error:
-            fail(str(error))
-        except KeyboardInterrupt:
-            fail(f"interrupted: {interrupted}")
+    return targets.told(interrupted, DatabaseError, (RequestError,))
 
 
 def _tell(line: str) -> None:

@@ -232,3 +232,13 @@ def test_the_command_wants_a_yes_and_prints_what_there_was(site: Site, monkeypat
     site.states = {}
     failed = CliRunner().invoke(app, ["cache", "flush", "--yes"])
     assert (failed.exit_code, failed.stderr.count("\n")) == (1, 1)
+
+
+def test_whoever_gives_up_is_told_how_it_is(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flush_(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(targets, "find", lambda *_: Target("lab", site.stack, None))
+    monkeypatch.setattr(cache_flush, "flush", flush_)
+    done = CliRunner().invoke(app, ["cache", "flush", "--yes"])
+    assert (done.exit_code, done.stderr) == (1, "error: interrupted: the cache may be flushed all the same\n")
