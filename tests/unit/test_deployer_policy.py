@@ -30,7 +30,9 @@ pytestmark = pytest.mark.usefixtures("user_data")
 
 @pytest.fixture
 def everything() -> list[Recording]:
-    """The four environments, one with what is off in them, one on Aurora, and one whose database gets a replica.
+    """The four environments, one with what is off in them, two on Aurora, and one whose database gets a replica.
+
+    The one with what is off, and one of those on Aurora, have shards.
 
     Off are a secret of the app's own, its own role at the database, events, alarms.
     """
@@ -38,17 +40,18 @@ def everything() -> list[Recording]:
     app = dev.app.model_copy(update={"secrets": {"STRIPE_KEY": "shop/stripe"}})
     edge = dev.edge.model_copy(update={"events": True})
     monitoring = dev.monitoring.model_copy(update={"alarm_emails": ["team@example.com"], "dashboard": True})
-    database = dev.database.model_copy(update={"app_user": "app"})
+    database = dev.database.model_copy(update={"app_user": "app", "shards": 3, "replicas": 1})
     more = dev.model_copy(update={"app": app, "edge": edge, "monitoring": monitoring, "database": database})
     cluster = {"engine": "aurora", "instance_class": "db.r7g.large", "replicas": 1, "max_replicas": 2}
     aurora = dev.model_copy(update={"database": dev.database.model_copy(update=cluster)})
+    clusters = dev.model_copy(update={"database": dev.database.model_copy(update={**cluster, "shards": 2})})
     replicated = dev.model_copy(update={"database": dev.database.model_copy(update={"replicas": 1})})
     kept = {"masterUserSecrets": [{"secretArn": "arn:aws:secretsmanager:us-east-1:1:secret:rds!db-1"}]}
     there = state.State((state.Standing(state.DATABASE, "dev-database-instance", kept),))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(state, "read", lambda: there)
         first = record(lambda: stack.build(replicated), stack="dev")
-    others = [record(lambda each=each: stack.build(each), stack="dev") for each in (more, aurora)]
+    others = [record(lambda each=each: stack.build(each), stack="dev") for each in (more, aurora, clusters)]
     return [*(build(name) for name in STACKS), *others, first]
 
 
@@ -85,10 +88,21 @@ def test_what_is_restricted_by_name_is_called_so(everything: list[Recording]) ->
         assert not unused, f"no {kind} is called so"
 
 
+def test_every_shards_secrets_are_called_so(everything: list[Recording]) -> None:
+    names = {each.name for made in everything for each in made.all("aws:secretsmanager/secret:Secret")}
+    patterns = [end.rpartition(":")[2] for end in table()["aws:secretsmanager/secret:Secret"]["on"]]
+    for shard in load("dev").names_of_shards(3):
+        assert {f"{shard}-password", f"{shard}-user-app"} <= names
+    for shard in load("dev").names_of_shards(16):
+        for name in (f"{shard}-password-0123456-AbCdEf", f"{shard}-user-app-0123456-AbCdEf"):
+            assert any(fnmatchcase(name, each) for each in patterns), name
+
+
 def test_log_groups_are_restricted_to_the_names_that_machines_and_rds_have(everything: list[Recording]) -> None:
     groups = [each for made in everything for each in made.all("aws:cloudwatch/logGroup:LogGroup")]
     names = {each.inputs.get("name", f"{each.name}-0123456") for each in groups}
     assert "/aws/rds/instance/dev-database-instance/postgresql" in names
+    assert "/aws/rds/instance/dev-database-2-instance/postgresql" in names
     for entry in (table()["aws:cloudwatch/logGroup:LogGroup"], table()["logs"]):
         patterns = [end.format(account="*", region="*").rpartition(":")[2] for end in entry["on"]]
         assert [name for name in names if not any(fnmatchcase(name, each) for each in patterns)] == []
