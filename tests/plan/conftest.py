@@ -27,6 +27,13 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def own_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """An API with nothing else in it: two networks of one range are more than one lab can be."""
+    with running_api(tmp_path_factory.mktemp("own-api")) as server:
+        yield server
+
+
 @pytest.fixture(scope="session")
 def applied(api: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Applied:
     """The program with the lab's own configuration, on small stand-ins for the app and its runtime."""

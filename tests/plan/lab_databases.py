@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from lab.api import tls
 from lab.config import LabConfig
 from lab.controller.api import Api
@@ -66,3 +68,9 @@ class Databases:
         assert told, f"nobody is {name}"
         assert told.user_data, f"nothing is told to {name}"
         return told.user_data.decode()
+
+
+@pytest.fixture(scope="module")
+def databases(own_api: ApiServer) -> Databases:
+    """For who imports it: the databases of one module's tests."""
+    return Databases(own_api)

@@ -13,23 +13,11 @@ from botocore.exceptions import ClientError
 from lab.controller.plan import Base
 from lab.machines.machine import Bind
 from lab.machines.services import backups
-from tests.plan.lab_api_server import ApiServer, running_api
 from tests.plan.lab_backups import archive, fail_bases, take_bases
 from tests.plan.lab_databases import PASSWORD, Databases
+from tests.plan.lab_databases import databases as databases  # a fixture
 
 KEPT = Path("/var/lib/expressway-lab/backups")
-
-
-@pytest.fixture(scope="module")
-def own_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    """An API with nothing else in it: two networks of one range are more than one lab can be."""
-    with running_api(tmp_path_factory.mktemp("backups")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def databases(own_api: ApiServer) -> Databases:
-    return Databases(own_api)
 
 
 @pytest.fixture

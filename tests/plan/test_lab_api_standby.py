@@ -14,20 +14,8 @@ from botocore.exceptions import ClientError
 from lab.controller.plan import Restart
 from lab.controller.standby import Standby, Takeover
 from lab.network.model import Direction, Group
-from tests.plan.lab_api_server import ApiServer, running_api
 from tests.plan.lab_databases import PASSWORD, Databases
-
-
-@pytest.fixture(scope="module")
-def own_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    """An API with nothing else in it: two networks of one range are more than one lab can be."""
-    with running_api(tmp_path_factory.mktemp("standby")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def databases(own_api: ApiServer) -> Databases:
-    return Databases(own_api)
+from tests.plan.lab_databases import databases as databases  # a fixture
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """From what the API says of a cache to machines, names, ways between them and what each is told at its boot."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,16 +14,9 @@ from lab.controller.identity import Identities
 from lab.controller.plan import Failover, ParameterChange, Service, TokenChange, Wanted
 from lab.controller.wanted import wanted
 from lab.network.model import Direction, Group
-from tests.plan.lab_api_server import ApiServer, running_api
+from tests.plan.lab_api_server import ApiServer
 from tests.plan.lab_fleet import Fleet
 from tests.plan.lab_services import TOKEN, create_cache
-
-
-@pytest.fixture(scope="module")
-def own_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    """An API with nothing else in it: two networks of one range are more than one lab can be."""
-    with running_api(tmp_path_factory.mktemp("controller")) as server:
-        yield server
 
 
 class Cache:

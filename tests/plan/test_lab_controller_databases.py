@@ -10,21 +10,9 @@ from botocore.exceptions import ClientError
 
 from lab.controller.plan import Promotion, Rotation
 from lab.network.model import Direction, Group
-from tests.plan.lab_api_server import ApiServer, running_api
 from tests.plan.lab_databases import PASSWORD, Databases
+from tests.plan.lab_databases import databases as databases  # a fixture
 from tests.plan.lab_services import create_database
-
-
-@pytest.fixture(scope="module")
-def own_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    """An API with nothing else in it: two networks of one range are more than one lab can be."""
-    with running_api(tmp_path_factory.mktemp("controller")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def databases(own_api: ApiServer) -> Databases:
-    return Databases(own_api)
 
 
 @pytest.fixture
