@@ -55,6 +55,8 @@ class Route:
     """A group of paths as the balancer tells of it; as for a server, but from a request's start."""
 
     route: str
+    own_errors: int
+    """Answers of 500 and above to requests that no server was sent."""
     statuses: Mapping[str, int] = field(hash=False)
     seconds: float
     buckets: Mapping[str, int] = field(hash=False)

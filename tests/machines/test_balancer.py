@@ -436,6 +436,7 @@ def test_what_nginx_has_no_connection_to_ask_with_counts_for_no_server(edge: Edg
         configuration.write_text(text.replace("worker_connections 8192", "worker_connections 40"))
         reload(edge)
         before = edge.reading(1), edge.reading(2)
+        own_before = sum(each.own_errors for each in edge.balancer.routes().values())
         with ThreadPoolExecutor(60) as pool:
             answers = [each.result() for each in [pool.submit(edge.request, "/late/0.5") for _ in range(60)]]
         failed = sum(answer is not None and answer[0] == 500 for answer in answers)
@@ -444,6 +445,8 @@ def test_what_nginx_has_no_connection_to_ask_with_counts_for_no_server(edge: Edg
         for then, now in zip(before, (edge.reading(1), edge.reading(2)), strict=True):
             assert now.statuses["5xx"] == then.statuses["5xx"], "the servers gave none of these answers"
             assert now.connect_failures == then.connect_failures, "and refused nothing"
+        own = sum(each.own_errors for each in edge.balancer.routes().values())
+        assert own - own_before == failed
     finally:
         configuration.write_text(text)
         reload(edge)
@@ -531,6 +534,37 @@ def test_requests_count_by_the_first_part_of_their_path(edge: Edge) -> None:
     assert grown() == expected, "the stand-in's answers are the site's too"
     late = edge.balancer.routes()["/late"]
     assert late.buckets["0.25"] < late.buckets["0.5"], "of 0.3 s"
+
+
+def test_an_error_is_the_edges_own_where_no_server_was_sent_the_request(edge: Edge) -> None:
+    nobodies = [upstream.Entry(f"i-nobody-{each}", f"127.0.1.{each}", 3000) for each in range(240, 248)]
+
+    def told() -> tuple[int, int, int]:
+        """Own errors, all of them, and those of servers."""
+        routes, state = edge.balancer.routes().values(), edge.balancer.read()
+        servers = (*state.servers, *state.leaving)
+        by_servers = sum(each.statuses["5xx"] for each in servers)
+        return sum(each.own_errors for each in routes), sum(each.statuses["5xx"] for each in routes), by_servers
+
+    for what, servers, path, own, by_servers in (
+        ("the app's own answer", edge.serve(1, 2), "/500", 0, 1),
+        ("a server that was sent it, and ended", edge.serve(1), "/half", 0, 1),
+        ("both servers, one after the other", edge.serve(1, 2), "/half", 0, 2),
+        ("one that was sent it, and one that refuses", [*edge.serve(1), nobodies[0]], "/half", 0, 1),
+        ("no server", [], "/", 1, 0),
+        ("one that refuses", nobodies[:1], "/", 1, 0),
+        ("more of them than are tried", nobodies, "/", 1, 0),
+    ):
+        edge.balancer.apply(servers)
+        before = told()
+        for method in ("GET", "POST") if own else ("GET",):
+            answer = edge.request(path, method)
+            assert answer
+            assert answer[0] >= 500, what
+        times = 2 if own else 1
+        eventually(lambda before=before, times=times: told()[1] == before[1] + times, what)
+        now = told()
+        assert (now[0] - before[0], now[2] - before[2]) == (own * times, by_servers), what
 
 
 def test_routes_are_few_however_many_paths_are_asked_for(edge: Edge) -> None:

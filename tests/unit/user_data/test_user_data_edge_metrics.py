@@ -79,10 +79,15 @@ def test_connections_are_told_against_what_there_can_be_with_those_to_servers() 
 
 
 def test_connections_that_were_dropped_and_errors_of_the_edges_own_are_told() -> None:
-    before = seen({"/": counts(0, 0, 0, 10, errors=4)}, {"i-1": counts(0, 0, 0, 10, errors=4)}, dropped=5)
-    after = seen({"/": counts(0, 0, 0, 30, errors=14)}, {"i-1": counts(0, 0, 0, 22, errors=6)}, dropped=8)
+    before = seen({"/": counts(0, 0, 0, 10, errors=4, own_errors=1)}, dropped=5)
+    after = seen(
+        {"/": counts(0, 0, 0, 30, errors=14, own_errors=7), "/new": counts(0, 0, 0, 2, errors=2, own_errors=2)},
+        # Which two servers were asked for, one after the other.
+        {"i-1": counts(0, 0, 0, 22, errors=9), "i-2": counts(0, 0, 0, 22, errors=9)},
+        dropped=8,
+    )
     told = values(after, before)
-    assert told["EdgeErrors"] == {8: 1}, "of ten, a server gave two"
+    assert told["EdgeErrors"] == {8: 1}
     assert told["ConnectionsDropped"] == {3: 1}
 
 

@@ -82,7 +82,12 @@ end
 function _M.answer_routes()
     local told = {}
     for slot, name in pairs(routes.names()) do
-        told[#told + 1] = sum_answers(function(row) return memory.shared.routes[row][slot] end, { route = name })
+        local own = 0
+        for row = 0, memory.shared.rows - 1 do
+            own = own + memory.shared.routes[row][slot].own_errors
+        end
+        local found = { route = name, own_errors = own }
+        told[#told + 1] = sum_answers(function(row) return memory.shared.routes[row][slot] end, found)
     end
     answer(200, '{"routes":' .. servers.encode(told) .. "}")
 end

@@ -189,25 +189,28 @@ function _M.balance()
     set_current_peer(servers.addresses[chosen], servers.ports[chosen])
 end
 
--- The log's phase: the request is over, however it ended.
+-- The log's phase: the request is over, however it ended. Whether no server was sent it, so that an error is the edge's own.
 function _M.done(status, at)
     local request = tonumber(ffi.cast(uintptr, get_request()))
+    local failed = tried[request]
+    local sent = failed and failed.sent
+    tried[request] = nil
     if not held[request] then
-        tried[request] = nil
-        return
+        return not sent
     end
-    -- Nginx' own, for want of a connection to ask with: it says nothing of the server, and counts for none.
-    local unasked = status == 500 and not was_sent()
+    -- Nginx' own, for want of a connection to ask with, or as none was made: it is no answer of the server's.
+    local unasked = (status == 500 or status == 502 or status == 504) and not was_sent()
     local slot = release(request, unasked and 0 or status, at - since[request])
-    since[request], tried[request] = nil, nil
-    if unasked then
-        return
-    end
-    if (status == 502 or status == 504) and not was_sent() then
-        failed_to_connect(slot, at)
-    else
+    since[request] = nil
+    if not unasked then
         shared.servers[slot].answered_at = at
+        return false
     end
+    -- For want of a connection says nothing of the server.
+    if status ~= 500 then
+        failed_to_connect(slot, at)
+    end
+    return not sent
 end
 
 -- Where repeating is safe (GET, HEAD), a connection may be cut while the answer is waited for. The others bear a mark that

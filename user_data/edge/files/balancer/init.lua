@@ -15,8 +15,7 @@ function _M.start(path)
     local now, done, count = ngx.now, balance.done, routes.count
     function balancer_log()
         local status, at = ngx.status, now()
-        done(status, at)
-        count(status, at)
+        count(status, at, done(status, at))
     end
     function balancer_api()
         api.answer(path)

@@ -12,7 +12,7 @@ typedef struct {
 } expressway_counts;
 
 typedef struct {
-    double seconds;
+    double seconds, own_errors;
     double statuses[6];
     double buckets[12];
 } expressway_route;

@@ -51,8 +51,8 @@ local function find(name, status)
     return slot or OTHER
 end
 
--- The log's phase: the request is over, however it ended.
-function _M.count(status, at)
+-- The log's phase: the request is over, however it ended. `unsent`: no server was sent it.
+function _M.count(status, at, unsent)
     -- A WebSocket has been more than an answer.
     if status < 200 or status >= 600 then
         return
@@ -63,6 +63,9 @@ function _M.count(status, at)
     local elapsed = at - start_time()
     local class, bucket = floor(status / 100), bucket_of(elapsed)
     counts.statuses[class] = counts.statuses[class] + 1
+    if unsent and class == 5 then
+        counts.own_errors = counts.own_errors + 1
+    end
     counts.seconds = counts.seconds + elapsed
     counts.buckets[bucket] = counts.buckets[bucket] + 1
 end

@@ -69,6 +69,7 @@ def _values(now: Seen, before: Seen) -> list[Value]:
             Value.of("Requests", "Count", total),
             Value.of("Responses4xx", "Count", classes["4xx"]),
             Value.of("Responses5xx", "Count", classes["5xx"]),
+            Value.of("EdgeErrors", "Count", sum(_grown(now.routes, before.routes, "own_errors"))),
             Value("ResponseTime", "Milliseconds", durations(now.routes, before.routes)),
         ]
     if now.listed is not None and before.listed is not None:
@@ -77,10 +78,6 @@ def _values(now: Seen, before: Seen) -> list[Value]:
             Value.of("Retries", "Count", sum(_grown(now.servers, before.servers, "retries"))),
             Value.of("Servers", "Count", now.listed),
         ]
-    if now.routes and before.routes and now.listed is not None:
-        by_servers = sum(_grown(now.servers, before.servers, "statuses", "5xx"))
-        by_all = sum(_grown(now.routes, before.routes, "statuses", "5xx"))
-        found.append(Value.of("EdgeErrors", "Count", max(0.0, by_all - by_servers)))
     if "active" in now.connections:
         active = now.connections["active"]
         found.append(Value.of("Connections", "Count", active))
