@@ -22,9 +22,10 @@ InPlace = Annotated[
 Bake = Annotated[
     float | None,
     typer.Option(
-        min=0, help="Seconds for which a first machine's answers are compared with the others'. [default: 15; lab: 5]"
+        help="Seconds for which a first machine's answers are compared with the others'. [default: 15; lab: 5]"
     ),
 ]
+LONGEST_BAKE = 86_400
 
 SHOWN_LINES = 40
 
@@ -42,6 +43,7 @@ def deploy(
     """Put the app as it is now, and what has changed of the machines, into service; all of it, or back to what was."""
     from cli import targets
 
+    _check_bake(bake)
     began = time.monotonic()
     target = targets.find(stack, outputs)
     to = _build_and_store(target, app_dir)
@@ -62,6 +64,7 @@ def rollback(
     from operate import deploy as deploying
     from operate import releases
 
+    _check_bake(bake)
     target = targets.find(stack, outputs)
     with targets.explained():
         found = deploying.read(target.stack.client("s3"), target.stack.bucket)
@@ -93,6 +96,12 @@ def deploy_to_lab(app_dir: Path) -> None:
     if not outcome.deployed:
         _tell(outcome, built["release_id"])
         raise typer.Exit(1)
+
+
+def _check_bake(bake: float | None) -> None:
+    # A number that is none would bake for ever.
+    if bake is not None and not 0 <= bake <= LONGEST_BAKE:
+        refuse(f"--bake {bake:g}: it must be 0 to {LONGEST_BAKE} seconds")
 
 
 def _build_and_store(target: "Target", app_dir: Path | None) -> dict[str, Any]:

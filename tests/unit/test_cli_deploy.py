@@ -117,6 +117,12 @@ def test_a_rollback_to_a_release_whose_archive_is_another_one_is_not_begun(outpu
     refused(run("rollback", "--outputs", str(outputs), "r0"), 1, "or not as it was built")
 
 
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-1", "1e9"])
+@pytest.mark.parametrize("command", ["deploy", "rollback"])
+def test_a_bake_that_would_never_end_is_not_begun(outputs: Path, command: str, seconds: str) -> None:
+    refused(run(command, "--bake", seconds, "--outputs", str(outputs)), 2, "--bake", "0 to 86400 seconds")
+
+
 def test_more_machines_than_the_group_takes_are_refused_with_the_setting(outputs: Path) -> None:
     refused(run("scale", "5", "--outputs", str(outputs)), 2, "at most 4 machines, not 5", "app.maxSize", "pulumi up")
 
