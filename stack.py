@@ -69,6 +69,8 @@ class Outputs(MonitoringOutputs):
     """PostgreSQL's host and port."""
     databasePasswordSecret: pulumi.Output[str]
     """The secret with PostgreSQL's user and password, by its ARN; empty where RDS keeps and rotates them."""
+    databasePasswordSecrets: list[pulumi.Output[str]]
+    """Those of each shard, in their order."""
     databaseAppSecrets: list[pulumi.Output[str]]
     """The secrets with the login of the app's own role, one for each shard; none where it has no role of its own."""
     databaseEndpoints: list[pulumi.Output[str]]
@@ -137,6 +139,7 @@ def build(settings: Settings) -> None:
         "releaseParameter": release.parameter_name,
         "databaseEndpoint": pulumi.Output.format("{0}:{1}", database.host, database.port),
         "databasePasswordSecret": database.password_secret_arn,
+        "databasePasswordSecrets": [each.password_secret_arn for each in databases],
         "databaseAppSecrets": [each.app_secret_arn for each in databases] if settings.database.app_user else [],
         "databaseEndpoints": [pulumi.Output.format("{0}:{1}", each.host, each.port) for each in databases],
         "cacheEndpoint": pulumi.Output.format("{0}:{1}", cache.host, cache.port),

@@ -1,12 +1,21 @@
 """`expressway db` and its subcommands, from `status` to `add-shard`."""
 
 from contextlib import AbstractContextManager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.console import err, out, print_json, refuse
 from cli.options import Json, OutputsFile, StackName
+
+if TYPE_CHECKING:
+    from cli.targets import Target
+    from operate.stack import Stack
+
+Shard = Annotated[
+    int | None,
+    typer.Option("--shard", help="Of several databases, which one: from 0 on, as the kit counts them.", metavar="N"),
+]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -15,7 +24,7 @@ app = typer.Typer(
 
 
 @app.command()
-def status(stack: StackName = None, outputs: OutputsFile = None, json: Json = False) -> None:
+def status(shard: Shard = None, stack: StackName = None, outputs: OutputsFile = None, json: Json = False) -> None:
     """Show each instance's zone, state, CPU, connections and lag, its storage and backups, and changes that wait."""
     from cli import targets
     from cli.db import tables
@@ -23,7 +32,7 @@ def status(stack: StackName = None, outputs: OutputsFile = None, json: Json = Fa
 
     target = targets.find(stack, outputs)
     with _told():
-        found = looking.look(target.stack)
+        found = looking.look(_of(target, shard))
     if json:
         print_json(found.as_json())
         return
@@ -33,14 +42,14 @@ def status(stack: StackName = None, outputs: OutputsFile = None, json: Json = Fa
 
 
 @app.command()
-def failover(stack: StackName = None, outputs: OutputsFile = None, json: Json = False) -> None:
+def failover(shard: Shard = None, stack: StackName = None, outputs: OutputsFile = None, json: Json = False) -> None:
     """Have RDS make the standby the primary, and wait until it is. Connections break, and writes fail meanwhile."""
     from cli import targets
     from operate.database import failover as failing
 
     target = targets.find(stack, outputs)
     with _told("RDS goes on with the failover; expressway db status shows it"):
-        done = failing.failover(target.stack, _tell)
+        done = failing.failover(_of(target, shard), _tell)
     if json:
         print_json(done.as_json())
         return
@@ -54,6 +63,7 @@ def snapshot(
     name: Annotated[
         str | None, typer.Argument(help="Of the snapshot. Default: the database's, and the time.", metavar="[NAME]")
     ] = None,
+    shard: Shard = None,
     stack: StackName = None,
     outputs: OutputsFile = None,
     json: Json = False,
@@ -64,7 +74,7 @@ def snapshot(
 
     target = targets.find(stack, outputs)
     with _told("RDS goes on with the snapshot; expressway db snapshots shows it"):
-        taken = shots.take(target.stack, name, _tell)
+        taken = shots.take(_of(target, shard), name, _tell)
     if json:
         print_json(taken.as_json())
         return
@@ -72,7 +82,7 @@ def snapshot(
 
 
 @app.command()
-def snapshots(stack: StackName = None, outputs: OutputsFile = None, json: Json = False) -> None:
+def snapshots(shard: Shard = None, stack: StackName = None, outputs: OutputsFile = None, json: Json = False) -> None:
     """List the database's snapshots, the newest first: size, age, and whether RDS made them by itself."""
     from cli import targets
     from cli.db import tables
@@ -80,7 +90,7 @@ def snapshots(stack: StackName = None, outputs: OutputsFile = None, json: Json =
 
     target = targets.find(stack, outputs)
     with _told():
-        found = shots.every(target.stack)
+        found = shots.every(_of(target, shard))
     if json:
         print_json([each.as_json() for each in found])
         return
@@ -100,6 +110,7 @@ def restore(
     snapshot: Annotated[
         str | None, typer.Option("--snapshot", help="As it is in that snapshot.", metavar="NAME")
     ] = None,
+    shard: Shard = None,
     stack: StackName = None,
     outputs: OutputsFile = None,
     json: Json = False,
@@ -120,7 +131,7 @@ def restore(
         refuse(f"--time: {error}")
     target = targets.find(stack, outputs)
     with _told(f"RDS goes on with {name}; aws rds describe-db-instances --db-instance-identifier {name} shows it"):
-        done = restoring.restore(target.stack, name, at, snapshot, _tell)
+        done = restoring.restore(_of(target, shard), name, at, snapshot, _tell)
     if json:
         print_json(done.as_json())
         return
@@ -135,6 +146,7 @@ def restore(
 def promote(
     replica: Annotated[str, typer.Argument(help="A replica's name; db status has them.", metavar="REPLICA")],
     yes: Annotated[bool, typer.Option("--yes", help="Do it: no way leads back.")] = False,
+    shard: Shard = None,
     stack: StackName = None,
     outputs: OutputsFile = None,
     json: Json = False,
@@ -147,7 +159,7 @@ def promote(
         refuse(f"{replica} would follow the stack's database no more, and no way leads back: add --yes to do it")
     target = targets.find(stack, outputs)
     with _told("RDS goes on with the promotion; expressway db status shows it"):
-        done = promoting.promote(target.stack, replica, _tell)
+        done = promoting.promote(_of(target, shard), replica, _tell)
     if json:
         print_json(done.as_json())
         return
@@ -160,6 +172,7 @@ def rotate_password(
     master: Annotated[
         bool, typer.Option("--master", help="The master user's, where the app has a role of its own (appUser).")
     ] = False,
+    shard: Shard = None,
     stack: StackName = None,
     outputs: OutputsFile = None,
     json: Json = False,
@@ -173,13 +186,15 @@ def rotate_password(
 
     target = targets.find(stack, outputs)
     with _told("run expressway db rotate-password again to go on with it"):
-        if not master and (changed := password.rotate_app(target.stack, _tell)):
+        # Of all shards, unless one is named.
+        named = target.stack if shard is None else _of(target, shard)
+        if not master and (changed := password.rotate_app(named, _tell)):
             if json:
                 print_json([each.as_json() for each in changed])
                 return
             _say("the app's role has another password: app servers tell PostgreSQL of it within a minute, and follow")
             return
-        done = password.rotate(target.stack, _tell)
+        done = password.rotate(_of(target, shard), _tell)
     if json:
         print_json(done.as_json())
         return
@@ -234,6 +249,7 @@ def connect(
     instance: Annotated[
         str | None, typer.Option("--instance", help="A replica, or a copy. Default: the stack's database.")
     ] = None,
+    shard: Shard = None,
     stack: StackName = None,
     outputs: OutputsFile = None,
 ) -> None:
@@ -245,7 +261,7 @@ def connect(
     target = targets.find(stack, outputs)
     given = words or []
     with _told():
-        login = logins.login(target.stack, instance)
+        login = logins.login(_of(target, shard), instance)
         status = connecting.psql(target, login, given[1:] if given[:1] == ["--"] else given)
     raise typer.Exit(status)
 
@@ -256,6 +272,12 @@ def _told(interrupted: str = "nothing was changed") -> AbstractContextManager[No
     from operate.database.instance import DatabaseError, RequestError
 
     return targets.told(interrupted, DatabaseError, (RequestError,))
+
+
+def _of(target: "Target", shard: int | None) -> "Stack":
+    from operate.database import shards
+
+    return shards.choose(target.stack, shard)
 
 
 def _tell(line: str) -> None:

@@ -82,6 +82,7 @@ def test_the_stack_tells_where_everything_is() -> None:
         "releaseParameter": "dev-release-pointer",
         "databaseEndpoint": "dev-database-instance.rds.example:5432",
         "databasePasswordSecret": "",
+        "databasePasswordSecrets": [""],
         "databaseAppSecrets": [],
         "databaseEndpoints": ["dev-database-instance.rds.example:5432"],
         "cacheEndpoint": "dev-cache-redis.cache.example:6379",
