@@ -18,6 +18,7 @@ from lab.aws import Aws
 from lab.bench import rotated, rotation
 from lab.bench.load import Plan
 from lab.config import read
+from lab.machines.services import postgresql
 from tests.lab.in_place import Releases
 from tests.lab.stack import Stack, expressway
 from tests.paths import ROOT
@@ -254,7 +255,7 @@ def test_no_secret_is_in_user_data_arguments_logs_or_files_of_the_app_servers(st
     for secret in secrets_manager.list_secrets()["SecretList"]:
         value = secrets_manager.get_secret_value(SecretId=secret["ARN"])["SecretString"]
         secrets.append(value.split('"password": "')[1].split('"')[0] if value.startswith("{") else value)
-    assert len(secrets) == 3, "the database's password, the cache's token and the app's own"
+    assert len(secrets) == 4, "the database's two passwords, the cache's token and the app's own"
     files = "/proc/[0-9]*/cmdline /var/log/*.log /etc/expressway/* /var/lib/cloud/instance/user-data.txt"
     places = f"journalctl --no-pager; cat {files}"
     for machine in (*stack.machines("app"), *stack.machines("edge")):
@@ -264,22 +265,31 @@ def test_no_secret_is_in_user_data_arguments_logs_or_files_of_the_app_servers(st
             assert secret not in text, f"a secret is in the clear on {machine['id']}"
 
 
+def asked_of_the_database(stack: Stack, query: str) -> list[str]:
+    done = stack.shell(
+        stack.machines("database")[0]["id"], *postgresql.questions(5432), "--dbname=app", f"--command={query}"
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_the_app_is_a_role_of_its_own_which_has_its_tables_and_no_more(stack: Stack) -> None:
+    may = "select rolsuper, rolcreatedb, rolcreaterole, rolreplication from pg_roles where rolname = 'app'"
+    assert asked_of_the_database(stack, may) == ["f|f|f|f"]
+    owner = "select distinct tableowner from pg_tables where schemaname = 'public'"
+    assert asked_of_the_database(stack, owner) == ["app"]
+    others = (
+        "select count(*) from pg_stat_activity where usename = 'expressway' and application_name <> 'expressway-role'"
+    )
+    assert asked_of_the_database(stack, others) == ["0"], "somebody is there as the master user"
+    assert "//app:" in stack.shell(stack.machines("app")[0]["id"], "cat", "/run/expressway/environment.json").stdout
+
+
 def test_an_app_servers_workers_share_a_pool_whose_connections_were_counted(stack: Stack) -> None:
     """Without TLS to their own machine, and with it from there to the database."""
     query = (
         "select host(client_addr), count(*), bool_and(ssl) from pg_stat_activity join pg_stat_ssl using (pid) "
-        "where usename = 'expressway' and application_name <> 'expressway-metrics' group by 1"
-    )
-    psql = (
-        "runuser",
-        "-u",
-        "postgres",
-        "--",
-        "psql",
-        "--dbname=app",
-        "--tuples-only",
-        "--no-align",
-        f"--command={query}",
+        "where usename = 'app' and application_name <> 'expressway-metrics' group by 1"
     )
     plain = (
         "import json, psycopg2\n"
@@ -296,7 +306,7 @@ def test_an_app_servers_workers_share_a_pool_whose_connections_were_counted(stac
         answers = list(pool.map(lambda number: stack.get(f"/items/{number}").status_code, range(400)))
     assert max(answers) < 500, "a burst of more requests than connections"
     told = json.loads(stack.shell(stack.machines("app")[0]["id"], "cat", "/etc/expressway/machine.json").stdout)
-    rows = [line.split("|") for line in stack.shell(stack.machines("database")[0]["id"], *psql).stdout.split()]
+    rows = [line.split("|") for line in asked_of_the_database(stack, query)]
     assert len(rows) == len(stack.machines("app")), rows
     assert all(2 <= int(count) <= told["database"]["pool_size"] and ssl == "t" for _, count, ssl in rows), rows
 
@@ -331,7 +341,7 @@ def test_requests_wait_while_the_database_is_away(stack: Stack) -> None:
 
 def test_a_password_a_token_and_a_secret_that_change_under_load_fail_no_request(stack: Stack) -> None:
     """All in one load, which takes a minute; `make bench-rotation` has each by itself."""
-    password, token, own = rotated.Database(aws()), rotated.CacheToken(aws()), rotated.OwnSecret(aws())
+    password, token, own = rotated.password(aws()), rotated.CacheToken(aws()), rotated.OwnSecret(aws())
     before = workers(stack)
     result = rotation.measure(stack.url, Plan(rate=100), [password, token, own])
     assert len(result.outcome.samples) > 1000, "there was a load"
