@@ -1,12 +1,14 @@
 """A way to a port of this machine on which what is sent takes longer; runs on a lab machine, with nothing but Python.
 
 `python3 forwarder.py PORT TO SECONDS`: with SIGUSR1 what clients send takes so many seconds, with SIGUSR2 none again.
-Answers take none. Bytes keep their order.
+Answers take none. Bytes keep their order. systemd is told when it serves: a signal before would end it.
 """
 
 import asyncio
 import contextlib
+import os
 import signal
+import socket
 import sys
 
 
@@ -61,7 +63,15 @@ async def main(port: int, to: int, seconds: float) -> None:
         loop.add_signal_handler(number, setattr, way, "seconds", taken)
     server = await asyncio.start_server(way.lead, "0.0.0.0", port)  # noqa: S104, the machine's own rules guard it
     async with server:
+        _tell_systemd("READY=1")
         await server.serve_forever()
+
+
+def _tell_systemd(state: str) -> None:
+    """Of a unit of `Type=notify` (https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html)."""
+    if address := os.environ.get("NOTIFY_SOCKET"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as near:
+            near.sendto(state.encode(), address.replace("@", "\0", 1))
 
 
 if __name__ == "__main__":

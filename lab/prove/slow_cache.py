@@ -22,7 +22,7 @@ async def led_round(stand: Stand, machine: str, seconds: float) -> AsyncGenerato
     words = ["python3", "-c", program, f"{cache_nodes.PORT}", f"{BEHIND}", f"{seconds:g}"]
     await stand.inside(machine, *redis.command(), given=redis.listen(BEHIND))
     try:
-        await stand.inside(machine, "systemd-run", f"--unit={UNIT}", "--collect", *words)
+        await stand.inside(machine, "systemd-run", f"--unit={UNIT}", "--collect", "--service-type=notify", *words)
         await stand.inside(machine, *redis.question(), given="CLIENT KILL TYPE normal\n")
         yield
     finally:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import signal
 import socket
@@ -475,18 +476,19 @@ def free_port() -> int:
         return found.getsockname()[1]
 
 
-def test_what_comes_by_the_forwarder_is_late_when_told_so_and_in_order() -> None:
-    async def run() -> list[float]:
+def test_what_comes_by_the_forwarder_is_late_when_told_so_and_in_order(tmp_path: Path) -> None:
+    async def run(told: socket.socket) -> list[float]:
         took: list[float] = []
         async with echoing() as behind:
             port = free_port()
             words = [sys.executable, forwarder.__file__, f"{port}", f"{behind}", "0.3"]
-            with subprocess.Popen(words) as program:
+            with subprocess.Popen(words, env={**os.environ, "NOTIFY_SOCKET": told.getsockname()}) as program:
                 try:
-                    reader, writer = await _connected(port)
-                    for number, told in enumerate((None, signal.SIGUSR1, signal.SIGUSR2)):
-                        if told:
-                            program.send_signal(told)
+                    assert await asyncio.to_thread(told.recv, 100) == b"READY=1"
+                    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                    for number, sent in enumerate((None, signal.SIGUSR1, signal.SIGUSR2)):
+                        if sent:
+                            program.send_signal(sent)
                             await asyncio.sleep(0.1)
                         began = time.monotonic()
                         writer.write(f"{number} ".encode())
@@ -507,18 +509,12 @@ def test_what_comes_by_the_forwarder_is_late_when_told_so_and_in_order() -> None
             await asyncio.sleep(0.1)  # for the echo's end
         return took
 
-    before, slow, after = asyncio.run(run())
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(30)
+        before, slow, after = asyncio.run(run(systemd))
     assert before < 0.2 > after
     assert 0.3 <= slow < 1.0
-
-
-async def _connected(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    for _ in range(100):
-        try:
-            return await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            await asyncio.sleep(0.1)
-    raise AssertionError("the forwarder doesn't listen")
 
 
 def test_the_target_says_the_bounds_that_are_judged() -> None:

@@ -136,7 +136,7 @@ CASES: list[tuple[str, str, Any, str]] = [
     ("Database", "parameters.work_mem", "8192\n", "database.parameters.work_mem"),
     *(
         ("Database", "parameters.max_connections", number, "database.parameters.max_connections")
-        for number in ("lots", "-1", "0", "5", "262144", "１００", " 100", "9" * 5000, "{}", "")
+        for number in ("lots", "-1", "0", "5", "262144", "\uff11\uff10\uff10", " 100", "9" * 5000, "{}", "")
     ),
     ("Database", "parameters.log_min_duration_statement", "0", "database.parameters.log_min_duration_statement"),
     ("Database", "snapshot", "-before", "database.snapshot"),
