@@ -21,6 +21,7 @@ from lab.network.model import Network
 
 from .api import Api, ApiState
 from .backups import Archives, take
+from .boots import Boots
 from .changes import carry_out
 from .database_logs import DatabaseLogs
 from .health import HealthRelay
@@ -81,6 +82,7 @@ class Controller:
         self._load = LoadMeter()
         self._services = ServiceMeter(state / "machines", core_per_vcpu=config.core_per_vcpu)
         self._heartbeats = Heartbeats(state / "machines")
+        self._boots = Boots()
         self._limits = Limits()
         # Of its own: a machine that does not answer must keep no other from starting.
         self._measuring = ThreadPoolExecutor(1, thread_name_prefix="measuring")
@@ -127,7 +129,7 @@ class Controller:
             busy = set(self._busy)
         ready = {each.id for each in found if each.state is observation.State.READY}
         pulses = self._heartbeats.look(current.services, ready, time.monotonic())
-        for action in plan(current, found, busy, pulses):
+        for action in plan(self._boots.look(current, found), found, busy, pulses):
             self._begin(action)
         self._limits.hold(current.machines, found)
         self._health.relay(service for service in current.services if service.kind == "load-balancer")

@@ -340,10 +340,12 @@ def _of_pair(
         change = change or synchrony(standby, state, pulse, service.port or 0)
         if change:
             return [CarryOut(service.id, service.machines[0], change)]
-    # It is there, and changed, when the standby is too; who had one goes on without.
-    if primary is State.FAILED:
+    # It is there, and changed, when the standby is too; who was there before goes on without one.
+    if primary is State.FAILED or (standby.given_up and service.status in ("creating", SERVICE_FAILED[service.kind])):
         now = SERVICE_FAILED[service.kind]
-    elif primary is State.READY and (standby.synchronous or service.status not in ("creating", "modifying")):
+    elif primary is State.READY and (
+        standby.synchronous or standby.given_up or service.status not in ("creating", "modifying")
+    ):
         now = SERVICE_READY[service.kind]
     else:
         return []

@@ -38,6 +38,8 @@ class Standby:
     node: str
     synchronous: bool = False
     leaving: bool = False
+    given_up: bool = False
+    """Its boot has failed so often that another try would, too."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,6 @@ def synchrony(standby: Standby, state: State | None, pulse: Pulse | None, port: 
 
 def to_be_copied_anew(standby: Standby, state: State, pulse: Pulse | None) -> bool:
     """Whether the standby's machine is to be cleared away, for another one. Never while it may have to take over."""
-    if standby.synchronous:
+    if standby.synchronous or standby.given_up:
         return False
     return state not in (State.BOOTING, State.READY) or (state is State.READY and pulse is not None and pulse.lost)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.controller import changes
+from lab.controller.boots import MOST, Boots
 from lab.controller.changes import carry_out
 from lab.controller.heartbeat import HUNG_SECONDS, LOST_SECONDS, PERIOD_SECONDS, Heartbeats
 from lab.controller.plan import (
@@ -150,6 +151,45 @@ def test_after_a_takeover_the_old_primary_is_cleared_away_and_copied_anew() -> N
     )
     assert planned(swapped, found(first=State.OFF, second=State.READY), Pulse()) == [Stop(FIRST)]
     assert planned(swapped, found(second=State.READY), Pulse()) == [Start(spec(FIRST))]
+
+
+def tried(boots: Boots, service: Service, *states: State | None) -> Service:
+    """The service after these states of its second machine, one after the other; None: there is none."""
+    seen = service
+    for state in states:
+        there = [*found(first=State.READY), *(found(second=state) if state else [])]
+        wanted = Wanted((spec(FIRST), spec(SECOND)), NOTHING, "", (service,))
+        [seen] = boots.look(wanted, there).services
+    return seen
+
+
+def test_a_standby_whose_boot_fails_is_made_anew_three_times_and_then_stays(caplog: pytest.LogCaptureFixture) -> None:
+    boots, copied = Boots(), pair(synchronous=False)
+    failed = found(first=State.READY, second=State.FAILED)
+    for _ in range(MOST - 1):
+        seen = tried(boots, copied, None, State.BOOTING, State.FAILED, State.FAILED)
+        assert planned(seen, failed, Pulse()) == [Stop(SECOND)]
+    assert len(caplog.messages) == MOST - 1, "each try once"
+    seen = tried(boots, copied, None, State.DEAD)
+    assert planned(seen, found(first=State.READY, second=State.DEAD), Pulse()) == [], "a crash in its boot counts, too"
+    assert SECOND in caplog.messages[-1]
+    assert caplog.messages[-1].endswith("3 of 3 times: it stays as it is, and the database has no standby")
+    for status, now in (("creating", "failed"), ("modifying", "available")):
+        changed = dataclasses.replace(seen, status=status)
+        assert planned(changed, failed, Pulse()) == [ReportService("database", "main", now)], "nobody waits for it"
+        assert planned(dataclasses.replace(seen, status=now), failed, Pulse()) == []
+
+
+def test_a_standby_that_has_been_ready_or_is_another_one_has_all_its_tries() -> None:
+    boots, copied = Boots(), pair(synchronous=False)
+    twice = (State.BOOTING, State.FAILED) * (MOST - 1)
+    seen = tried(boots, copied, *twice, State.BOOTING, State.READY, State.DEAD, None, *twice)
+    assert seen.standby
+    assert not seen.standby.given_up, "a crash once it was ready is no failed boot"
+    tried(boots, dataclasses.replace(copied, standby=None), State.BOOTING)
+    seen = tried(boots, copied, State.BOOTING, State.FAILED)
+    assert seen.standby
+    assert not seen.standby.given_up
 
 
 def test_what_else_is_begun_is_carried_out_by_the_primary() -> None:
