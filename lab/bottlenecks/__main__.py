@@ -1,6 +1,5 @@
 """Plant the bottlenecks, one after the other, and write down what `expressway load` named."""
 
-import argparse
 import asyncio
 import sys
 import tempfile
@@ -13,6 +12,7 @@ from rich.console import Console
 from artifact import cache
 from lab import paths
 from lab.machines.access import MachineError
+from lab.prove import options as command
 from lab.prove import stand
 from operate.load import vegeta
 
@@ -36,11 +36,14 @@ console = Console(stderr=True, highlight=False)
 
 def main() -> int:
     """0 when every plant was named; 1 when one was not; 2 for a bad command line or a lab that is in use."""
-    options = _options()
-    if unknown := sorted(set(options.only) - PLANTS.keys()):
-        print(f"bottlenecks: there is no plant {', '.join(unknown)}. There are: {', '.join(PLANTS)}", file=sys.stderr)
+    what = "Whether load names what limits."
+    short = "two steps of load for each plant"
+    options = command.parser(
+        "prove-bottlenecks", what, kind="plant", page="docs/bottlenecks.md", short=short
+    ).parse_args()
+    chosen = command.chosen(options.only, PLANTS, "bottlenecks", "plant")
+    if not chosen:
         return 2
-    chosen = [PLANTS[name] for name in options.only] or list(PLANTS.values())
     rows: list[dict[str, Any]] = []
     try:
         vegeta.ensure(cache.root(), lambda line: console.print(line, markup=False))
@@ -86,18 +89,6 @@ def prove(ready: stand.Stand, one: Plant, *, short: bool = False) -> dict[str, A
             console.print(f"    {sentence}", markup=False, soft_wrap=True)
     console.print(f"  {'passed' if found['passed'] else '; '.join(found['misses'])}", markup=False)
     return found
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make prove-bottlenecks", description="Whether load names what limits.")
-    parser.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the figures are written")
-    only = "one plant, or several with commas between; docs/bottlenecks.md stays as it is, but for --page"
-    parser.add_argument("--only", default=[], type=lambda given: given.split(","), metavar="PLANT", help=only)
-    kind = parser.add_mutually_exclusive_group()
-    kind.add_argument("--page", action="store_true", help="write the rows of --only into docs/bottlenecks.md")
-    kind.add_argument("--short", action="store_true", help="two steps of load for each plant")
-    parser.add_argument("--here", action="store_true", help="in the lab that is up, instead of one of its own")
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

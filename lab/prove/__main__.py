@@ -13,6 +13,7 @@ from rich.console import Console
 from lab import paths
 from lab.bench.load import Outcome
 
+from . import options as command
 from . import plot, report, scenarios, stand
 from .scenario import SCENARIOS, Own, Result, Scenario, row
 from .scenarios.tracking import TARGET_REQUESTS
@@ -41,10 +42,9 @@ console = Console(stderr=True, highlight=False)
 def main() -> int:
     """0 when every scenario passed; 1 when one missed; 2 for a bad command line or a lab that is in use."""
     options = _options()
-    if unknown := sorted(set(options.only) - SCENARIOS.keys()):
-        print(f"prove: there is no scenario {', '.join(unknown)}. There are: {', '.join(SCENARIOS)}", file=sys.stderr)
+    chosen = command.chosen(options.only, SCENARIOS, "prove", "scenario")
+    if not chosen:
         return 2
-    chosen = [SCENARIOS[name] for name in options.only] or list(SCENARIOS.values())
     if options.short:
         chosen = [one for one in chosen if one.short]
     page = options.page or not (options.only or options.short)
@@ -113,16 +113,10 @@ async def _run(ready: stand.Stand, one: Scenario, *, short: bool) -> Result:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make prove", description="What clients see while the stack is lived with.")
-    parser.add_argument("--json", type=Path, required=True, metavar="FILE", help="where the figures are written")
-    only = "one scenario, or several with commas between; docs/proof.md stays as it is, but for --page"
-    parser.add_argument("--only", default=[], type=lambda given: given.split(","), metavar="SCENARIO", help=only)
-    kind = parser.add_mutually_exclusive_group()
-    kind.add_argument("--page", action="store_true", help="write the rows of --only into docs/proof.md")
-    kind.add_argument("--short", action="store_true", help="the short form of those that have one")
+    what, short = "What clients see while the stack is lived with.", "the short form of those that have one"
+    parser = command.parser("prove", what, kind="scenario", page="docs/proof.md", short=short)
     parser.add_argument("--seconds", type=_positive, metavar="N", help="for how long faults are drawn (300)")
     parser.add_argument("--seed", type=int, metavar="N", help="the order of faults again, as its row names it")
-    parser.add_argument("--here", action="store_true", help="in the lab that is up, instead of one of its own")
     return parser.parse_args()
 
 
