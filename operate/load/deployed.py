@@ -5,6 +5,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from operate.fleet import IN_SERVICE
 from operate.load.metrics import database_identifier, replication_group
 from operate.load.model import Sizes
 from operate.stack import Stack
@@ -18,10 +19,22 @@ def read(stack: Stack) -> Sizes | None:
         return None
 
 
+def rescaled(before: Sizes | None, after: Sizes | None) -> str | None:
+    """What is to be said of a run in which the app servers became more or fewer; None where they didn't."""
+    was, now = (each.app_servers if each else None for each in (before, after))
+    if was is None or now is None or was == now:
+        return None
+    return (
+        f"App servers in service: {was} when it began, and {now} when it ended. The knee is that of no one number of "
+        f"them: --check {was} loads so many with scaling policies off."
+    )
+
+
 def _read(client: Callable[[str], Any], stack: Stack) -> Sizes:
     scaling = client("autoscaling")
     groups = scaling.describe_auto_scaling_groups(AutoScalingGroupNames=[stack.app_group, stack.edge_group])
-    types = {each["AutoScalingGroupName"]: each["Instances"][0]["InstanceType"] for each in groups["AutoScalingGroups"]}
+    members = {each["AutoScalingGroupName"]: each["Instances"] for each in groups["AutoScalingGroups"]}
+    types = {name: instances[0]["InstanceType"] for name, instances in members.items()}
     policies = scaling.describe_policies(AutoScalingGroupName=stack.app_group)["ScalingPolicies"]
     endpoint, cache = (str(stack.outputs.get(name) or "") for name in ("databaseEndpoint", "cacheEndpoint"))
     return Sizes(
@@ -29,6 +42,7 @@ def _read(client: Callable[[str], Any], stack: Stack) -> Sizes:
         app_type=types[stack.app_group],
         edge_type=types[stack.edge_group],
         target_cpu=next((target for each in policies if (target := _target(each)) is not None), None),
+        app_servers=sum(each["LifecycleState"] == IN_SERVICE for each in members[stack.app_group]),
         **_database(client, database_identifier(endpoint)),
         **_cache(client, replication_group(cache)),
     )

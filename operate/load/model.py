@@ -116,6 +116,8 @@ class Sizes:
     cache_type: str | None = None
     """ElastiCache's node type."""
     cache_nodes: int = 1
+    app_servers: int | None = None
+    """In service when the run ended; None in a run of before this was told."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from operate.load import measuring, planning, vegeta, verdict
 from operate.load.attack import MAX_WORKERS, TIMEOUT_SECONDS, Attack
+from operate.load.deployed import rescaled
 from operate.load.measuring import Timed, Timeline
 from operate.load.mix import Mix
 from operate.load.model import Reading, Run, Sizes, Statement, Step
@@ -152,8 +153,10 @@ class Load:
         `sizes` says what the stack runs on.
         """
         self._began, interrupted = time.time(), False
+        before: Sizes | None = None
         profile: Profile | None = None
         try:
+            before = sizes()
             self._steps()
             profile = self._profile(profiler) if profiler else None
         except KeyboardInterrupt:
@@ -161,6 +164,10 @@ class Load:
         self.listener(self.steps, Now("asking what each tier did"))
         knee = planning.knee(self.steps)
         whole = [self._read(each, sampler, statements) for each in self.steps]
+        after = sizes()
+        bottleneck = verdict.judge(whole, knee)
+        if moved := rescaled(before, after):
+            bottleneck = replace(bottleneck, evidence=(*bottleneck.evidence, moved))
         return Run(
             target=self.url,
             stack=self.stack,
@@ -168,11 +175,11 @@ class Load:
             generator=f"vegeta {version(self.program)}",
             steps=(*whole, *(self._read(each, sampler, statements) for each in self._partial)),
             knee_rps=knee,
-            bottleneck=verdict.judge(whole, knee),
+            bottleneck=bottleneck,
             timeline=self._timeline.seconds(),
             interrupted=interrupted,
             profile=profile,
-            sizes=sizes(),
+            sizes=after,
         )
 
     def _read(self, step: Step, sampler: Sampler | None, statements: StatementReader | None) -> Step:

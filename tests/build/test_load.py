@@ -18,7 +18,7 @@ from artifact import cache
 from operate.load import mix, users, vegeta
 from operate.load.attack import Attack, AttackError, Sent
 from operate.load.measuring import step, timed
-from operate.load.model import Step
+from operate.load.model import Sizes, Step
 from operate.load.run import Load, Now, Options
 from operate.profile.model import Profile
 from operate.profile.request import Taken
@@ -170,6 +170,15 @@ def test_a_profile_is_taken_after_the_steps_while_the_knees_rate_is_held(program
     assert profiler.asked == pytest.approx(30 * 8, abs=30), "it is held until the profile is there, in stretches of 4 s"
     assert profiler.stopped
     assert max(each.at for each in done.timeline) < profiler.began, "and counts for nothing"
+
+
+def test_a_run_whose_app_servers_become_more_says_that_its_knee_is_of_no_number_of_them(program: Path) -> None:
+    asked = iter([Sizes("us-east-1", "m7i.large", "t3.small", app_servers=number) for number in (2, 3)])
+    with LoadServer(slots=50, service=0.01) as server:
+        done = Load(program, server.url, HOME, Options(step=1, ramp=0, only=20)).run(sizes=lambda: next(asked))
+    assert done.bottleneck.evidence[-1].startswith("App servers in service: 2 when it began, and 3 when it ended.")
+    assert done.sizes
+    assert done.sizes.app_servers == 3
 
 
 def test_a_load_without_the_profile_that_was_wanted_has_all_the_rest(program: Path) -> None:

@@ -20,6 +20,7 @@ class Api:
 
     def __init__(self) -> None:
         self.denied = ""
+        self.states = ["InService", "Pending", "InService"]
         self.policies: list[dict[str, Any]] = [
             {"PolicyType": "SimpleScaling"},
             {
@@ -33,7 +34,10 @@ class Api:
     def describe_auto_scaling_groups(self, AutoScalingGroupNames: list[str]) -> dict[str, Any]:  # noqa: N803, AWS's own
         kinds = {"app": "m7i.large", "edge": "t3.small"}
         groups = [
-            {"AutoScalingGroupName": name, "Instances": [{"InstanceType": kinds[name]}]}
+            {
+                "AutoScalingGroupName": name,
+                "Instances": [{"InstanceType": kinds[name], "LifecycleState": state} for state in self.states],
+            }
             for name in AutoScalingGroupNames[::-1]
         ]
         return {"AutoScalingGroups": groups}
@@ -63,14 +67,31 @@ def stack(api: Api, outputs: dict[str, str]) -> Stack:
 
 def test_types_sizes_and_the_policys_target_are_read(api: Api) -> None:
     found = deployed.read(stack(api, OUTPUTS))
-    assert found == Sizes("eu-west-1", "m7i.large", "t3.small", 55.0, "db.m7g.large", True, 100, "cache.t4g.small", 2)
+    assert found == Sizes(
+        "eu-west-1", "m7i.large", "t3.small", 55.0, "db.m7g.large", True, 100, "cache.t4g.small", 2, 2
+    )
 
 
 def test_a_stack_without_a_policy_a_database_and_a_cache_has_none(api: Api) -> None:
     api.policies = api.policies[:1]
-    assert deployed.read(stack(api, {})) == Sizes("eu-west-1", "m7i.large", "t3.small")
+    assert deployed.read(stack(api, {})) == Sizes("eu-west-1", "m7i.large", "t3.small", app_servers=2)
 
 
 def test_who_may_not_ask_has_a_run_all_the_same(api: Api) -> None:
     api.denied = "AccessDenied"
     assert deployed.read(stack(api, OUTPUTS)) is None
+
+
+@pytest.mark.parametrize(
+    ("states", "told"), [(["InService"], "1"), (["InService"] * 3, "3"), (["InService"] * 2, None)]
+)
+def test_a_fleet_that_scales_meanwhile_is_said(api: Api, states: list[str], told: str | None) -> None:
+    before = deployed.read(stack(api, OUTPUTS))
+    api.states = states
+    said = deployed.rescaled(before, deployed.read(stack(api, OUTPUTS)))
+    assert said == (
+        told
+        and f"App servers in service: 2 when it began, and {told} when it ended. The knee is that of no one number of "
+        "them: --check 2 loads so many with scaling policies off."
+    )
+    assert deployed.rescaled(None, before) is None, "nobody may ask, or there is no stack"
