@@ -12,19 +12,20 @@ const NOW = `
 export const FRESH = 0; // take it
 export const YOURS = 1; // read the database; with what is there meanwhile
 export const THEIRS = 2; // somebody does; with the lease, and what is there meanwhile
+export const UNSURE = 3; // it is of another generation than was believed
 
-export const SCRIPTS = {
-  // KEYS: the key, the namespace's generation. ARGV: a lease, how long it lasts.
-  // Returns: one of the above, the value, how long ago it ceased to be fresh, the lease that holds, how far the database
-  // must have come.
-  // Writing comes first, though mostly it changes nothing, so that a node which a failover has demoted refuses: what it
-  // has may be old.
-  claim: {
-    numberOfKeys: 2,
-    lua: `
+/** The generation before anything was ever forgotten. */
+export const NONE = "0";
+
+// KEYS: the key. ARGV: a lease, how long it lasts.
+// Returns: one of the above, the value, how long ago it ceased to be fresh, the lease that holds, how far the database
+// must have come.
+// Writing comes first, though mostly it changes nothing, so that a node which a failover has demoted refuses: what it
+// has may be old. Whoever holds the lease may ask again: in a cluster one claim may take two commands.
+const claim = (generation) => `
       redis.call('HSETNX', KEYS[1], 'value', '')
       local held = redis.call('HMGET', KEYS[1], 'value', 'fresh', 'generation', 'lease', 'until', 'after')
-      local generation = redis.call('GET', KEYS[2]) or '0'
+      ${generation}
       ${NOW}
       local value, late = held[1], 0
       if value == '' or held[3] ~= generation then
@@ -33,7 +34,7 @@ export const SCRIPTS = {
         late = now - held[2]
         if late < 0 then return {${FRESH}, value} end
       end
-      if held[4] and now < tonumber(held[5]) and held[3] == generation then
+      if held[4] and held[4] ~= ARGV[1] and now < tonumber(held[5]) and held[3] == generation then
         return {${THEIRS}, value, late, held[4]}
       end
       redis.call('HSET', KEYS[1], 'lease', ARGV[1], 'until', now + ARGV[2])
@@ -41,7 +42,18 @@ export const SCRIPTS = {
       if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
       local after, floor = held[6] or '', string.match(generation, '@(%x*)') or ''
       if floor > after then after = floor end
-      return {${YOURS}, value, late, ARGV[1], after}`,
+      return {${YOURS}, value, late, ARGV[1], after}`;
+
+export const SCRIPTS = {
+  // KEYS[2]: the namespace's generation.
+  claim: { numberOfKeys: 2, lua: claim(`local generation = redis.call('GET', KEYS[2]) or '${NONE}'`) },
+  // In a cluster. ARGV[3]: the generation as the caller believes it to be; ARGV[4]: 1 if it was read a moment ago.
+  // The generation isn't a key of this: while their slot moves to another shard, its keys move one by one, and a command of two
+  // keys is refused until both have (TRYAGAIN).
+  claimBelieving: {
+    numberOfKeys: 1,
+    lua: claim(`local generation = ARGV[3]
+      if held[3] and held[3] ~= generation and ARGV[4] ~= '1' then return {${UNSURE}} end`),
   },
   // KEYS: the key. ARGV: the lease, the value, how long it is fresh, how long it is kept. The generation stays that of the
   // claim: what was read before all was forgotten doesn't count.

@@ -1,4 +1,4 @@
-import type { Redis } from "ioredis";
+import type { Cluster, Redis } from "ioredis";
 
 /** What a single read may say otherwise. All times in milliseconds. */
 export interface ReadOptions {
@@ -44,6 +44,8 @@ export interface CacheSettings extends ReadOptions {
 export interface CacheOptions extends CacheSettings {
   /** The variable that holds Redis's address, with the token. Default: REDIS_URL. */
   variable?: string;
+  /** Whether that is a cluster's. Default: for REDIS_URL whether REDIS_CLUSTER is "true", else false. */
+  cluster?: boolean;
   /** Takes one line when Redis goes and one when it is back. Default: console.log. */
   log?: (message: string) => void;
 }
@@ -57,8 +59,12 @@ export interface Found<T> {
 
 /** What one process has seen since it began. */
 export interface CacheSnapshot {
-  /** settling: back a moment ago, and not asked until all workers have told it what they wrote meanwhile. */
-  redis: "off" | "ready" | "away" | "settling";
+  /**
+   * settling: back a moment ago, and not asked until all workers have told it what they wrote meanwhile; partial: the shards
+   * of a cluster differ.
+   */
+  redis: "off" | "ready" | "away" | "settling" | "partial";
+  /** Of a cluster: the worst of its shards'. */
   breaker: "closed" | "open" | "half-open";
   /** How many invalidations Redis hasn't heard of. */
   owed: number;
@@ -72,11 +78,13 @@ export interface CacheSnapshot {
   /** Answers of Redis that failed or were late. */
   redisErrors: number;
   invalidations: number;
+  /** Of a cluster: each shard by its place in the order of their lowest slots, and how many of the 16384 slots it has. */
+  shards?: Record<string, Pick<CacheSnapshot, "breaker"> & { redis: "ready" | "away" | "settling"; slots: number }>;
 }
 
 export class Cache {
   /** @param redis a connection that has the cache's scripts, as createCache makes it; null: without Redis */
-  constructor(redis: Redis | null, options?: CacheSettings);
+  constructor(redis: Redis | Cluster | null, options?: CacheSettings);
   /**
    * The value under a key; on a miss what `load` has, once for all workers of all machines. Values are kept as JSON. `load` is
    * given the position (`after` of a read) that a write of the key told, or "".

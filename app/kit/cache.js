@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Breaker } from "./breaker.js";
-import { FRESH, SCRIPTS, YOURS } from "./cache-scripts.js";
+import { Keys } from "./cache-keys.js";
+import { ClusterNodes, OneNode } from "./cache-nodes.js";
+import { FRESH, NONE, SCRIPTS, UNSURE, YOURS } from "./cache-scripts.js";
 import { current } from "./environment.js";
 import { createRedis } from "./redis.js";
 
@@ -9,7 +10,6 @@ import { createRedis } from "./redis.js";
 const FIRST_POLL = 10; // for the end of another machine's read
 const LONGEST_POLL = 50;
 const RECENT = 10_000; // what a primary was told and its replica not yet, when that took its place
-const SETTLE = 2_500; // after Redis is back: longer than any worker takes to reconnect (connect)
 const BEHIND = 60_000; // for how long a write's position counts: far longer than a replica that is read may be behind
 const FORGETTING = 1_000; // for Redis to take an invalidation: a write waits longer than a read would
 
@@ -35,8 +35,15 @@ const DEFAULTS = {
  * @param {typeof import("ioredis").Redis} Redis
  * @param {import("./cache.d.ts").CacheOptions} [options]
  */
-export function createCache(Redis, { variable = "REDIS_URL", log = (message) => console.log(message), ...options } = {}) {
-  return new Cache(current(variable) ? connect(Redis, variable, log) : null, options);
+export function createCache(Redis, options = {}) {
+  const { variable = "REDIS_URL", cluster, log = (message) => console.log(message), ...settings } = options;
+  const redis = current(variable) ? connect(Redis, { variable, cluster }, log) : null;
+  try {
+    return new Cache(redis, settings);
+  } catch (error) {
+    redis?.disconnect(); // else it would keep a process alive that ends for this
+    throw error;
+  }
 }
 
 /**
@@ -47,19 +54,20 @@ export function createCache(Redis, { variable = "REDIS_URL", log = (message) => 
  * finds its lease gone and stores nothing. Everybody asks Redis, even if the same process reads that key already, since
  * Redis knows whether a write came between. While Redis is away, reads go to the database, and parallel ones of a key
  * within a worker share one.
+ *
+ * In a cluster a key and all that is said of it are on one shard, and each shard is asked, left alone and told by itself.
  */
 export class Cache {
   #redis;
   #options;
-  #prefix;
-  #generation; // the key that says which generation of values counts
-  #breaker;
+  #keys;
+  #nodes = null; // of Redis; null without it
+  #believed = new Map(); // in a cluster: which generations count, as they were when last read
   #flights = new Map(); // reads of the database: by lease, and by key while Redis is away
   #callers = new WeakMap(); // of these, how far whoever began one had written
   #watches = new Map(); // waits for other processes' leases
   #owed = new Map(); // invalidations that Redis hasn't heard of, to when they stop mattering and the write's position
   #recent = new Map(); // those that it has, to when and the write's position
-  #unsettledUntil = 0;
   #longest; // for how long Redis keeps any value
   #counts = { hits: 0, misses: 0, stale: 0, bypassed: 0, loads: 0, loadErrors: 0, redisErrors: 0, invalidations: 0 };
 
@@ -71,25 +79,17 @@ export class Cache {
     this.#redis = redis;
     this.#options = check({ ...DEFAULTS, ...options });
     const { namespace, version, failures, pause } = this.#options;
-    this.#generation = `${namespace}:v${version}`;
-    this.#prefix = `${this.#generation}:`;
+    const clustered = redis?.isCluster === true;
+    this.#keys = new Keys(`${namespace}:v${version}`, clustered);
     this.#longest = lifetime(this.#options);
-    this.#breaker = new Breaker({ failures, pause, longestPause: 5 * pause });
-    let interrupted = false;
-    redis?.on("close", () => {
-      interrupted = true;
-    });
-    redis?.on("ready", () => {
-      // It may have kept what was written to the database meanwhile, or be another node, which doesn't know all that
-      // the one before was told: let every worker tell it before any reads from it.
-      if (interrupted) {
-        this.#unsettledUntil = Date.now() + SETTLE;
-        this.#owe(this.#heardLately());
-        this.#breaker.reset();
-      }
-      interrupted = false;
-      this.#settle()?.catch(() => {});
-    });
+    if (redis === null) return;
+    const onReady = (node, interrupted) => {
+      // Every worker tells it, before any reads from it.
+      if (interrupted) this.#owe(this.#heardLately(node));
+      this.#settle(node)?.catch(() => {});
+    };
+    const breaker = { failures, pause, longestPause: 5 * pause };
+    this.#nodes = clustered ? new ClusterNodes(redis, breaker, onReady) : new OneNode(redis, breaker, onReady);
   }
 
   /**
@@ -105,14 +105,14 @@ export class Cache {
 
   /** As `get`, and where the value came from. */
   async read(key, load, options) {
-    const found = await this.#read(this.#prefix + key, load, options ? this.#with(options) : this.#options);
+    const found = await this.#read(this.#keys.name(key), load, options ? this.#with(options) : this.#options);
     this.#counts[COUNTED[found.from]] += 1;
     return found;
   }
 
   /** Forget keys, after the write they depend on is committed. */
   async invalidate(...keys) {
-    const names = keys.map((key) => this.#prefix + key);
+    const names = keys.map((key) => this.#keys.name(key));
     for (const name of names) this.#flights.delete(name); // who asks from now on must not get what was read before
     await this.#forget(names);
   }
@@ -120,15 +120,13 @@ export class Cache {
   /** Forget all keys of the namespace, on all machines. */
   async invalidateAll() {
     this.#flights.clear();
-    await this.#forget([this.#generation]);
+    await this.#forget(this.#keys.generations());
   }
 
   /** What this process has seen, and whether it asks Redis. */
   snapshot() {
-    let state = "off";
-    if (this.#redis) state = this.#redis.status === "ready" ? "ready" : "away";
-    if (state === "ready" && Date.now() < this.#unsettledUntil) state = "settling";
-    return { redis: state, breaker: this.#breaker.state, owed: this.#owed.size, ...this.#counts };
+    const { redis, breaker, shards } = this.#nodes?.snapshot() ?? { redis: "off", breaker: "closed" };
+    return { redis, breaker, owed: this.#owed.size, ...this.#counts, ...(shards && { shards }) };
   }
 
   close() {
@@ -176,7 +174,7 @@ export class Cache {
       await this.#fill(name, lease, value, options);
       return value;
     } catch (error) {
-      await this.#ask((redis) => redis.release(name, lease)).catch(() => {});
+      await this.#ask(name, (redis) => redis.release(name, lease)).catch(() => {});
       throw error;
     } finally {
       this.#flights.delete(lease);
@@ -189,13 +187,32 @@ export class Cache {
     const fresh = Math.round(ttl * (1 - options.jitter * Math.random()));
     const kept = fresh + Math.max(options.staleWhileRevalidate, options.staleIfError);
     const text = JSON.stringify(value);
-    await this.#ask((redis) => redis.fill(name, lease, text, fresh, kept)).catch(() => {});
+    await this.#ask(name, (redis) => redis.fill(name, lease, text, fresh, kept)).catch(() => {});
   }
 
   async #claim(name, lease, options) {
-    const claim = (redis) => redis.claim(name, this.#generation, lease, options.lease);
+    const generation = this.#keys.generation(name);
+    if (this.#redis?.isCluster) return this.#claimBelieving(name, generation, lease, options);
+    const claim = (redis) => redis.claim(name, generation, lease, options.lease);
     // An answer that comes too late may be a lease that nobody would fill.
-    return this.#ask(claim, ([state]) => state === YOURS && this.#redis.release(name, lease));
+    return this.#ask(name, claim, ([state]) => state === YOURS && this.#redis.release(name, lease));
+  }
+
+  /**
+   * A claim in a cluster, where no command may have two keys (cache-scripts.js): the generation is asked for beside it, of
+   * the same shard and in the same round trip, and the claim counts only if it is the one that the claim was made with. So
+   * whatever was forgotten before this read began is known to it, as with a script of both keys.
+   */
+  async #claimBelieving(name, generation, lease, options) {
+    for (let sure = 0; ; sure = 1) {
+      const believed = this.#believed.get(generation) ?? NONE;
+      const claim = (redis) =>
+        Promise.all([redis.claimBelieving(name, lease, options.lease, believed, sure), redis.get(generation)]);
+      const release = ([[state]]) => state === YOURS && this.#redis.release(name, lease);
+      const [claimed, counts] = await this.#ask(name, claim, release);
+      this.#believed.set(generation, counts ?? NONE);
+      if (claimed[0] !== UNSURE && believed === (counts ?? NONE)) return claimed;
+    }
   }
 
   /** Wait until the lease has ended, however many of this process wait for it. */
@@ -211,26 +228,29 @@ export class Cache {
     for (let pause = FIRST_POLL; Date.now() <= deadline; pause = Math.min(1.5 * pause, LONGEST_POLL)) {
       await sleep(pause);
       try {
-        if ((await this.#ask((redis) => redis.hget(name, "lease"))) !== lease) return;
+        if ((await this.#ask(name, (redis) => redis.hget(name, "lease"))) !== lease) return;
       } catch {
         return; // who waits asks Redis next, and does without it then
       }
     }
   }
 
-  /** Run `command`, after what Redis is owed, unless Redis is away or takes too long. */
-  async #ask(command, unheard) {
-    if (Date.now() < this.#unsettledUntil || this.#redis?.status !== "ready") throw new Error("no cache");
-    if (this.#breaker.state !== "closed") {
-      this.#try();
+  /** Run `command`, after what the node that has `name` is owed, unless that is away or takes too long. */
+  async #ask(name, command, unheard) {
+    const node = this.#nodes?.at(name);
+    if (node?.state !== "ready") throw new Error("no cache");
+    const { breaker } = node;
+    if (breaker.state !== "closed") {
+      this.#try(node);
       throw new Error("no cache");
     }
-    return this.#breaker.run(async () => {
-      // One connection carries both in this order, so Redis has forgotten the keys when it runs the command.
-      const settled = this.#settle();
-      const asked = command(this.#redis);
+    return breaker.run(async () => {
+      const asked = this.#next(node, command);
       try {
-        return (await this.#timely(Promise.all([asked, settled])))[0];
+        const answer = await this.#timely(asked);
+        // It may have been sent on to another node, which has just taken the place of this one.
+        if (this.#nodes.at(name)?.state === "ready") return answer;
+        throw new Error("no cache");
       } catch (error) {
         if (unheard) asked.then(unheard).catch(() => {});
         throw error;
@@ -238,9 +258,14 @@ export class Cache {
     });
   }
 
-  /** Find out whether Redis answers again, once its pause is over: no read waits for that. */
-  #try() {
-    this.#breaker.run(() => this.#timely(this.#redis.ping())).catch(() => {});
+  #next(node, command) {
+    const settled = this.#settle(node);
+    return settled ? settled.then(() => command(this.#redis)) : command(this.#redis);
+  }
+
+  /** Find out whether a node answers again, once its pause is over: no read waits for that. */
+  #try({ breaker, redis }) {
+    breaker.run(() => this.#timely(redis.ping())).catch(() => {});
   }
 
   async #timely(answer) {
@@ -257,14 +282,16 @@ export class Cache {
     this.#counts.invalidations += 1;
     const after = this.#options.position();
     this.#owe(names.map((name) => [name, after]));
-    await this.#settle()?.catch(() => {});
+    const nodes = new Set(names.map((name) => this.#nodes.at(name)));
+    await Promise.all([...nodes].map((node) => this.#settle(node)?.catch(() => {})));
   }
 
-  /** Send the invalidations that Redis hasn't heard of; what fails stays owed. */
-  #settle() {
-    if (this.#redis.status !== "ready" || this.#owed.size === 0) return undefined;
-    const owed = [...this.#owed].map(([name, { after }]) => [name, after]);
-    this.#owed.clear();
+  /** Send the invalidations that a node hasn't heard of; what fails stays owed. */
+  #settle(node) {
+    if (this.#owed.size === 0 || !node || node.state === "away") return undefined;
+    const owed = [...this.#owed].filter(([name]) => this.#nodes.at(name) === node).map(([name, { after }]) => [name, after]);
+    if (owed.length === 0) return undefined;
+    for (const [name] of owed) this.#owed.delete(name);
     return within(FORGETTING, this.#tell(owed)).then(
       () => this.#remember(owed),
       (error) => {
@@ -277,11 +304,12 @@ export class Cache {
   async #tell(owed) {
     const told = owed.flatMap(([name, after]) => {
       // Not a count: one that Redis loses would begin again, and find values of its first round.
-      if (name === this.#generation) return [this.#redis.set(name, `${randomUUID()}@${after}`)];
+      if (this.#keys.isGeneration(name)) return [this.#redis.set(name, `${randomUUID()}@${after}`)];
       return after ? [this.#redis.forget(name, after, BEHIND)] : [];
     });
-    const keys = owed.filter(([name, after]) => name !== this.#generation && !after).map(([name]) => name);
-    if (keys.length > 0) told.push(this.#redis.del(keys));
+    const keys = owed.filter(([name, after]) => !after && !this.#keys.isGeneration(name)).map(([name]) => name);
+    if (this.#redis.isCluster) told.push(...keys.map((name) => this.#redis.del(name)));
+    else if (keys.length > 0) told.push(this.#redis.del(keys));
     await Promise.all(told);
   }
 
@@ -297,9 +325,11 @@ export class Cache {
     }
   }
 
-  #heardLately() {
+  #heardLately(node) {
     const since = Date.now() - RECENT;
-    return [...this.#recent].filter(([, { when }]) => when > since).map(([name, { after }]) => [name, after]);
+    return [...this.#recent]
+      .filter(([name, { when }]) => when > since && this.#nodes.at(name) === node)
+      .map(([name, { after }]) => [name, after]);
   }
 
   #owe(invalidations) {
@@ -378,9 +408,9 @@ function within(milliseconds, promise) {
 }
 
 /** A connection that fails fast while Redis is away, and comes back by itself, on another node if need be. */
-function connect(Redis, variable, log) {
+function connect(Redis, where, log) {
   const redis = createRedis(Redis, {
-    variable,
+    ...where,
     enableOfflineQueue: false, // a cache that must be waited for is no cache
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
@@ -388,17 +418,29 @@ function connect(Redis, variable, log) {
     socketTimeout: 2_000, // silence while an answer is due: drop the connection and open another
     retryStrategy: (attempt) => Math.min(100 * attempt, 1_000),
     scripts: SCRIPTS,
+    // Nobody is asked who isn't there (cache-nodes.js), and commands may wait while a shard that was added is connected.
+    // Never sent again unseen: an invalidation would come after others.
+    clusterOptions: { enableOfflineQueue: true, retryDelayOnFailover: 0, retryDelayOnClusterDown: 0 },
   });
 
   // One line when it goes and one when it is back, not one per attempt.
   let reachable = true;
-  redis.on("error", (error) => {
+  const gone = (error) => {
     if (reachable) log(`cache unavailable, reading from the database: ${error.message}`);
     reachable = false;
-  });
-  redis.on("ready", () => {
+  };
+  const back = () => {
     if (!reachable) log("cache available again");
     reachable = true;
-  });
+  };
+  redis.on("error", gone);
+  if (redis.isCluster) {
+    redis.on("+node", (node) => {
+      node.on("error", (error) => node.options.readOnly || gone(error));
+      node.on("ready", () => redis.nodes("master").every(({ status }) => status === "ready") && back());
+    });
+  } else {
+    redis.on("ready", back);
+  }
   return redis;
 }
