@@ -12,6 +12,7 @@ from lab.api import (
     account,
     elasticache,
     elasticache_failover,
+    elasticache_shape,
     instances,
     load_balancers,
     metrics,
@@ -137,6 +138,11 @@ class Control:
                 return self._done(
                     elasticache.finish_parameters(identifier, version), f"{identifier} waits for no {version}"
                 )
+            case "PUT", ["replication-groups", identifier, "slots"]:
+                known = elasticache_shape.record_slots(identifier, request.get_json(force=True))
+                return self._done(known, f"there is no cluster {identifier}")
+            case "PUT", ["replication-groups", identifier, "shape", version]:
+                return self._done(elasticache_shape.finish(identifier, version), f"{identifier} waits for no {version}")
             case method, _:
                 return _error(404, f"no such control call: {method} {request.path}")
 

@@ -1,5 +1,6 @@
 """ElastiCache as AWS has it: parameter groups, member nodes with private addresses, a status that changes."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2.models import ec2_backends
 from moto.elasticache import models, responses
 
-from lab.api import elasticache_parameters
+from lab.api import elasticache_parameters, hash_slots
 from lab.api import elasticache_rules as rules
 from lab.api.catalogue import REDIS, node_memory, vcpus
 from lab.api.ec2 import private_interface
@@ -45,6 +46,17 @@ class Node:
     endpoint: str
     address: str
     subnet: str
+    shard: str = "0001"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A shard of a replication group in cluster mode: the slots that it has, and those that it is to have."""
+
+    id: str
+    slots: str
+    wanted: str
+    """Empty when the shard is to go."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +67,9 @@ class CacheMachine:
     status: str
     engine_version: str | None
     endpoint: str
-    reader_endpoint: str
+    """The primary's; in cluster mode the one that leads to all nodes."""
+    reader_endpoint: str | None
+    """None in cluster mode."""
     address: str
     port: int
     subnet: str
@@ -78,6 +92,13 @@ class CacheMachine:
     """Of `parameters`, which differs when they do."""
     parameters_known: str = ""
     """The version that the nodes have; another one while they have to be told."""
+    cluster: bool = False
+    """Whether it is in cluster mode."""
+    shards: tuple[Shard, ...] = ()
+    """In cluster mode."""
+    shape_version: int = 1
+    shape_known: int = 1
+    """The version of nodes and slots that the cluster has; smaller while it has to be changed."""
 
 
 def install() -> None:
@@ -141,9 +162,16 @@ def _create(original: Any, group: Any, *args: Any, **kwargs: Any) -> None:
     rules.check_node_type(kwargs.get("cache_node_type"))
     rules.check_token(kwargs.get("auth_token"), rules.truth(kwargs.get("transit_encryption_enabled")))
     failover, multi_az = (rules.truth(kwargs.get(key)) for key in ("automatic_failover_enabled", "multi_az_enabled"))
-    rules.check_failover(failover, multi_az, kwargs.get("num_cache_clusters") or 1)
     backend = models.elasticache_backends[kwargs["account_id"]][kwargs["region_name"]]
     parameters = kwargs.get("cache_parameter_group_name")
+    cluster = in_cluster_mode(backend, parameters, kwargs.get("cluster_mode"))
+    replicas = kwargs.get("replicas_per_node_group")
+    rules.check_shards(cluster, kwargs.get("num_node_groups") or 1, replicas or 0)
+    if cluster:
+        kwargs["cluster_mode"] = "enabled"
+        rules.check_cluster_failover(failover, multi_az, replicas or 0)
+    else:
+        rules.check_failover(failover, multi_az, kwargs.get("num_cache_clusters") or (replicas or 0) + 1)
     if parameters and (known := parameter_groups(backend).get(parameters)):
         rules.check_family(known["CacheParameterGroupFamily"], engine, version or REDIS[engine][-1])
     snapshots = kwargs.get("snapshot_window") or SNAPSHOT_WINDOW
@@ -155,26 +183,53 @@ def _create(original: Any, group: Any, *args: Any, **kwargs: Any) -> None:
     group.parameters_known = elasticache_parameters.version_of(parameter_values(backend, group))
     group.engine_version = version or REDIS[engine][-1]
     group.auto_minor_version_upgrade = kwargs.get("auto_minor_version_upgrade") in (None, True, "true")
-    # Kept for the machine; no shape of the API has it, so no answer shows it.
+    # Kept for the machine; no shape of the API has it, so no answer shows it. So are the primary and the interfaces.
     group.auth_token = kwargs.get("auth_token")
-    group.interfaces = []
-    for _ in group.member_clusters:
-        place(kwargs["account_id"], kwargs["region_name"], group)
+    # A cluster has to be made of its nodes; one primary and its replicas are one from the start.
+    group.shape_version, group.shape_known = 1, 0 if cluster else 1
+    slots = hash_slots.share([shard["node_group_id"] for shard in group.node_groups])
+    for shard in group.node_groups:
+        shard["primary"] = shard["node_group_members"][0]["cache_cluster_id"]
+        if cluster:
+            shard["slots"] = shard["wanted"] = hash_slots.show(slots[shard["node_group_id"]])
+    for shard, member in members(group):
+        place(kwargs["account_id"], kwargs["region_name"], group, shard, member)
 
 
-def place(account: str, region: str, group: Any) -> None:
-    """Give the first member without one its interface. Members spread over the group's zones."""
+def in_cluster_mode(backend: Any, parameter_group: str | None, mode: str | None = None) -> bool:
+    """Whether a replication group with these parameters is; `mode` is asked for beside them."""
+    if parameter_group and (known := parameter_groups(backend).get(parameter_group)):
+        return known["values"].get("cluster-enabled") == "yes"
+    return mode == "enabled" or (parameter_group or "").endswith(".cluster.on")
+
+
+def members(group: Any) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Each node of a replication group, after its shard."""
+    for shard in group.node_groups:
+        for member in shard["node_group_members"]:
+            yield shard, member
+
+
+def domain(group: Any) -> str:
+    """What the names of all endpoints of a replication group end with."""
+    if group.cluster_enabled:
+        return group.configuration_endpoint["address"].removeprefix("clustercfg.")
+    return group.node_groups[0]["primary_endpoint_address"].removeprefix("master.")
+
+
+def place(account: str, region: str, group: Any, shard: dict[str, Any], member: dict[str, Any]) -> None:
+    """Give a member its interface. Those of a shard spread over the group's zones, and so do the primaries."""
     subnets = models.elasticache_backends[account][region].describe_cache_subnet_groups(group.cache_subnet_group_name)
-    index = len(group.interfaces)
+    index = group.node_groups.index(shard) + shard["node_group_members"].index(member)
     subnet = subnets[0].subnets[index % len(subnets[0].subnets)]
     interface = private_interface(
         ec2_backends[account][region],
         subnet["subnet_identifier"],
         group.security_group_ids,
-        f"ElastiCache {group.member_clusters[index]}",
+        f"ElastiCache {member['cache_cluster_id']}",
     )
-    group.interfaces.append(interface)
-    group.node_groups[0]["node_group_members"][index]["preferred_availability_zone"] = interface.availability_zone
+    member["interface"] = interface
+    member["preferred_availability_zone"] = interface.availability_zone
 
 
 def _count_members(original: Any, group: Any, **kwargs: Any) -> None:
@@ -185,27 +240,23 @@ def _count_members(original: Any, group: Any, **kwargs: Any) -> None:
 
 def _delete(original: Any, backend: Any, replication_group_id: str, *args: Any, **kwargs: Any) -> Any:
     group = original(backend, replication_group_id, *args, **kwargs)
-    for interface in group.interfaces:
-        interface.delete()
+    for _, member in members(group):
+        member["interface"].delete()
     backend.tagging_service.delete_all_tags_for_resource(group.arn)
     return backend.replication_groups.pop(replication_group_id)  # moto keeps it, deleting for ever
 
 
 def _machine(backend: Any, group: Any) -> CacheMachine:
-    shard = group.node_groups[0]
-    nodes = tuple(
-        Node(member["cache_cluster_id"], member["current_role"], member["read_endpoint"]["address"],
-             interface.private_ip_address, interface.subnet.id)
-        for member, interface in zip(shard["node_group_members"], group.interfaces, strict=True)
-    )  # fmt: skip
+    shard, cluster = group.node_groups[0], group.cluster_enabled
+    nodes = tuple(_node(group, *each) for each in members(group))
     parameters = parameter_values(backend, group)
     primary = next(node for node in nodes if node.role == "primary")
     return CacheMachine(
         id=group.replication_group_id,
         status=group.status,
         engine_version=group.engine_version,
-        endpoint=shard["primary_endpoint_address"],
-        reader_endpoint=shard["reader_endpoint_address"],
+        endpoint=group.configuration_endpoint["address"] if cluster else shard["primary_endpoint_address"],
+        reader_endpoint=None if cluster else shard["reader_endpoint_address"],
         address=primary.address,
         port=int(group.port),
         subnet=primary.subnet,
@@ -222,6 +273,24 @@ def _machine(backend: Any, group: Any) -> CacheMachine:
         automatic_failover=group.automatic_failover == "enabled",
         parameters_version=elasticache_parameters.version_of(parameters),
         parameters_known=group.parameters_known,
+        cluster=cluster,
+        shards=tuple(Shard(one["node_group_id"], one["slots"], one["wanted"]) for one in group.node_groups)
+        if cluster
+        else (),
+        shape_version=group.shape_version,
+        shape_known=group.shape_known,
+    )
+
+
+def _node(group: Any, shard: dict[str, Any], member: dict[str, Any]) -> Node:
+    name, interface = member["cache_cluster_id"], member["interface"]
+    return Node(
+        name,
+        "primary" if name == shard["primary"] else "replica",
+        f"{name}.{domain(group)}",
+        interface.private_ip_address,
+        interface.subnet.id,
+        shard["node_group_id"],
     )
 
 

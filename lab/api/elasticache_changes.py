@@ -3,19 +3,25 @@
 Source: https://docs.aws.amazon.com/AmazonElastiCache/latest/APIReference/API_ModifyReplicationGroup.html
 """
 
-import itertools
 from typing import Any
 
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2.models import ec2_backends
 from moto.elasticache import models, responses
-from moto.elasticache.exceptions import InvalidParameterCombinationException, InvalidParameterValueException
+from moto.elasticache.exceptions import InvalidParameterCombinationException
 
 from lab.api import elasticache_parameters
 from lab.api import elasticache_rules as rules
 from lab.api.catalogue import family
-from lab.api.elasticache import ParameterGroupNotFoundError, parameter_group, parameter_groups, parameter_values, place
+from lab.api.elasticache import (
+    ParameterGroupNotFoundError,
+    in_cluster_mode,
+    members,
+    parameter_group,
+    parameter_groups,
+    parameter_values,
+)
 from lab.api.patching import add, around
 
 PARAMETER_GROUPS = ":parametergroup:"
@@ -33,8 +39,6 @@ def install() -> None:
     around(models.ElastiCacheBackend, "describe_cache_clusters", _describe_members)
     around(models.ElastiCacheBackend, "list_tags_for_resource", _list_tags)
     for name, action in (
-        ("increase_replica_count", _increase),
-        ("decrease_replica_count", _decrease),
         ("modify_cache_subnet_group", _modify_subnet_group),
         ("delete_cache_subnet_group", _delete_subnet_group),
         ("reset_cache_parameter_group", _reset_parameters),
@@ -55,7 +59,11 @@ def _modify(original: Any, response: Any) -> Any:
     rules.check_tls(group, encrypted, mode)
     if token is not None:
         rules.check_token(token, rules.truth(group.transit_encryption_enabled) or bool(encrypted))
-    if failover and len(group.member_clusters) < 2:
+    if group.cluster_enabled and failover is False:
+        raise InvalidParameterCombinationException(
+            "Turning off automatic failover for replication group with cluster mode enabled is not supported."
+        )
+    if failover and len(group.member_clusters) < 2 and not group.cluster_enabled:
         raise InvalidParameterCombinationException(
             "Replication group must have at least one read replica to enable autofailover."
         )
@@ -63,6 +71,7 @@ def _modify(original: Any, response: Any) -> Any:
         raise InvalidParameterCombinationException("Must enable automatic failover when Multi-AZ is enabled.")
     wanted = asked("Engine") or group.engine, version or group.engine_version
     if parameters:
+        rules.check_cluster_mode(group.cluster_enabled, in_cluster_mode(response.elasticache_backend, parameters))
         rules.check_family(parameter_group(response)["CacheParameterGroupFamily"], *wanted)
     elif known := parameter_groups(response.elasticache_backend).get(group.cache_parameter_group_name):
         rules.check_family(known["CacheParameterGroupFamily"], *wanted)
@@ -85,63 +94,23 @@ def _modify(original: Any, response: Any) -> Any:
 
 def _move(response: Any, group: Any, security_groups: list[str]) -> None:
     ec2 = ec2_backends[response.current_account][response.region]
-    for interface in group.interfaces:
-        ec2.modify_network_interface_attribute(interface.id, security_groups)
+    for _, member in members(group):
+        ec2.modify_network_interface_attribute(member["interface"].id, security_groups)
     group.security_group_ids = security_groups
-
-
-def _increase(response: Any) -> Any:
-    """New members are replicas. https://docs.aws.amazon.com/AmazonElastiCache/latest/APIReference/API_IncreaseReplicaCount.html"""
-    group, members = _group(response), response._get_int_param("NewReplicaCount") + 1
-    if members <= len(group.member_clusters):
-        raise InvalidParameterValueException("The new replica count must be greater than the current one.")
-    shard = group.node_groups[0]
-    domain = shard["primary_endpoint_address"].removeprefix("master.")
-    for _ in range(members - len(group.member_clusters)):
-        names = (f"{group.replication_group_id}-{number:03}" for number in itertools.count(1))
-        name = next(each for each in names if each not in group.member_clusters)
-        shard["node_group_members"].append(
-            {
-                "cache_cluster_id": name,
-                "cache_node_id": shard["node_group_id"],
-                "read_endpoint": {"address": f"{name}.{domain}", "port": group.port},
-                "current_role": "replica",
-            }
-        )
-        group.member_clusters.append(name)
-        place(response.current_account, response.region, group)
-    return ActionResult({"ReplicationGroup": group})
-
-
-def _decrease(response: Any) -> Any:
-    """The last replicas go."""
-    group, members = _group(response), response._get_int_param("NewReplicaCount") + 1
-    if not 0 < members < len(group.member_clusters):
-        raise InvalidParameterValueException("The new replica count must be less than the current one.")
-    if members == 1 and group.automatic_failover == "enabled":
-        raise InvalidParameterValueException(
-            "Must have at least 1 replica when cluster mode is disabled with auto failover enabled."
-        )
-    for _ in range(len(group.member_clusters) - members):
-        nodes = group.node_groups[0]["node_group_members"]
-        last = max(index for index, node in enumerate(nodes) if node["current_role"] == "replica")
-        nodes.pop(last)
-        group.member_clusters.pop(last)
-        group.interfaces.pop(last).delete()
-    return ActionResult({"ReplicationGroup": group})
 
 
 def _describe_members(original: Any, backend: Any, cache_cluster_id: str | None = None) -> list[Any]:
     """moto has no clusters for the members of a replication group, and they alone tell most of its settings."""
-    members = {name: group for group in backend.replication_groups.values() for name in group.member_clusters}
-    if cache_cluster_id and cache_cluster_id in members:
-        return [_member(backend, cache_cluster_id, members[cache_cluster_id])]
+    known = {name: group for group in backend.replication_groups.values() for name in group.member_clusters}
+    if cache_cluster_id and cache_cluster_id in known:
+        return [_member(backend, cache_cluster_id, known[cache_cluster_id])]
     found = list(original(backend, cache_cluster_id))
-    return found if cache_cluster_id else found + [_member(backend, *each) for each in members.items()]
+    return found if cache_cluster_id else found + [_member(backend, *each) for each in known.items()]
 
 
 def _member(backend: Any, name: str, group: Any) -> dict[str, Any]:
-    parameters = group.cache_parameter_group_name or f"default.{family(group.engine, group.engine_version)}"
+    kind = ".cluster.on" if group.cluster_enabled else ""
+    parameters = group.cache_parameter_group_name or f"default.{family(group.engine, group.engine_version)}{kind}"
     applied = elasticache_parameters.status(group, parameter_values(backend, group))
     security_groups = [{"SecurityGroupId": each, "Status": "active"} for each in group.security_group_ids or ()]
     return {

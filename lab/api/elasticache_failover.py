@@ -17,7 +17,7 @@ from moto.core.responses import ActionResult
 from moto.elasticache import models, responses
 from moto.elasticache.exceptions import InvalidParameterCombinationException
 
-from lab.api.elasticache import groups
+from lab.api.elasticache import groups, members
 from lab.api.patching import add, around
 
 STRATEGIES = ("ROTATE", "SET")
@@ -55,7 +55,7 @@ def begin_failover(identifier: str, node: str) -> bool:
     for group in groups():
         if group.replication_group_id != identifier or group.automatic_failover != "enabled" or group.next_primary:
             continue
-        if node in _replicas(group):
+        if any(node in _replicas(shard) for shard in group.node_groups):
             group.next_primary = node
             group.status = "modifying"
             return True
@@ -66,10 +66,14 @@ def finish_failover(identifier: str, node: str) -> bool:
     """`node` takes writes now. Whether that is what the group waits for."""
     for group in groups():
         if group.replication_group_id == identifier and group.next_primary == node:
-            for member in group.node_groups[0]["node_group_members"]:
-                member["current_role"] = "primary" if member["cache_cluster_id"] == node else "replica"
+            shard = next(shard for shard, member in members(group) if member["cache_cluster_id"] == node)
+            shard["primary"] = node
+            for member in shard["node_group_members"]:
+                # In cluster mode ElastiCache tells no roles: a client asks the cluster.
+                if "current_role" in member:
+                    member["current_role"] = "primary" if member["cache_cluster_id"] == node else "replica"
             group.next_primary = None
-            _settle(group)
+            settle(group)
             return True
     return False
 
@@ -79,13 +83,15 @@ def finish_tokens(identifier: str, version: str) -> bool:
     for group in groups():
         if group.replication_group_id == identifier and str(group.tokens_version) == version:
             group.tokens_known = group.tokens_version
-            _settle(group)
+            settle(group)
             return True
     return False
 
 
-def _settle(group: Any) -> None:
-    if group.next_primary is None and group.tokens_known == group.tokens_version:
+def settle(group: Any) -> None:
+    """It is available when nothing that was begun is still to be done."""
+    known = group.tokens_known == group.tokens_version and group.shape_known == group.shape_version
+    if group.next_primary is None and known:
         group.status = "available"
 
 
@@ -116,24 +122,30 @@ def _modify(original: Any, response: Any) -> Any:
 
 
 def _test_failover(response: Any) -> Any:
-    group, shard = _group(response), response._get_param("NodeGroupId")
-    if group.node_groups[0]["node_group_id"] != shard:
-        raise NodeGroupNotFoundError(f"Node group {shard} not found.")
-    replicas = _replicas(group)
+    group, wanted = _group(response), response._get_param("NodeGroupId")
+    shard = next((each for each in group.node_groups if each["node_group_id"] == wanted), None)
+    if shard is None:
+        raise NodeGroupNotFoundError(f"Node group {wanted} not found.")
+    replicas = _replicas(shard)
     if group.automatic_failover != "enabled" or not replicas:
         raise InvalidParameterCombinationException(
             f"Replication group {group.replication_group_id} has no automatic failover, or no replica."
         )
-    if group.status != "available":
-        raise GroupStateError(f"Replication group {group.replication_group_id} is not available; it is {group.status}.")
+    check_available(group)
     group.next_primary = replicas[0]
     group.status = "modifying"
     return ActionResult({"ReplicationGroup": group})
 
 
-def _replicas(group: Any) -> list[str]:
-    members = group.node_groups[0]["node_group_members"]
-    return [member["cache_cluster_id"] for member in members if member["current_role"] == "replica"]
+def check_available(group: Any) -> None:
+    """Refuse to begin something while something else is under way."""
+    if group.status != "available":
+        raise GroupStateError(f"Replication group {group.replication_group_id} is not available; it is {group.status}.")
+
+
+def _replicas(shard: dict[str, Any]) -> list[str]:
+    nodes = [member["cache_cluster_id"] for member in shard["node_group_members"]]
+    return [node for node in nodes if node != shard["primary"]]
 
 
 def _group(response: Any) -> Any:

@@ -16,6 +16,7 @@ TOKEN = re.compile(r"[!-~]{16,128}")
 TOKEN_EXCLUDED = frozenset('/"@%')
 TLS_CHANGES_FROM = 7
 """The first version (7.0.5, to be exact) whose in-transit encryption can be changed later."""
+MOST_REPLICAS = 5
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY, _WEEK, _LEAST_MINUTES = 1440, 10080, 60
 
@@ -95,6 +96,38 @@ def check_failover(failover: bool, multi_az: bool, members: int) -> None:
         )
     if multi_az and not failover:
         raise InvalidParameterCombinationException("Must enable automatic failover when Multi-AZ is enabled.")
+
+
+def check_cluster_mode(wanted: bool, found: bool) -> None:
+    """Refuse parameters for a replication group of the other kind."""
+    if wanted != found:
+        words = ("disabled", "enabled")
+        raise InvalidParameterCombinationException(
+            f"Cluster mode should be {words[wanted]} in parameter group, but found it is {words[found]}."
+        )
+
+
+def check_shards(cluster: bool, shards: int, replicas: int) -> None:
+    """Refuse a new group of more shards than its parameters allow, or of a shard with too many replicas."""
+    if shards > 1:
+        check_cluster_mode(wanted=True, found=cluster)
+    check_replicas(replicas)
+
+
+def check_replicas(replicas: int) -> None:
+    """Refuse a shard with too many."""
+    if not 0 <= replicas <= MOST_REPLICAS:
+        raise InvalidParameterValueException(f"The number of replicas per node group must be 0 to {MOST_REPLICAS}.")
+
+
+def check_cluster_failover(failover: bool, multi_az: bool, replicas: int) -> None:
+    """Refuse a new group in cluster mode that could not fail over; one without replicas has to, too."""
+    if not failover:
+        raise InvalidParameterValueException(
+            "Redis with cluster mode enabled cannot be created with auto failover turned off."
+        )
+    if multi_az and not replicas:
+        raise InvalidParameterCombinationException("Multi-AZ needs at least 1 replica in each node group.")
 
 
 def check_upgrade(group: Any, engine: str, version: str) -> None:

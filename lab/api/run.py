@@ -28,6 +28,7 @@ CHANGES = (
     "elasticache",
     "elasticache_changes",
     "elasticache_failover",
+    "elasticache_shape",
     "events",
     "iam",
     "instances",

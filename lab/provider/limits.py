@@ -166,6 +166,8 @@ LIMITS: Mapping[str, Mapping[str, tuple[Rule, ...]]] = {
         ),
         "transitEncryptionMode": (Model("elasticache", "TransitEncryptionMode"),),
         "numCacheClusters": (Between(1, 6, source=CACHE),),
+        "numNodeGroups": (Between(1, 500, source=CACHE),),
+        "replicasPerNodeGroup": (Between(0, 5, source=CACHE),),
         "snapshotRetentionLimit": (Between(0, 35, source=CACHE),),
         "snapshotWindow": (Matches(r"\d\d:\d\d-\d\d:\d\d", "be such as 03:00-04:00", source=CACHE),),
         "maintenanceWindow": (

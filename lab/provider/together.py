@@ -27,6 +27,18 @@ def _nodes(given: Properties) -> Iterator[Finding]:
         yield "automaticFailoverEnabled", "must be true with multiAzEnabled"
 
 
+def _shards(given: Properties) -> Iterator[Finding]:
+    if "numNodeGroups" in given and "numCacheClusters" in given:
+        yield (
+            "numCacheClusters",
+            "must not be given beside numNodeGroups: members are replicasPerNodeGroup of each, and 1",
+        )
+    elif "replicasPerNodeGroup" in given and "numNodeGroups" not in given:
+        yield "replicasPerNodeGroup", "must be given beside numNodeGroups alone"
+    if given.get("numNodeGroups", 1) > 1 and given.get("automaticFailoverEnabled", False) is False:
+        yield "automaticFailoverEnabled", "must be true with numNodeGroups of 2 or more"
+
+
 def _token(given: Properties) -> Iterator[Finding]:
     if "authToken" in given and given.get("transitEncryptionEnabled") is False:
         yield "transitEncryptionEnabled", "must be true with authToken"
@@ -68,7 +80,7 @@ def _statistic(given: Properties) -> Iterator[Finding]:
 TOGETHER: Mapping[str, tuple[Callable[[Properties], Iterator[Finding]], ...]] = {
     "aws:autoscaling/group:Group": (_sizes,),
     "aws:cloudwatch/metricAlarm:MetricAlarm": (_statistic,),
-    "aws:elasticache/replicationGroup:ReplicationGroup": (_nodes, _token),
+    "aws:elasticache/replicationGroup:ReplicationGroup": (_nodes, _shards, _token),
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": (_peer, _ports),
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": (_peer, _ports),
     "aws:ec2/route:Route": (_target,),

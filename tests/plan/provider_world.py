@@ -163,12 +163,17 @@ class World:
         )
         return name
 
-    def cache_parameters(self, family: str = "redis7") -> str:
-        """A new parameter group of ElastiCache."""
+    def cache_parameters(self, family: str = "redis7", **values: str) -> str:
+        """A new parameter group of ElastiCache. In names of `values` _ stands for a hyphen."""
         name = self.unique("cache-parameters")
         self.aws("elasticache").create_cache_parameter_group(
             CacheParameterGroupName=name, CacheParameterGroupFamily=family, Description="for a test"
         )
+        given = [{"ParameterName": key.replace("_", "-"), "ParameterValue": value} for key, value in values.items()]
+        if given:
+            self.aws("elasticache").modify_cache_parameter_group(
+                CacheParameterGroupName=name, ParameterNameValues=given
+            )
         return name
 
     def secret(self) -> str:

@@ -30,8 +30,10 @@ REPLICATION_GROUP: Spec = {
     "multiAzEnabled": "MultiAZEnabled",
     "nodeType": "CacheNodeType",
     "numCacheClusters": "NumCacheClusters",
+    "numNodeGroups": "NumNodeGroups",
     "parameterGroupName": "CacheParameterGroupName",
     "port": "Port",
+    "replicasPerNodeGroup": "ReplicasPerNodeGroup",
     "replicationGroupId": "ReplicationGroupId",
     "securityGroupIds": "SecurityGroupIds",
     "snapshotRetentionLimit": "SnapshotRetentionLimit",
@@ -53,7 +55,8 @@ MEMBER: Spec = {
 ENGINE = "redis"
 PORT = 6379
 REPLACES = ("atRestEncryptionEnabled", "port", "replicationGroupId", "subnetGroupName")
-APART = ("authToken", "engine", "engineVersion", "numCacheClusters")
+MEMBERS = ("numCacheClusters", "numNodeGroups", "replicasPerNodeGroup")
+APART = ("authToken", "engine", "engineVersion", *MEMBERS)
 """What is not simply sent when it changes."""
 TLS_CHANGES_FROM = (7, 0)
 """The first version (7.0.5, to be exact) whose in-transit encryption is changed in place."""
@@ -92,7 +95,7 @@ class ReplicationGroup(Resource):
     tagged = True
     secret_outputs = ("authToken",)
     replaces_on: ClassVar[Mapping[str, str]] = dict.fromkeys(REPLACES, REPLICATION)
-    volatile = {"memberClusters": ("numCacheClusters",)}
+    volatile = {"memberClusters": MEMBERS}
     computed = (
         "applyImmediately",
         "atRestEncryptionEnabled",
@@ -100,7 +103,7 @@ class ReplicationGroup(Resource):
         "engineVersion",
         "maintenanceWindow",
         "nodeType",
-        "numCacheClusters",
+        *MEMBERS,
         "parameterGroupName",
         "securityGroupIds",
         "snapshotWindow",
@@ -112,7 +115,8 @@ class ReplicationGroup(Resource):
 
     @override
     def replacing(self, old: Properties, new: Properties) -> Collection[str]:
-        """Also what ElastiCache changes in one direction, or from some version on, only.
+        """Also what ElastiCache changes in one direction, or from some version on, only; and cluster mode, which it
+        doesn't switch on or off with the parameters.
 
         Sources: terraform-provider-aws internal/service/elasticache/engine_version.go, replication_group.go.
         """
@@ -121,6 +125,8 @@ class ReplicationGroup(Resource):
             "engineVersion": _downgraded(version, new.get("engineVersion")),
             "engine": (engine, new.get("engine")) == ("valkey", "redis"),
             "transitEncryptionEnabled": version not in (None, UNKNOWN) and _order(version) < TLS_CHANGES_FROM,
+            "numNodeGroups": "numNodeGroups" not in old,
+            "numCacheClusters": "numNodeGroups" in old,
         }
         return {*super().replacing(old, new), *(key for key, replaces in others.items() if replaces)}
 
@@ -144,9 +150,9 @@ class ReplicationGroup(Resource):
             "description": group["Description"],
             "engineVersion": ".".join(member["EngineVersion"].split(".")[:2]),
             "multiAzEnabled": group.get("MultiAZ") == "enabled",
-            "numCacheClusters": len(group["MemberClusters"]),
+            **_members(group, state),
             "parameterGroupName": member["CacheParameterGroup"]["CacheParameterGroupName"],
-            "port": group["NodeGroups"][0]["PrimaryEndpoint"]["Port"],
+            "port": _endpoint(group)["Port"],
             "replicationGroupId": group["ReplicationGroupId"],
             "securityGroupIds": [each["SecurityGroupId"] for each in member.get("SecurityGroups", [])],
             "snapshotRetentionLimit": unless_default(
@@ -162,10 +168,9 @@ class ReplicationGroup(Resource):
 
     @override
     def update(self, aws: Aws, identifier: str, old: Properties, new: Properties) -> Properties:
-        """New members first, and those that go last: failover needs two at any time between."""
-        members, wanted = len(old["memberClusters"]), new.get("numCacheClusters", len(old["memberClusters"]))
-        if wanted > members:
-            aws("elasticache").increase_replica_count(**_replicas(identifier, wanted))
+        """Shards and new members first, and members that go last: failover needs two at any time between."""
+        group = _describe(aws, identifier)
+        fewer = _scaled(aws, identifier, group, new)
         if changed := _changed(identifier, old, new):
             aws("elasticache").modify_replication_group(
                 ReplicationGroupId=identifier, ApplyImmediately=new.get("applyImmediately", False), **changed
@@ -175,8 +180,8 @@ class ReplicationGroup(Resource):
             aws("elasticache").modify_replication_group(
                 ReplicationGroupId=identifier, ApplyImmediately=True, AuthToken=new.get("authToken", "")
             )
-        if wanted < members:
-            aws("elasticache").decrease_replica_count(**_replicas(identifier, wanted))
+        if fewer is not None:
+            aws("elasticache").decrease_replica_count(**_replicas(identifier, fewer))
         tags.set_by_arn(aws, "elasticache", old["arn"], old["tagsAll"], new["tagsAll"])
         return _group_outputs(_describe(aws, identifier))
 
@@ -191,14 +196,53 @@ def _describe(aws: Aws, identifier: str) -> Properties:
 
 
 def _group_outputs(group: Properties) -> Properties:
-    shard = group["NodeGroups"][0]
+    endpoint, reader = _endpoint(group), group["NodeGroups"][0].get("ReaderEndpoint", {})
+    name = "configurationEndpointAddress" if group["ClusterEnabled"] else "primaryEndpointAddress"
     return {
         "arn": group["ARN"],
-        "primaryEndpointAddress": shard["PrimaryEndpoint"]["Address"],
+        "clusterEnabled": group["ClusterEnabled"],
+        name: endpoint["Address"],
         "memberClusters": group["MemberClusters"],
-        "port": shard["PrimaryEndpoint"]["Port"],
-        **present(readerEndpointAddress=shard.get("ReaderEndpoint", {}).get("Address")),
+        "port": endpoint["Port"],
+        **present(readerEndpointAddress=reader.get("Address")),
     }
+
+
+def _endpoint(group: Properties) -> Properties:
+    """Where clients begin."""
+    return group["ConfigurationEndpoint"] if group["ClusterEnabled"] else group["NodeGroups"][0]["PrimaryEndpoint"]
+
+
+def _members(group: Properties, state: Properties) -> Properties:
+    """The inputs that say how many there are: in cluster mode shards, and otherwise members, unless a program says it
+    in the other way.
+    """
+    shards, members = len(group["NodeGroups"]), len(group["MemberClusters"])
+    replicas = members // shards - 1
+    if group["ClusterEnabled"]:
+        return {"numCacheClusters": None, "numNodeGroups": shards, "replicasPerNodeGroup": replicas}
+    if state.get("numNodeGroups"):
+        return {"numCacheClusters": None, "numNodeGroups": shards, "replicasPerNodeGroup": replicas}
+    return {"numCacheClusters": members, "numNodeGroups": None, "replicasPerNodeGroup": None}
+
+
+def _scaled(aws: Aws, identifier: str, group: Properties, new: Properties) -> int | None:
+    """Change the number of shards, and add replicas. To how many replicas each shard is to be reduced, at the end."""
+    shards = sorted(shard["NodeGroupId"] for shard in group["NodeGroups"])
+    before = len(group["MemberClusters"]) // len(shards) - 1
+    wanted = new.get("numNodeGroups") or len(shards)
+    if wanted != len(shards):
+        # The last ones go, as with the AWS provider.
+        gone = {"NodeGroupsToRemove": shards[wanted:]} if wanted < len(shards) else {}
+        aws("elasticache").modify_replication_group_shard_configuration(
+            ReplicationGroupId=identifier, NodeGroupCount=wanted, ApplyImmediately=True, **gone
+        )
+    after = new.get("replicasPerNodeGroup")
+    if after is None:
+        after = before if new.get("numNodeGroups") else new.get("numCacheClusters", before + 1) - 1
+    if after > before:
+        aws("elasticache").increase_replica_count(**_replicas(identifier, after))
+    return after if after < before else None
 
 
 def _changed(identifier: str, old: Properties, new: Properties) -> Properties:
@@ -211,7 +255,7 @@ def _changed(identifier: str, old: Properties, new: Properties) -> Properties:
         and (value := new.get(key, FALLBACKS.get(key))) is not None
     }
     if "SnapshotRetentionLimit" in changed and not old.get("snapshotRetentionLimit"):
-        changed["SnapshottingClusterId"] = f"{identifier}-001"
+        changed["SnapshottingClusterId"] = old["memberClusters"][0]
     before, version = old.get("engine", ENGINE), new.get("engineVersion")
     engine = new.get("engine", before)
     upgraded = version is not None and version != old.get("engineVersion")
@@ -231,8 +275,8 @@ def _order(version: str) -> tuple[int, ...]:
     return tuple(sys.maxsize if part == "x" else int(part) for part in version.split("."))
 
 
-def _replicas(identifier: str, members: int) -> Properties:
-    return {"ReplicationGroupId": identifier, "NewReplicaCount": members - 1, "ApplyImmediately": True}
+def _replicas(identifier: str, count: int) -> Properties:
+    return {"ReplicationGroupId": identifier, "NewReplicaCount": count, "ApplyImmediately": True}
 
 
 RESOURCES: tuple[type[Resource], ...] = (SubnetGroup, ParameterGroup, ReplicationGroup)

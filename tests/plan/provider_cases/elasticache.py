@@ -26,6 +26,21 @@ def _group(world: World) -> dict[str, Any]:
     }
 
 
+def _cluster_parameters(world: World) -> str:
+    return world.cache_parameters(cluster_enabled="yes")
+
+
+_SHARDED = Together(
+    {
+        "numCacheClusters": None,
+        "numNodeGroups": 2,
+        "replicasPerNodeGroup": 1,
+        "parameterGroupName": _cluster_parameters,
+    },
+    replaces=frozenset({"numNodeGroups"}),
+)
+"""The same nodes can't become a cluster."""
+
 CASES = (
     Case(
         "aws:elasticache/subnetGroup:SubnetGroup",
@@ -75,6 +90,8 @@ CASES = (
             "multiAzEnabled": False,
             "nodeType": "cache.m7g.large",
             "numCacheClusters": 2,
+            "numNodeGroups": _SHARDED,
+            "replicasPerNodeGroup": _SHARDED,
             "parameterGroupName": lambda world: world.cache_parameters(),
             "port": 6380,
             "replicationGroupId": lambda world: world.unique("cache"),
