@@ -3,6 +3,7 @@
 Doing it again changes nothing, so whatever is killed half-way is done by the next round.
 """
 
+import contextlib
 import json
 import time
 from pathlib import Path
@@ -10,10 +11,21 @@ from typing import Final
 
 from lab.machines import access
 from lab.machines.machine import halt
-from lab.machines.services import load_balancer, postgresql, redis
+from lab.machines.services import load_balancer, postgresql, redis, redis_connection
 
 from .api import Api
-from .plan import Change, Failover, ParameterChange, Promotion, Reconfiguration, Restart, Rotation, TokenChange
+from .cluster import reshape
+from .plan import (
+    Change,
+    Failover,
+    ParameterChange,
+    Promotion,
+    Reconfiguration,
+    Reshape,
+    Restart,
+    Rotation,
+    TokenChange,
+)
 from .standby import Synchrony, Takeover
 
 PATIENCE: Final = ("timeout", "15")
@@ -42,6 +54,10 @@ def carry_out(api: Api, service: str, machine: str, change: Change, machines: Pa
             _take_over(api, service, change, machines)
         case Synchrony():
             _synchronize(api, service, machine, change, machines)
+        case Failover() if change.cluster:
+            _take_over_shard(api, service, change, machines)
+        case Reshape():
+            _reshape(api, service, change, machines)
         case Failover():
             _fail_over(api, service, change, machines)
         case TokenChange():
@@ -100,6 +116,34 @@ def _fail_over(api: Api, cache: str, failover: Failover, machines: Path) -> None
         if address != failover.address:
             _run(machine, redis.command(), redis.become(failover.address, failover.port), machines)
     api.put(f"replication-groups/{cache}/primary/{failover.node}")
+
+
+def _take_over_shard(api: Api, cache: str, failover: Failover, machines: Path) -> None:
+    """The nodes hear of it from the new primary, and a former one that lives becomes its replica by itself."""
+    machine = dict(failover.machines)[failover.address]
+    password = api.get(f"replication-groups/{cache}/tokens")["replication"]
+    with redis_connection.connect(redis_connection.socket_of(machine, machines), password) as node:
+        # A second time it would refuse.
+        if node.ask("ROLE")[0] == b"slave":
+            node.ask("CLUSTER", "FAILOVER", "TAKEOVER")
+    api.put(f"replication-groups/{cache}/primary/{failover.node}")
+
+
+def _reshape(api: Api, cache: str, change: Reshape, machines: Path) -> None:
+    """The next part of it; the API hears how far it is."""
+    password = api.get(f"replication-groups/{cache}/tokens")["replication"]
+    with contextlib.ExitStack() as open_ones:
+        nodes = {
+            each.machine: open_ones.enter_context(
+                redis_connection.connect(redis_connection.socket_of(each.machine, machines), password)
+            )
+            for each in change.nodes
+        }
+        state = reshape(change, nodes, password)
+    if state.slots:
+        api.tell(f"replication-groups/{cache}/slots", state.slots)
+    if state.done:
+        api.put(f"replication-groups/{cache}/shape/{change.version}")
 
 
 def _take_tokens(api: Api, cache: str, change: TokenChange, machines: Path) -> None:

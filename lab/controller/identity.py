@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lab.api import tls
 from lab.machines import describe, guest
 from lab.machines.instance import InstanceMetadata, Role
-from lab.machines.services import backups, load_balancer, postgresql, redis
+from lab.machines.services import backups, load_balancer, postgresql, redis, redis_cluster
 from lab.network import names
 
 from .api import Api, ApiState
@@ -138,9 +138,7 @@ class Identities:
 
     def _cache_user_data(self, item: Mapping[str, Any]) -> bytes:
         cache = item["cache"]
-        # Any node may become the primary, so each has the names of all.
-        names = [cache["endpoint"], cache["reader_endpoint"], *(node["endpoint"] for node in cache["nodes"])]
-        certificate, key = (path.read_text() for path in tls.issue(self._certificates, names))
+        certificate, key = (path.read_text() for path in tls.issue(self._certificates, _cache_names(cache)))
         known = self._api.get(f"replication-groups/{cache['id']}/tokens")
         return redis.user_data(
             redis.RedisServer(
@@ -149,7 +147,8 @@ class Identities:
                 tokens=tuple(known["tokens"]),
                 replication=known["replication"],
                 port=int(cache["port"]),
-                primary=cache["address"] if item["role"] == "replica" else None,
+                primary=cache["address"] if item["role"] == "replica" and not cache["cluster"] else None,
+                cluster=_cluster(item) if cache["cluster"] else None,
                 memory=cache["memory"],
                 parameters=cache["parameters"],
             )
@@ -178,7 +177,30 @@ def _of_database(item: Mapping[str, Any]) -> tuple[Any, ...]:
     return item["secret_version"], _upstream(item), _source(item)
 
 
+def _cache_names(cache: Mapping[str, Any]) -> list[str]:
+    """Any node may become the primary, so each has the names of all; in cluster mode also of those to come."""
+    if cache["cluster"]:
+        return [f"*.{cache['endpoint'].partition('.')[2]}"]
+    return [cache["endpoint"], cache["reader_endpoint"], *(node["endpoint"] for node in cache["nodes"])]
+
+
+def _cluster(item: Mapping[str, Any]) -> redis_cluster.Cluster:
+    """What a node of a cluster begins with. A shard's number is its epoch."""
+    nodes = item["cache"]["nodes"]
+    primaries = {node["shard"]: node["endpoint"] for node in nodes if node["role"] == "primary"}
+    members = tuple(
+        redis_cluster.Member(
+            node["endpoint"], node["address"], primaries[node["shard"]] if node["role"] == "replica" else None
+        )
+        for node in nodes
+    )
+    slots = next(shard["slots"] for shard in item["cache"]["shards"] if shard["id"] == item["shard"])
+    own = slots if item["role"] == "primary" else ""
+    return redis_cluster.Cluster(item["endpoint"], members, own, int(item["shard"]) if own else 0)
+
+
 def _of_cache(item: Mapping[str, Any]) -> tuple[Any, ...]:
     """What a node's user data says that changes."""
     cache = item["cache"]
-    return cache["tokens_version"], cache["parameters_version"], item["role"]
+    shape = _cluster(item) if cache["cluster"] else None
+    return cache["tokens_version"], cache["parameters_version"], item["role"], shape

@@ -37,12 +37,17 @@ class Restart:
 
 @dataclass(frozen=True)
 class Failover:
-    """A change of a cache's primary that has begun: `node` becomes it. `machines` are all nodes' by their addresses."""
+    """A change of a cache's primary that has begun: `node` becomes it, and the machine `former` was it.
+
+    `machines` are all nodes' by their addresses; in cluster mode, those of the shard.
+    """
 
     node: str
     address: str
     port: int
     machines: tuple[tuple[str, str], ...]
+    former: str
+    cluster: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,30 @@ class ParameterChange:
 
 
 @dataclass(frozen=True)
+class ClusterNode:
+    """A node of a cluster, by its machine and by its endpoint's name."""
+
+    machine: str
+    name: str
+    address: str
+    shard: str
+    primary: bool
+
+
+@dataclass(frozen=True)
+class Reshape:
+    """A change of a cluster's nodes and slots that has begun, up to `version`. `wanted` has the slots of each shard.
+
+    A shard that is to have none is to go, once it has none.
+    """
+
+    version: int
+    port: int
+    nodes: tuple[ClusterNode, ...]
+    wanted: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
 class Reconfiguration:
     """What a load balancer listens for and whom it forwards to, up to `version`. `configuration` is JSON."""
 
@@ -71,7 +100,16 @@ class Reconfiguration:
 
 
 Change = (
-    Rotation | Promotion | Restart | Takeover | Synchrony | Failover | TokenChange | ParameterChange | Reconfiguration
+    Rotation
+    | Promotion
+    | Restart
+    | Takeover
+    | Synchrony
+    | Failover
+    | TokenChange
+    | ParameterChange
+    | Reshape
+    | Reconfiguration
 )
 """What the API has begun, and what has to be done where the service runs."""
 
@@ -93,6 +131,14 @@ class Base:
 
 
 @dataclass(frozen=True)
+class Primary:
+    """A cache's primary, or a shard's, as a machine, and its replicas, as machines and nodes, where one takes over."""
+
+    machine: str
+    standbys: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
 class Service:
     """A database, a cache or a load balancer of the API, and the machines that run it. `status` is the API's."""
 
@@ -104,9 +150,9 @@ class Service:
     port: int | None = None
     """A database's."""
     primary: str | None = None
-    """A cache's, and a database's, as a machine."""
-    standbys: tuple[tuple[str, str], ...] = ()
-    """A cache's replicas, as machines and nodes, where one takes over by itself."""
+    """A database's, as a machine."""
+    primaries: tuple[Primary, ...] = ()
+    """A cache's: one, or in cluster mode one of each shard."""
     standby: Standby | None = None
     """A database's."""
     copied: bool = False
@@ -248,6 +294,10 @@ def plan(
     for service in wanted.services:
         if service.standby:
             actions += _of_pair(service, service.standby, states, busy, pulses.get(service.id))
+        elif over := _taken_over(service, states):
+            # Nobody else's boot is waited for.
+            if busy.isdisjoint(machine for _, machine in over.machines):
+                actions.append(CarryOut(service.id, over.machines[0][1], over))
         elif busy.isdisjoint(service.machines):
             actions += _report(service, states)
         if promoted := _promoted(service, states):
@@ -258,8 +308,8 @@ def plan(
         ReportInstance(each, "off") for each in sorted(wanted.stopping - busy) if each in off or each not in there
     ]
     # What would start as the primary, and empty, starts when another node is it.
-    held = {service.primary for service in wanted.services if _taken_over(service, states)}
-    held |= {service.primary for service in wanted.services if _promoted(service, states)}
+    held = {over.former for service in wanted.services if (over := _taken_over(service, states))}
+    held |= {primary for service in wanted.services for primary in _orphaned(service, states)}
     held |= {service.primary for service in wanted.services if service.standby and service.standby.synchronous}
     actions += [Start(spec) for spec in wanted.machines if spec.id not in there and spec.id not in busy | held]
     return actions
@@ -353,18 +403,30 @@ def _of_pair(
 
 
 def _promoted(service: Service, states: Mapping[str, State]) -> str | None:
-    """The node that takes over from a cache's primary that is gone; None where none has to, or none can."""
-    if service.primary is None or isinstance(service.change, Failover) or service.status not in KNOWN_TO_RUN:
+    """The node that takes over from a cache's primary that is gone; None where none has to, or none can. One at a
+    time.
+    """
+    if isinstance(service.change, Failover):
         return None
-    if states.get(service.primary) in ALIVE:
-        return None
-    return next((node for machine, node in service.standbys if states.get(machine) is State.READY), None)
+    return next(iter(_orphaned(service, states).values()), None)
+
+
+def _orphaned(service: Service, states: Mapping[str, State]) -> dict[str, str]:
+    """The primaries that are gone, and the node that can take over from each; not the one where that has begun."""
+    if service.status not in KNOWN_TO_RUN:
+        return {}
+    begun = service.change.former if isinstance(service.change, Failover) else None
+    gone = [each for each in service.primaries if each.machine != begun and states.get(each.machine) not in ALIVE]
+    heirs = {
+        each.machine: [node for machine, node in each.standbys if states.get(machine) is State.READY] for each in gone
+    }
+    return {machine: nodes[0] for machine, nodes in heirs.items() if nodes}
 
 
 def _taken_over(service: Service, states: Mapping[str, State]) -> Failover | None:
     """A failover whose former primary is gone: what can be done of it, once the new one is ready."""
     change = service.change
-    if not isinstance(change, Failover) or states.get(service.primary or "") in ALIVE:
+    if not isinstance(change, Failover) or states.get(change.former) in ALIVE:
         return None
     ready = tuple(each for each in change.machines if states.get(each[1]) is State.READY)
     return replace(change, machines=ready) if change.address in dict(ready) else None
@@ -372,8 +434,6 @@ def _taken_over(service: Service, states: Mapping[str, State]) -> Failover | Non
 
 def _report(service: Service, found: Mapping[str, State]) -> list[Action]:
     states = [found.get(machine) for machine in service.machines]
-    if failover := _taken_over(service, found):
-        return [CarryOut(service.id, failover.machines[0][1], failover)]
     if all(state is State.READY for state in states):
         if service.change:
             return [CarryOut(service.id, service.machines[0], service.change)]

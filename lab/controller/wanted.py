@@ -17,10 +17,13 @@ from lab.network import dns, model
 from .api import ApiState
 from .plan import (
     Base,
+    ClusterNode,
     Failover,
     ParameterChange,
+    Primary,
     Promotion,
     Reconfiguration,
+    Reshape,
     Restart,
     Rotation,
     Service,
@@ -110,8 +113,7 @@ def wanted(api: ApiState, config: LabConfig, authority: Path, kept: Path = paths
                     _machines(item),
                     item["status"],
                     _cache_change(item),
-                    primary=next(cache_machine(node["id"]) for node in item["nodes"] if node["role"] == "primary"),
-                    standbys=_standbys(item),
+                    primaries=tuple(_primary(item, node) for node in item["nodes"] if node["role"] == "primary"),
                 )
                 for item in api.caches
             ),
@@ -259,13 +261,33 @@ def _machines(cache: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(cache_machine(node["id"]) for node in cache["nodes"])
 
 
-def _standbys(cache: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    replicas = [node["id"] for node in cache["nodes"] if node["role"] == "replica"]
-    return tuple((cache_machine(node), node) for node in replicas) if cache["automatic_failover"] else ()
+def _primary(cache: Mapping[str, Any], primary: Mapping[str, Any]) -> Primary:
+    nodes = [node["id"] for node in _shard(cache, primary) if node["role"] == "replica"]
+    standbys = tuple((cache_machine(node), node) for node in nodes) if cache["automatic_failover"] else ()
+    return Primary(cache_machine(primary["id"]), standbys)
 
 
-def _cache_change(cache: Mapping[str, Any]) -> Failover | TokenChange | ParameterChange | None:
-    return _failover(cache) or _token_change(cache) or _parameter_change(cache)
+def _shard(cache: Mapping[str, Any], node: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The nodes of a node's shard; all where there is no other."""
+    return [each for each in cache["nodes"] if each["shard"] == node["shard"]]
+
+
+def _cache_change(cache: Mapping[str, Any]) -> Failover | TokenChange | ParameterChange | Reshape | None:
+    # Slots move for long: what takes a moment comes first.
+    return _failover(cache) or _token_change(cache) or _parameter_change(cache) or _reshape(cache)
+
+
+def _reshape(cache: Mapping[str, Any]) -> Reshape | None:
+    if cache["shape_known"] == cache["shape_version"]:
+        return None
+    nodes = tuple(
+        ClusterNode(
+            cache_machine(node["id"]), node["endpoint"], node["address"], node["shard"], node["role"] == "primary"
+        )
+        for node in cache["nodes"]
+    )
+    wanted = tuple((shard["id"], shard["wanted"]) for shard in cache["shards"])
+    return Reshape(cache["shape_version"], int(cache["port"]), nodes, wanted)
 
 
 def _parameter_change(cache: Mapping[str, Any]) -> ParameterChange | None:
@@ -278,8 +300,10 @@ def _parameter_change(cache: Mapping[str, Any]) -> ParameterChange | None:
 def _failover(cache: Mapping[str, Any]) -> Failover | None:
     for node in cache["nodes"]:
         if node["id"] == cache["next_primary"]:
-            machines = tuple((each["address"], cache_machine(each["id"])) for each in cache["nodes"])
-            return Failover(node["id"], node["address"], int(cache["port"]), machines)
+            shard = _shard(cache, node)
+            machines = tuple((each["address"], cache_machine(each["id"])) for each in shard)
+            former = next(cache_machine(each["id"]) for each in shard if each["role"] == "primary")
+            return Failover(node["id"], node["address"], int(cache["port"]), machines, former, cache["cluster"])
     return None
 
 
@@ -314,14 +338,23 @@ def _placed(machine: str, item: Mapping[str, Any]) -> model.ServiceMachine:
     )
 
 
-def _endpoints(api: ApiState) -> dict[str, IPv4Address]:
-    names = {item["endpoint"]: IPv4Address(item["address"]) for item in (*api.databases, *api.caches)}
+def _endpoints(api: ApiState) -> dict[str, tuple[IPv4Address, ...]]:
+    names: dict[str, tuple[IPv4Address, ...]] = {
+        item["endpoint"]: (IPv4Address(item["address"]),) for item in (*api.databases, *api.caches)
+    }
     for cache in api.caches:
-        replicas = [node for node in cache["nodes"] if node["role"] == "replica"]
-        names[cache["reader_endpoint"]] = IPv4Address((replicas or cache["nodes"])[0]["address"])
-        for node in cache["nodes"]:
-            names[node["endpoint"]] = IPv4Address(node["address"])
+        every = {node["id"]: (IPv4Address(node["address"]),) for node in cache["nodes"]}
+        names |= {node["endpoint"]: every[node["id"]] for node in cache["nodes"]}
+        if cache["cluster"]:
+            # Whoever answers knows the others: a shard that has slots already.
+            there = {shard["id"] for shard in cache["shards"] if shard["slots"]}
+            names[cache["endpoint"]] = tuple(
+                IPv4Address(node["address"]) for node in cache["nodes"] if node["shard"] in there
+            )
+        else:
+            replicas = [node["id"] for node in cache["nodes"] if node["role"] == "replica"]
+            names[cache["reader_endpoint"]] = every[replicas[0]] if replicas else names[cache["endpoint"]]
     for item in api.load_balancers:
         # Not the private one even within the VPC, other than with an instance's name.
-        names[item["endpoint"]] = IPv4Address(item["public_address"] or item["address"])
+        names[item["endpoint"]] = (IPv4Address(item["public_address"] or item["address"]),)
     return names

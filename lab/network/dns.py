@@ -10,7 +10,7 @@ import os
 import select
 import signal
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -47,7 +47,7 @@ class DnsError(Exception):
 
 
 def records(
-    machines: Iterable[Machine], endpoints: Mapping[str, IPv4Address], region: str = names.OLDEST_REGION
+    machines: Iterable[Machine], endpoints: Mapping[str, Collection[IPv4Address]], region: str = names.OLDEST_REGION
 ) -> str:
     """The names of machines and of service endpoints, in the format of /etc/hosts, ordered by address. Pure.
 
@@ -61,7 +61,8 @@ def records(
         if machine.public_address is not None:
             own.append(names.public(machine.public_address, region))
     for name in sorted(endpoints):
-        found.setdefault(endpoints[name], []).append(name)
+        for address in endpoints[name]:
+            found.setdefault(address, []).append(name)
     return "".join(f"{address} {' '.join(found[address])}\n" for address in sorted(found))
 
 

@@ -104,8 +104,9 @@ def test_a_failover_is_carried_out_and_then_the_names_change_places(cache: Cache
 def test_the_primary_is_gone_and_a_replica_is_made_the_primary(cache: Cache) -> None:
     service = cache.service()
     primary = next(f"cache-{node['id']}" for node in cache.described()["nodes"] if node["role"] == "primary")
-    ((machine, node),) = service.standbys
-    assert (service.primary, machine) == (primary, f"cache-{node}")
+    (own,) = service.primaries
+    ((machine, node),) = own.standbys
+    assert (own.machine, machine) == (primary, f"cache-{node}")
     with pytest.raises(requests.HTTPError, match="404"):
         cache.api.put(f"replication-groups/{cache.name}/failover/{primary.removeprefix('cache-')}")
     cache.api.put(f"replication-groups/{cache.name}/failover/{node}")
@@ -113,7 +114,7 @@ def test_the_primary_is_gone_and_a_replica_is_made_the_primary(cache: Cache) -> 
     assert isinstance(change, Failover), change
     assert change.node == node
     cache.api.put(f"replication-groups/{cache.name}/primary/{node}")
-    assert cache.service().primary == machine
+    assert [each.machine for each in cache.service().primaries] == [machine]
     assert cache.leads_to("endpoint") == change.address
 
 

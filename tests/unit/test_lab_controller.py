@@ -16,11 +16,13 @@ from lab.controller.plan import (
     CarryOut,
     Failover,
     Halt,
+    Primary,
     Promote,
     Promotion,
     Reboot,
     ReportInstance,
     ReportService,
+    Reshape,
     Resume,
     Rotation,
     Service,
@@ -181,7 +183,7 @@ def test_a_cache_is_available_once_all_its_nodes_are_ready_and_fails_over_then()
     both = [status("cache-1"), status("cache-2")]
     assert plan(should, [status("cache-1"), status("cache-2", State.BOOTING)]) == [], "one is not all"
     assert plan(should, both) == [ReportService("cache", "main", "available")]
-    failover = Failover("main-002", "10.0.0.2", 6379, (("10.0.0.1", "cache-1"), ("10.0.0.2", "cache-2")))
+    failover = Failover("main-002", "10.0.0.2", 6379, (("10.0.0.1", "cache-1"), ("10.0.0.2", "cache-2")), "cache-1")
     changing = wanted("cache-1", "cache-2", services=(dataclasses.replace(cache, change=failover),))
     assert plan(changing, both) == [CarryOut("main", "cache-1", failover)]
     assert plan(changing, both, busy={"cache-2"}) == [], "a node that is being started takes part in nothing"
@@ -199,8 +201,7 @@ PAIR = Service(
     "main",
     ("cache-1", "cache-2", "cache-3"),
     "available",
-    primary="cache-1",
-    standbys=(("cache-2", "main-002"), ("cache-3", "main-003")),
+    primaries=(Primary("cache-1", (("cache-2", "main-002"), ("cache-3", "main-003"))),),
 )
 
 
@@ -224,7 +225,7 @@ def test_nobody_takes_over_from_a_primary_that_runs_or_where_nobody_can() -> Non
         made = plan(wanted(*PAIR.machines, services=(PAIR,)), [status("cache-1", state), *ready])
         assert not [each for each in made if isinstance(each, Promote)], state
     for service in (
-        dataclasses.replace(PAIR, standbys=()),  # failover is off
+        dataclasses.replace(PAIR, primaries=(Primary("cache-1"),)),  # failover is off
         dataclasses.replace(PAIR, status="creating"),  # the primary has yet to be started
     ):
         assert plan(wanted(*PAIR.machines, services=(service,)), ready) == [Start(spec("cache-1"))]
@@ -234,7 +235,7 @@ def test_nobody_takes_over_from_a_primary_that_runs_or_where_nobody_can() -> Non
 
 def test_a_failover_from_a_dead_primary_leaves_it_out_and_makes_it_anew_afterwards() -> None:
     nodes = (("10.0.0.1", "cache-1"), ("10.0.0.2", "cache-2"), ("10.0.0.3", "cache-3"))
-    failover = Failover("main-002", "10.0.0.2", 6379, nodes)
+    failover = Failover("main-002", "10.0.0.2", 6379, nodes, "cache-1")
     should = wanted(*PAIR.machines, services=(dataclasses.replace(PAIR, status="modifying", change=failover),))
     left = dataclasses.replace(failover, machines=nodes[1:])
     assert plan(should, [status("cache-2"), status("cache-3")]) == [CarryOut("main", "cache-2", left)]
@@ -243,8 +244,56 @@ def test_a_failover_from_a_dead_primary_leaves_it_out_and_makes_it_anew_afterwar
     assert plan(should, dead) == [Stop("cache-1"), CarryOut("main", "cache-2", only)]
     alive = [status(each) for each in PAIR.machines]
     assert plan(should, alive) == [CarryOut("main", "cache-1", failover)], "a failover to try it has them all"
-    over = dataclasses.replace(PAIR, primary="cache-2", standbys=(("cache-1", "main-001"), ("cache-3", "main-003")))
+    now = Primary("cache-2", (("cache-1", "main-001"), ("cache-3", "main-003")))
+    over = dataclasses.replace(PAIR, primaries=(now,))
     assert plan(wanted(*PAIR.machines, services=(over,)), alive[1:]) == [Start(spec("cache-1"))]
+
+
+SHARDS = Service(
+    "cache",
+    "main",
+    ("cache-1", "cache-2", "cache-3", "cache-4"),
+    "available",
+    primaries=(Primary("cache-1", (("cache-2", "main-1-2"),)), Primary("cache-3", (("cache-4", "main-2-2"),))),
+)
+
+
+def test_shards_fail_over_one_after_the_other_and_no_primary_comes_back_empty_before() -> None:
+    should = wanted(*SHARDS.machines, services=(SHARDS,))
+    replicas = [status("cache-2"), status("cache-4")]
+    assert plan(should, replicas) == [Promote("cache", "main", "main-1-2")], "both primaries are gone"
+    nodes = (("10.0.0.1", "cache-1"), ("10.0.0.2", "cache-2"))
+    failover = Failover("main-1-2", "10.0.0.2", 6379, nodes, "cache-1", cluster=True)
+    begun = dataclasses.replace(SHARDS, status="modifying", change=failover)
+    left = dataclasses.replace(failover, machines=nodes[1:])
+    assert plan(wanted(*SHARDS.machines, services=(begun,)), replicas) == [CarryOut("main", "cache-2", left)]
+    over = dataclasses.replace(SHARDS, primaries=(Primary("cache-2", (("cache-1", "main-1-1"),)), SHARDS.primaries[1]))
+    assert plan(wanted(*SHARDS.machines, services=(over,)), replicas) == [
+        Promote("cache", "main", "main-2-2"),
+        Start(spec("cache-1")),
+    ], "the first one comes back as a replica"
+
+
+def test_a_shard_fails_over_while_another_one_s_node_is_made_anew() -> None:
+    nodes = (("10.0.0.3", "cache-3"), ("10.0.0.4", "cache-4"))
+    failover = Failover("main-2-2", "10.0.0.4", 6379, nodes, "cache-3", cluster=True)
+    begun = dataclasses.replace(SHARDS, status="modifying", change=failover)
+    found = [status("cache-1"), status("cache-2", State.BOOTING), status("cache-4")]
+    left = dataclasses.replace(failover, machines=nodes[1:])
+    should = wanted(*SHARDS.machines, services=(begun,))
+    assert plan(should, found) == [CarryOut("main", "cache-4", left)]
+    assert plan(should, found, busy={"cache-2"}) == [CarryOut("main", "cache-4", left)]
+    assert plan(should, found, busy={"cache-4"}) == [], "it is under way"
+
+
+def test_slots_move_when_all_nodes_are_there() -> None:
+    reshape = Reshape(2, 6379, (), ())
+    moving = dataclasses.replace(SHARDS, status="modifying", change=reshape)
+    should = wanted(*SHARDS.machines, services=(moving,))
+    ready = [status(each) for each in SHARDS.machines]
+    assert plan(should, ready) == [CarryOut("main", "cache-1", reshape)]
+    assert plan(should, [*ready[:3], status("cache-4", State.BOOTING)]) == [], "they need every node"
+    assert plan(should, ready, busy={"cache-1"}) == [], "one part after the other"
 
 
 RUNNING = (State.BOOTING, State.READY, State.FAILED)

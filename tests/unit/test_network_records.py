@@ -15,7 +15,8 @@ EDGE = Machine(
     public_address=IPv4Address("198.51.100.10"),
 )
 DATABASE = Machine("db-1", IPv4Address("10.20.0.9"), frozenset(), "subnet-2", "vpc-1", WayOut.NONE)
-ENDPOINTS = {"b.cache.amazonaws.com": IPv4Address("10.20.0.9"), "a.rds.amazonaws.com": IPv4Address("10.20.0.9")}
+OWN = (IPv4Address("10.20.0.9"),)
+ENDPOINTS = {"b.cache.amazonaws.com": OWN, "a.rds.amazonaws.com": OWN}
 
 
 def test_each_address_has_one_line_with_its_internal_name_first() -> None:
@@ -34,6 +35,13 @@ def test_other_regions_have_other_domains() -> None:
 def test_the_order_of_machines_and_endpoints_does_not_matter() -> None:
     backwards = dict(reversed(ENDPOINTS.items()))
     assert dns.records([DATABASE, EDGE], backwards) == dns.records([EDGE, DATABASE], ENDPOINTS), "equal text"
+
+
+def test_a_name_leads_to_all_of_its_addresses() -> None:
+    nodes = {"clustercfg.cache.amazonaws.com": (IPv4Address("10.20.0.7"), IPv4Address("10.20.0.6"))}
+    assert dns.records([], nodes) == (
+        "10.20.0.6 clustercfg.cache.amazonaws.com\n10.20.0.7 clustercfg.cache.amazonaws.com\n"
+    )
 
 
 def test_no_machine_means_no_record() -> None:

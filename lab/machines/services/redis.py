@@ -2,7 +2,8 @@
 
 In-transit encryption takes the plain port away; the AUTH tokens are the default user's passwords; nothing is kept on
 disk; the commands that ElastiCache withholds do not exist, or no client may use them. A node is the primary, or a real
-replica of it. Not emulated: cluster mode, snapshots, the engine version (Debian 13 has Redis 8).
+replica of it; in cluster mode it is one of a real Redis Cluster. Not emulated: snapshots, the engine version (Debian 13
+has Redis 8).
 
 Source: https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/SupportedCommands.html
 """
@@ -14,6 +15,7 @@ from typing import Final
 
 from lab.machines.recipe import BASE, File, Recipe
 
+from . import redis_cluster
 from .cloud_config import ConfigFile, render
 
 UNIT: Final = "redis-server.service"
@@ -32,7 +34,7 @@ IMAGE: Final = Recipe(
     files=(File("etc/systemd/system/redis-server.service.d/lab.conf", _DROP_IN),),
 )
 
-WITHHELD: Final = ("bgrewriteaof", "bgsave", "debug", "failover", "migrate", "module", "save", "shutdown")
+WITHHELD: Final = ("bgrewriteaof", "bgsave", "debug", "failover", "module", "save", "shutdown")
 """Commands that ElastiCache does not offer."""
 
 _CONFIG: Final = "lab-config"
@@ -53,12 +55,19 @@ https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/ParameterGroups.Engine.h
 
 NOT_FOR_CLIENTS: Final = (
     *("psync", "replconf", "replicaof", "slaveof", "sync"),
-    "config",
+    *("config", "migrate"),
     *(f"acl|{change}" for change in ("setuser", "deluser", "load", "save")),
+    *(f"cluster|{change}" for change in ("addslots", "addslotsrange", "bumpepoch", "delslots", "delslotsrange")),
+    *(f"cluster|{change}" for change in ("failover", "flushslots", "forget", "meet", "replicate", "reset")),
+    *(f"cluster|{change}" for change in ("saveconfig", "set-config-epoch", "setslot")),
 )
 """The same, but the nodes and the lab itself need them: a client is told that it has no permission."""
 
-_SOCKET: Final = "/run/redis/lab.sock"
+SOCKET: Final = "/run/redis/lab.sock"
+"""On its machine."""
+LAB_USER: Final = "lab"
+"""Who may do everything: the lab, and the nodes of a cache with each other."""
+_DATA: Final = "/var/lib/redis"
 _ADMIN: Final = f"{_DIRECTORY}/lab-password"
 
 
@@ -81,11 +90,16 @@ class RedisServer:
     """Bytes for data; without end where that is not known."""
     parameters: Mapping[str, str] = field(default_factory=dict[str, str])
     """Those that differ from the family's."""
+    cluster: redis_cluster.Cluster | None = None
+    """In cluster mode."""
 
 
 def user_data(server: RedisServer) -> bytes:
     """What the machine's cloud-init runs: configuration and start."""
+    # Before the key, with which it may start.
+    nodes = redis_cluster.nodes_file(server.cluster, server.port) if server.cluster else None
     files = [
+        *([ConfigFile(f"{_DATA}/nodes.conf", nodes, "redis")] if nodes else ()),
         ConfigFile(f"{_DIRECTORY}/server.pem", server.certificate, "redis", public=True),
         ConfigFile(f"{_DIRECTORY}/server.key", server.key, "redis"),
         ConfigFile(f"{_DIRECTORY}/redis.conf", configuration(server), "redis"),
@@ -100,10 +114,11 @@ def configuration(server: RedisServer) -> str:
     parameters = "".join(f"{name} {value}\n" for name, value in _parameters(server.parameters))
     denied = " ".join(f"-{command}" for command in NOT_FOR_CLIENTS)
     replica = f"replicaof {server.primary} {server.port}\n" if server.primary else ""
+    cluster = redis_cluster.configuration(server.cluster) if server.cluster else ""
     return f"""\
 bind 0.0.0.0
 port 0
-unixsocket {_SOCKET}
+unixsocket {SOCKET}
 unixsocketperm 700
 tls-port {server.port}
 tls-cert-file {_DIRECTORY}/server.pem
@@ -112,13 +127,13 @@ tls-ca-cert-file /etc/ssl/certs/ca-certificates.crt
 tls-auth-clients no
 tls-replication yes
 user default on {_passwords(server.tokens)} ~* &* +@all {denied}
-user lab on >{server.replication} ~* &* +@all
-masteruser lab
+user {LAB_USER} on >{server.replication} ~* &* +@all
+masteruser {LAB_USER}
 masterauth {server.replication}
-{replica}save ""
+{replica}{cluster}save ""
 appendonly no
 maxmemory {server.memory or 0}
-{parameters}dir /var/lib/redis
+{parameters}dir {_DATA}
 rename-command config {_CONFIG}
 {withheld}"""
 
@@ -128,7 +143,7 @@ def command() -> list[str]:
     # With commands from its standard input redis-cli always exits with 0.
     script = f"""
 export REDISCLI_AUTH="$(cat {_ADMIN})"
-said=$(redis-cli -s {_SOCKET} --user lab --no-auth-warning)
+said=$(redis-cli -s {SOCKET} --user {LAB_USER} --no-auth-warning)
 [ "$said" = OK ] || {{ echo "$said" >&2; exit 1; }}
 """
     return ["sh", "-c", script]
@@ -138,7 +153,7 @@ def question() -> list[str]:
     """The command that runs the one Redis command on its standard input with all rights, and prints the answer."""
     script = f"""
 export REDISCLI_AUTH="$(cat {_ADMIN})"
-exec redis-cli -s {_SOCKET} --user lab --no-auth-warning
+exec redis-cli -s {SOCKET} --user {LAB_USER} --no-auth-warning
 """
     return ["sh", "-c", script]
 
