@@ -1,12 +1,13 @@
 """The scenarios, by what is done to the stack. Importing this puts all of them into the table, in its order."""
 
 from . import membership, deploys, processes, machines, routes, edge, api, tracking, boot  # isort: skip
-from . import database, restore, cache, misses, replicas, passwords, connections, healthy, faults, shards  # isort: skip
+from . import database, restore, cache, misses, replicas, passwords, connections, healthy, faults, shards, cluster  # isort: skip
 
 __all__ = [
     "api",
     "boot",
     "cache",
+    "cluster",
     "connections",
     "database",
     "deploys",
