@@ -36,7 +36,12 @@ def status(stack: StackName = None, outputs: OutputsFile = None, json: Json = Fa
 
 
 @app.command()
-def failover(stack: StackName = None, outputs: OutputsFile = None, json: Json = False) -> None:
+def failover(
+    shard: Annotated[str | None, typer.Option(help="Of a cluster with several: which one, as in 0002.")] = None,
+    stack: StackName = None,
+    outputs: OutputsFile = None,
+    json: Json = False,
+) -> None:
     """Have ElastiCache make a replica the primary, and wait until the primary's name leads to it.
 
     It chooses the replica. Writes fail meanwhile; AWS then replaces the former primary, which takes minutes.
@@ -46,7 +51,7 @@ def failover(stack: StackName = None, outputs: OutputsFile = None, json: Json = 
 
     target = targets.find(stack, outputs)
     with _told("ElastiCache goes on with the failover; expressway cache status shows it"):
-        done = cache.failover(target.stack, _tell)
+        done = cache.failover(target.stack, shard, _tell)
     if json:
         print_json(done.as_json())
         return
@@ -101,9 +106,9 @@ def rotate_token(stack: StackName = None, outputs: OutputsFile = None, json: Jso
 def _told(interrupted: str = "nothing was changed") -> AbstractContextManager[None]:
     """End the program with one line when the cache, AWS or whoever waits is the problem."""
     from cli import targets
-    from operate.cache import CacheError
+    from operate.cache import CacheError, ShardError
 
-    return targets.told(interrupted, CacheError)
+    return targets.told(interrupted, CacheError, (ShardError,))
 
 
 def _tell(line: str) -> None:
@@ -141,6 +146,7 @@ def _remarks(found: "Status") -> list[str]:
         lines.append(f"waits for the window {found.maintenance_window}: {waiting}")
     if found.parameters not in ("", "in-sync"):
         lines.append(f"parameters of {found.parameter_group} are {found.parameters}")
+    lines += [f"shard {shard} has the slots {slots}" for shard, slots in found.slots.items() if slots]
     if not found.failover:
         lines.append("no failover: a node that dies takes the cache with it until ElastiCache has another one")
     return lines

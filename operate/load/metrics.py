@@ -55,10 +55,10 @@ def is_cluster(endpoint: str) -> bool:
 
 
 def replication_group(endpoint: str) -> str | None:
-    """The replication group's id, which is in the name of its primary endpoint; None without an endpoint."""
+    """The replication group's id, which is in the name of its primary or configuration endpoint; None without one."""
     first, _, rest = endpoint.partition(".")
     # With TLS the first label says which of the endpoints it is, without TLS it is the group's.
-    return (rest.split(".")[0] if first == "master" else first) or None
+    return (rest.split(".")[0] if first in ("master", "clustercfg") else first) or None
 
 
 @dataclass(frozen=True)

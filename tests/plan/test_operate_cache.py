@@ -111,7 +111,7 @@ def test_each_node_is_told_with_its_role_and_zone_and_what_cloudwatch_has_of_it(
 def test_a_failover_is_waited_for_until_another_node_is_the_primary(site: Site) -> None:
     former = next(each.id for each in cache.look(site.stack).nodes if each.role == "primary")
     said: list[str] = []
-    done = cache.failover(site.stack, said.append, site.promoting(), unresolved)
+    done = cache.failover(site.stack, None, said.append, site.promoting(), unresolved)
     assert (done.former, done.shard) == (former, "0001")
     assert done.primary == next(each.id for each in cache.look(site.stack).nodes if each.role == "primary") != former
     assert 0 <= done.seconds <= done.settled_seconds
@@ -165,7 +165,9 @@ def test_the_commands_print_a_table_for_people_and_json_for_machines(
     assert [each["role"] for each in told["nodes"]].count("primary") == 1
     failover = cache.failover
     monkeypatch.setattr(
-        cache, "failover", lambda stack, listener: failover(stack, listener, site.promoting(), unresolved)
+        cache,
+        "failover",
+        lambda stack, shard, listener: failover(stack, shard, listener, site.promoting(), unresolved),
     )
     failed_over = run(monkeypatch, site, "failover", "--json")
     assert failed_over.exit_code == 0, failed_over.output

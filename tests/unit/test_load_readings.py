@@ -193,6 +193,8 @@ def test_the_periods_of_a_span(began: float, ended: float, periods: tuple[float,
     [
         ("master.shop-cache.abc123.use1.cache.amazonaws.com:6379", "shop-cache"),
         ("shop-cache.abc123.ng.0001.use1.cache.amazonaws.com:6379", "shop-cache"),
+        ("clustercfg.shop-cache.abc123.use1.cache.amazonaws.com:6379", "shop-cache"),
+        ("shop-cache.abc123.clustercfg.use1.cache.amazonaws.com:6379", "shop-cache"),
         ("", None),
     ],
 )
