@@ -22,11 +22,12 @@ from components import (
     Network,
     NetworkArgs,
     Release,
+    WatchedCacheArgs,
     WatchedDatabaseArgs,
     planning,
     state,
 )
-from settings import Settings, SettingsError, Standing, check_standing, waiting_for_window
+from settings import Settings, SettingsError, Standing, check_standing, made_anew, waiting_for_window
 
 
 class MonitoringOutputs(TypedDict, total=False):
@@ -161,7 +162,7 @@ def _check_standing(settings: Settings) -> None:
     there = _standing(settings)
     if problems := list(check_standing(settings, there)):
         raise StandingError(str(SettingsError(f"stack {settings.stack}", problems)))
-    for line in waiting_for_window(settings, there):
+    for line in (*waiting_for_window(settings, there), *made_anew(settings, there)):
         pulumi.log.warn(line)
 
 
@@ -175,7 +176,9 @@ def _standing(settings: Settings) -> Standing:
     ]
     database = shards[0]
     writer = there.outputs(state.CLUSTER_INSTANCE, f"{settings.name('database')}-writer")
-    cache = there.outputs(state.CACHE, f"{settings.name('cache')}-redis")
+    # What Cache calls one that is no cluster, and one that is.
+    caches = [there.outputs(state.CACHE, f"{settings.name('cache')}-{kind}") for kind in ("redis", "slots")]
+    cache, other = caches if settings.cache.shards is None else reversed(caches)
     point: Mapping[str, str] = database.get("restoreToPointInTime") or {}
     copied = database.get("snapshotIdentifier") or point
     ranges = {each.name: each.outputs for each in there.all(state.SUBNET)}
@@ -207,6 +210,8 @@ def _standing(settings: Settings) -> Standing:
         maintenance_window=database.get("maintenanceWindow") or clusters[0].get("preferredMaintenanceWindow"),
         cache_engine=cache.get("engine"),
         cache_version=cache.get("engineVersion"),
+        cache_snapshot_days=cache.get("snapshotRetentionLimit"),
+        other_cache=bool(other) and not cache,
     )
 
 
@@ -243,6 +248,8 @@ def _cache(settings: Settings, network: Network) -> Cache:
         "eviction_policy": wanted.eviction_policy,
         "snapshot_days": wanted.snapshot_days,
     }
+    if wanted.shards is not None:
+        args["shards"] = wanted.shards
     if wanted.snapshot_window is not None:
         args["snapshot_window"] = wanted.snapshot_window
     if wanted.maintenance_window is not None:
@@ -377,6 +384,13 @@ def _monitoring(
         watched["readers"] = settings.database.replicas > 0
     if settings.database.serverless is not None:
         watched["serverless"] = {"min": settings.database.serverless.min, "max": settings.database.serverless.max}
+    watched_cache: WatchedCacheArgs = {
+        "replication_group_id": cache.replication_group_id,
+        "node_type": settings.cache.node_type,
+        "nodes": 1 + settings.cache.replicas,
+    }
+    if settings.cache.shards is not None:
+        watched_cache["shards"] = settings.cache.shards
     args: MonitoringArgs = {
         "edge": {
             "group_name": edge.group_name,
@@ -389,11 +403,7 @@ def _monitoring(
             "min_size": settings.app.min_size,
         },
         "database": watched,
-        "cache": {
-            "replication_group_id": cache.replication_group_id,
-            "node_type": settings.cache.node_type,
-            "nodes": 1 + settings.cache.replicas,
-        },
+        "cache": watched_cache,
         "alarm_emails": wanted.alarm_emails,
         "error_percent": wanted.error_percent,
         "p95_ms": wanted.p95_ms,

@@ -80,6 +80,8 @@ class CacheAccessArgs(TypedDict):
     """The secret with the token."""
     security_group_id: pulumi.Input[str]
     """The group to be let into."""
+    cluster: NotRequired[pulumi.Input[bool]]
+    """Whether it is a cluster, which takes a client that knows of shards. Default: false."""
 
 
 class TargetsArgs(TypedDict):

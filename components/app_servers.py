@@ -96,7 +96,7 @@ class AppServersArgs(TypedDict):
     `none`, of each worker: 10 unless it is given, as DATABASE_POOL_SIZE tells the app. Each of `shards` has as many
     for itself. Default: as many as fit."""
     cache: NotRequired[pulumi.Input[CacheAccessArgs]]
-    """The cache, told to the app as REDIS_URL. Default: none."""
+    """The cache, told to the app as REDIS_URL, and as REDIS_CLUSTER=true where it is a cluster. Default: none."""
     target_group_arns: NotRequired[pulumi.Input[list[str]]]
     """Target groups of an Application or Network Load Balancer, which then also decides on health. Default: none."""
     launch_completed_by: NotRequired[str]
@@ -305,7 +305,13 @@ class AppServers(pulumi.ComponentResource):
                 # Absent, not empty: machines of a stack without shards are told what they were before there were any.
                 **({"shards": [_told_of_database(args, each) for each in given.shards]} if given.shards else {}),
             },
-            "cache": cache and {"host": cache["host"], "port": cache["port"], "secret": cache["secret_arn"]},
+            "cache": cache
+            and {
+                "host": cache["host"],
+                "port": cache["port"],
+                "secret": cache["secret_arn"],
+                "cluster": cache["cluster"],
+            },
         }
 
     def _create_group(
@@ -404,7 +410,7 @@ class _Given:
 
         database, cache = args.get("database"), args.get("cache")
         if cache is not None:
-            cache = later.check_values(fields("cache", cache, CacheAccessArgs), _CACHE_RULES, "cache.")
+            cache = later.check_values(fields("cache", cache, CacheAccessArgs, cluster=False), _CACHE_RULES, "cache.")
         return _Given(
             release=fields("release", args["release"], AppReleaseArgs),
             database=None if database is None else held("database", database),

@@ -16,6 +16,7 @@ PORT = 6379
 _RULES = {
     "engine": planning.CACHE_ENGINE,
     "node_type": planning.NODE_TYPE,
+    "shards": planning.CACHE_SHARDS,
     "replicas": planning.REPLICAS,
     "eviction_policy": planning.EVICTION_POLICY,
     "snapshot_days": planning.SNAPSHOT_DAYS,
@@ -38,8 +39,12 @@ class CacheArgs(TypedDict):
     """Of redis 6.2, 7.0 or 7.1; of valkey 7.2, 8.0, 8.1 or 8.2. Default: 7.1 of redis, 8.1 of valkey."""
     node_type: NotRequired[str]
     """ElastiCache node type. Default: cache.t4g.micro."""
+    shards: NotRequired[int]
+    """Shards of a cluster, 1 to 90, over which it spreads the keys; it then takes a client of clusters, and has at most
+    90 nodes in all. More or fewer are an update in place; with it or without is another cache, empty. Default: none."""
     replicas: NotRequired[int]
-    """Standby nodes, 0 to 5; with one or more, ElastiCache fails over between zones by itself. Default: 1."""
+    """Standby nodes, of each shard, 0 to 5; with one or more, ElastiCache fails over between zones by itself.
+    Default: 1."""
     eviction_policy: NotRequired[str]
     """What goes when memory is full: volatile-lru, -lfu, -ttl or -random of the keys that expire; allkeys-lru, -lfu or
     -random of all; with noeviction nothing goes, and writes fail. Default: volatile-lru."""
@@ -59,7 +64,7 @@ class Cache(pulumi.ComponentResource):
     """
 
     host: pulumi.Output[str]
-    """DNS name of the node that takes writes."""
+    """DNS name of the node that takes writes; of a cluster, its configuration endpoint's, which leads to any node."""
     port: pulumi.Output[int]
     """Its port."""
     secret_arn: pulumi.Output[str]
@@ -78,9 +83,10 @@ class Cache(pulumi.ComponentResource):
         engine = args.get("engine", "redis")
         given = known(args.get("engine_version"))
         findings = check_values(args, _RULES) + planning.check_cache_version("engineVersion", known(engine), given)
+        replicas, shards = args.get("replicas", 1), args.get("shards")
+        findings += planning.check_cache_shards("shards", shards, replicas)
         require("Cache", name, findings + planning.check_cache_windows(*windows))
         child = pulumi.ResourceOptions(parent=self)
-        replicas = args.get("replicas", 1)
         group = _security.group(f"{name}-group", args["vpc_id"], f"Redis {name}", child)
         subnets = aws.elasticache.SubnetGroup(
             f"{name}-subnets", subnet_ids=args["subnet_ids"], description=f"Redis {name}", opts=child
@@ -89,14 +95,18 @@ class Cache(pulumi.ComponentResource):
         parameters = self._create_parameters(name, engine, version, args, child)
         token = _secrets.keep(f"{name}-token", f"Redis token of {name}", _secrets.draw(self), child)
         redis = aws.elasticache.ReplicationGroup(
-            f"{name}-redis",
+            # ElastiCache makes no cluster of one that is none, and none of a cluster (docs/adr/0031): that is another.
+            f"{name}-redis" if shards is None else f"{name}-slots",
             description=f"{engine.capitalize()} {name}",
             engine=engine,
             engine_version=version,
             parameter_group_name=parameters.name,
             node_type=args.get("node_type", "cache.t4g.micro"),
-            num_cache_clusters=1 + replicas,
-            automatic_failover_enabled=replicas > 0,
+            num_cache_clusters=1 + replicas if shards is None else None,
+            num_node_groups=shards,
+            replicas_per_node_group=None if shards is None else replicas,
+            # A cluster has none without it, also where no replica can take over.
+            automatic_failover_enabled=replicas > 0 or shards is not None,
             multi_az_enabled=replicas > 0,
             port=PORT,
             subnet_group_name=subnets.name,
@@ -113,7 +123,7 @@ class Cache(pulumi.ComponentResource):
             opts=child,
         )
 
-        self.host = redis.primary_endpoint_address
+        self.host = redis.primary_endpoint_address if shards is None else redis.configuration_endpoint_address
         self.port = pulumi.Output.from_input(PORT)
         self.secret_arn = token.secret_arn
         self.security_group_id = group.id
@@ -123,6 +133,7 @@ class Cache(pulumi.ComponentResource):
             "port": self.port,
             "secret_arn": self.secret_arn,
             "security_group_id": self.security_group_id,
+            "cluster": shards is not None,
         }
         self.register_outputs(
             {
@@ -139,9 +150,10 @@ class Cache(pulumi.ComponentResource):
         self, name: str, engine: str, version: str, args: CacheArgs, child: pulumi.ResourceOptions
     ) -> "aws.elasticache.ParameterGroup":
         family = planning.cache_family(engine, version)
+        cluster = args.get("shards") is not None
         return aws.elasticache.ParameterGroup(
-            # The family is part of the name, as ElastiCache can't change it in place.
-            f"{name}-{family.removesuffix('.x')}",
+            # The family is part of the name, as ElastiCache can't change it in place, nor whether it is for a cluster.
+            f"{name}-{family.removesuffix('.x')}{'-cluster' if cluster else ''}",
             family=family,
             description=f"{engine.capitalize()} {name}",
             parameters=[
@@ -149,6 +161,7 @@ class Cache(pulumi.ComponentResource):
                 # One thread serves everybody, and to free a large value takes it milliseconds: another one does that.
                 {"name": "lazyfree-lazy-eviction", "value": "yes"},
                 {"name": "lazyfree-lazy-expire", "value": "yes"},
+                *([{"name": "cluster-enabled", "value": "yes"}] if cluster else []),
             ],
             opts=child,
         )

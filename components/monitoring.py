@@ -27,7 +27,7 @@ _TIER_RULES = {
         "instance_class": planning.INSTANCE_CLASS,
         "storage_gb": planning.STORAGE_GB,
     },
-    "cache": {"node_type": planning.NODE_TYPE, "nodes": planning.CACHE_NODES},
+    "cache": {"node_type": planning.NODE_TYPE, "nodes": planning.CACHE_NODES, "shards": planning.CACHE_SHARDS},
 }
 
 
@@ -75,14 +75,16 @@ class WatchedDatabaseArgs(TypedDict):
 
 
 class WatchedCacheArgs(TypedDict):
-    """An ElastiCache replication group of one shard."""
+    """An ElastiCache replication group."""
 
     replication_group_id: pulumi.Input[str]
     """Its id, which its nodes' ids begin with."""
     node_type: NotRequired[str]
     """Its node type: a burstable one has alarms for its CPU credits. Default: cache.t4g.micro."""
     nodes: NotRequired[int]
-    """How many nodes it has, the primary among them, 1 to 6. Default: 1."""
+    """How many nodes it has, or each of its shards, the primary among them, 1 to 6. Default: 1."""
+    shards: NotRequired[int]
+    """How many shards it has, if it is a cluster, 1 to 90. Default: none."""
 
 
 class MonitoringArgs(TypedDict):
@@ -249,7 +251,11 @@ def _watched(args: MonitoringArgs) -> Watched:
             "shards": tuple(database.get("shard_identifiers", {})),
         }
     if cache is not None:
-        facts |= {"cache_type": cache.get("node_type", "cache.t4g.micro"), "cache_nodes": cache.get("nodes", 1)}
+        facts |= {
+            "cache_type": cache.get("node_type", "cache.t4g.micro"),
+            "cache_nodes": cache.get("nodes", 1),
+            "cache_shards": cache.get("shards"),
+        }
     return Watched(**facts, error_percent=args.get("error_percent", 5), p95_ms=args.get("p95_ms", 1000))
 
 
@@ -267,10 +273,8 @@ def _names(args: MonitoringArgs) -> dict[str, pulumi.Input[str]]:
         shards = args["database"].get("shard_identifiers", {})
         names |= {f"database-{key}": identifier for key, identifier in shards.items()}
     if "cache" in args:
-        for number in range(1, args["cache"].get("nodes", 1) + 1):
-            # As ElastiCache names the nodes of a group, which it does not let anybody choose.
-            node = pulumi.Output.concat(args["cache"]["replication_group_id"], f"-{number:03}")
-            names[f"cache-{number:03}"] = node
+        for number in planning.cache_node_numbers(args["cache"].get("shards"), args["cache"].get("nodes", 1)):
+            names[f"cache-{number}"] = pulumi.Output.concat(args["cache"]["replication_group_id"], f"-{number}")
     return names
 
 

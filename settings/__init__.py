@@ -4,7 +4,7 @@ from .model import AppSettings, CacheSettings, DatabaseSettings, EdgeSettings, N
 from .parsing import parse
 from .problems import Problem, SettingsError
 from .sources import from_file, from_pulumi, read, stack_of
-from .standing import Standing
+from .standing import Standing, made_anew
 from .standing import check as check_standing
 from .standing import waiting as waiting_for_window
 
@@ -21,6 +21,7 @@ __all__ = [
     "check_standing",
     "from_file",
     "from_pulumi",
+    "made_anew",
     "parse",
     "read",
     "stack_of",

@@ -148,8 +148,10 @@ class CacheSettings(Section):
     """The engine's version: 7.1 of redis and 8.1 of valkey, unless given."""
     node_type: Annotated[str, Ruled(planning.NODE_TYPE)] = "cache.t4g.micro"
     """ElastiCache node type."""
+    shards: Annotated[int, Ruled(planning.CACHE_SHARDS)] | None = None
+    """Shards of a cluster, over which it spreads the keys (docs/cache.md); with replicas, at most 90 nodes in all."""
     replicas: Annotated[int, Ruled(planning.REPLICAS)] = 0
-    """Standby nodes; with one or more, ElastiCache fails over by itself. In prod: 1."""
+    """Standby nodes, of each shard; with one or more, ElastiCache fails over by itself. In prod: 1."""
     eviction_policy: Annotated[str, Ruled(planning.EVICTION_POLICY)] = "volatile-lru"
     """What goes when memory is full: of the keys that expire, or of all (allkeys-lru); noeviction: writes fail."""
     snapshot_days: Annotated[int, Ruled(planning.SNAPSHOT_DAYS)] = 0
@@ -163,6 +165,11 @@ class CacheSettings(Section):
     def version(self) -> str:
         """The engine's, given or not."""
         return planning.cache_version(self.engine, self.engine_version)
+
+    @property
+    def nodes(self) -> int:
+        """How many there are, of all shards."""
+        return planning.cache_nodes(self.shards, self.replicas)
 
 
 class CapacitySettings(Section):
@@ -367,6 +374,7 @@ class Settings(Document):
                 shards=self.database.further_shards,
                 cache_type=self.cache.node_type,
                 cache_nodes=1 + self.cache.replicas,
+                cache_shards=self.cache.shards,
                 error_percent=self.monitoring.error_percent,
                 p95_ms=self.monitoring.p95_ms,
             )

@@ -116,6 +116,8 @@ def _cache(document: Document, sound: Sound) -> Iterator[Problem]:
     cache, findings = document.cache, list[planning.Finding]()
     if sound("cache.engine") and sound("cache.engineVersion"):
         findings += planning.check_cache_version("engineVersion", cache.engine, cache.engine_version)
+    if sound("cache.shards") and sound("cache.replicas"):
+        findings += planning.check_cache_shards("shards", cache.shards, cache.replicas)
     if sound("cache.snapshotWindow") and sound("cache.maintenanceWindow"):
         findings += planning.check_cache_windows(cache.snapshot_window, cache.maintenance_window)
     yield from (Problem.of(each, "expressway:cache.") for each in findings)

@@ -37,6 +37,9 @@ class Standing:
     maintenance_window: str | None = None
     cache_engine: str | None = None
     cache_version: str | None = None
+    cache_snapshot_days: int | None = None
+    other_cache: bool = False
+    """Whether there is a cluster where none is asked for any more, or a cache that is none where one is."""
 
 
 def check(settings: Settings, standing: Standing) -> Iterator[Problem]:
@@ -54,6 +57,15 @@ def check(settings: Settings, standing: Standing) -> Iterator[Problem]:
         standing.cache_version, cache.version
     ):
         yield _lower("cache.engineVersion", cache.version, standing.cache_version, rule)
+    if cache.shards and cache.snapshot_days and standing.cache_snapshot_days == 0:
+        # It names the node to make them of, which ElastiCache takes of no cluster.
+        # https://github.com/hashicorp/terraform-provider-aws/issues/20052
+        rule = "AWS's provider can't begin with snapshots of a cluster that stands, and there are none now"
+        remedy = (
+            "Begin by aws elasticache modify-replication-group --snapshot-retention-limit and --apply-immediately, "
+            "then run pulumi refresh."
+        )
+        yield _problem("cache.snapshotDays", cache.snapshot_days, rule, remedy)
 
 
 def _database(settings: Settings, standing: Standing) -> Iterator[Problem]:
@@ -79,6 +91,18 @@ def _database(settings: Settings, standing: Standing) -> Iterator[Problem]:
     if standing.storage_gb is not None and _storage_gb(settings, standing) < standing.storage_gb:
         rule = "a database's storage can't shrink"
         yield _lower("database.storageGb", database.storage_gb, standing.storage_gb, rule)
+
+
+def made_anew(settings: Settings, standing: Standing) -> list[str]:
+    """What an update replaces although it stands, since it holds nothing that can't be read again: a line for each."""
+    if not standing.other_cache:
+        return []
+    change = "into a cluster" if settings.cache.shards else "back from a cluster"
+    return [
+        f"expressway:cache.shards = {show('shards', settings.cache.shards)}: ElastiCache can't turn a cache {change}; "
+        "this update makes another one, empty, and deletes the one that stands. Servers that run are led to it by "
+        "expressway deploy; until then they have no cache, and all reads go to the database"
+    ]
 
 
 def waiting(settings: Settings, standing: Standing) -> list[str]:

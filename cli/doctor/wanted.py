@@ -41,7 +41,7 @@ def wanted(settings: Settings, folder: Path) -> Wanted:
             capacity=database.capacity,
             max_replicas=database.max_replicas,
         ),
-        cache=Cache(cache.version, cache.node_type, 1 + cache.replicas, cache.engine),
+        cache=Cache(cache.version, cache.node_type, cache.nodes, cache.engine),
         zones=len(named) or network.zones,
         named_zones=named,
         nat=network.nat == "gateway",

@@ -45,7 +45,8 @@ class Alarm:
     key: str
     """What it is called within its stack, its tier first."""
     of: str
-    """Which thing's metric: edge, app, database, database-<name> of a shard, replica-<name> or cache-<number>."""
+    """Which thing's metric: edge, app, database, database-<name> of a shard, replica-<name> or cache-<number>, with
+    shards cache-<shard>-<number>."""
     namespace: str
     metric: str
     statistic: str
@@ -101,8 +102,8 @@ def _alarms(watched: Watched) -> Iterator[Alarm]:
         for name in watched.shards:
             yield from _database(f"database-{name}", f"The database's {name}", watched, watched.database_class)
     if watched.cache_type is not None:
-        for number in range(1, watched.cache_nodes + 1):
-            yield from _cache_node(f"cache-{number:03}", watched, watched.cache_type)
+        for node in watched.caches:
+            yield from _cache_node(node, watched, watched.cache_type)
 
 
 def _site(watched: Watched) -> Iterator[Alarm]:

@@ -1,9 +1,10 @@
-"""The cache: engine versions, the parameters that go with them, what it forgets first, and its windows."""
+"""The cache: engine versions, the parameters that go with them, its shards, what it forgets first, and its windows."""
 
 import re
 from collections.abc import Callable
 
 from . import windows
+from .data import REPLICAS
 from .findings import NOTHING, UNKNOWN, Finding
 from .rule import Rule, choice, number
 
@@ -33,6 +34,12 @@ EVICTION_POLICY = choice(EVICTION_POLICIES, "it must be an eviction policy that 
 SNAPSHOT_DAYS = number(0, 35)
 """https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/backups-automatic.html"""
 
+MOST_CACHE_NODES = 90
+"""Of a cluster, replicas included, unless AWS has raised an account's quota.
+https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/Clusters.html"""
+
+CACHE_SHARDS = number(1, MOST_CACHE_NODES)
+
 _LEAST_MINUTES = 60
 """Of either window."""
 
@@ -48,6 +55,38 @@ def check_cache_version(path: str, engine: object, version: object) -> list[Find
         return []
     must = f"it must be a {str(engine).capitalize()} version that ElastiCache has"
     return choice(CACHE_VERSIONS[str(engine)], must).check(path, version)
+
+
+def check_cache_shards(path: str, shards: int | None, replicas: int) -> list[Finding]:
+    """Whether there can be a cluster of so many shards, of `replicas` standbys each. A broken number is another rule's.
+
+    AWS would make one of a single node, which has the cost of a cluster for clients and nothing of its use.
+    """
+    if shards is None or CACHE_SHARDS.check(path, shards) or REPLICAS.check(path, replicas):
+        return []
+    nodes = cache_nodes(shards, replicas)
+    if nodes == 1:
+        rule = "it must be 2 or more without replicas: a cluster of a single node spreads nothing"
+        return [Finding(path, shards, rule, "Raise it or replicas, or leave it out for a cache that is no cluster.")]
+    if nodes > MOST_CACHE_NODES:
+        most = MOST_CACHE_NODES // (1 + replicas)
+        rule = f"it must be at most {most} with replicas {replicas}: {nodes} nodes are more than {MOST_CACHE_NODES}"
+        return [Finding(path, shards, rule, "Lower it, or replicas.")]
+    return []
+
+
+def cache_nodes(shards: int | None, replicas: int) -> int:
+    """How many nodes there are of so many shards, or of a cache that is no cluster."""
+    return (shards or 1) * (1 + replicas)
+
+
+def cache_node_numbers(shards: int | None, nodes: int) -> list[str]:
+    """What ElastiCache appends to a replication group's id for each of its nodes, of which a shard has `nodes`.
+
+    It does not let anybody choose.
+    """
+    each = [f"{number:03}" for number in range(1, nodes + 1)]
+    return each if shards is None else [f"{shard:04}-{node}" for shard in range(1, shards + 1) for node in each]
 
 
 def cache_family(engine: str, version: str) -> str:

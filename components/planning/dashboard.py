@@ -150,7 +150,7 @@ def _rows(watched: Watched) -> Iterator[dict[str, list[Line]]]:
             ),
         }
     if watched.cache_type is not None:
-        nodes = [f"cache-{number:03}" for number in range(1, watched.cache_nodes + 1)]
+        nodes = watched.caches
         yield {
             "Cache: memory, %": _each_node(nodes, "DatabaseMemoryUsagePercentage", "Maximum"),
             "Cache: CPU of Redis, %": _each_node(nodes, "EngineCPUUtilization", "Average"),

@@ -12,7 +12,7 @@ NODE_TYPE = matching(
 )
 
 REPLICAS = number(0, 5)
-"""Standby nodes that a replication group of one shard takes."""
+"""Standby nodes that a shard of a replication group takes, whose only one it is without cluster mode."""
 
 READ_REPLICAS = number(0, 5)
 """Read replicas of a database. RDS permits 15, each of which costs as much as the database."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import cast
 
+from .caches import cache_node_numbers
 from .findings import UNKNOWN, Finding
 from .rule import Each, matching, number
 
@@ -53,11 +54,20 @@ class Watched:
     cache_type: str | None = None
     """ElastiCache's node type."""
     cache_nodes: int = 1
-    """How many nodes it has, the primary among them."""
+    """How many nodes it has, or each of its shards, the primary among them."""
+    cache_shards: int | None = None
+    """How many shards it has as a cluster; None where it is none."""
     error_percent: int = 5
     """More answers 5xx than that are too many."""
     p95_ms: int = 1000
     """Slower than that is too slow for one answer in twenty."""
+
+    @property
+    def caches(self) -> list[str]:
+        """The cache's nodes, as alarms and graphs call them."""
+        if self.cache_type is None:
+            return []
+        return [f"cache-{number}" for number in cache_node_numbers(self.cache_shards, self.cache_nodes)]
 
 
 def check_alarm_emails(path: str, addresses: object) -> list[Finding]:

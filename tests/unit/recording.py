@@ -234,6 +234,7 @@ _OUTPUTS: dict[str, Callable[[str], dict[str, Any]]] = {
     "aws:rds/clusterInstance:ClusterInstance": lambda name: {"identifier": name},
     "aws:elasticache/replicationGroup:ReplicationGroup": lambda name: {
         "primaryEndpointAddress": f"{name}.cache.example",
+        "configurationEndpointAddress": f"clustercfg.{name}.cache.example",
         "replicationGroupId": name,
     },
     "aws:secretsmanager/secretVersion:SecretVersion": lambda name: {

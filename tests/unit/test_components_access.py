@@ -64,6 +64,21 @@ def test_app_servers_of_a_database_and_a_cache_are_let_into_both() -> None:
     assert machine["cache"]["host"] == "cache-redis.cache.example"
 
 
+@pytest.mark.parametrize(
+    ("more", "host", "cluster"),
+    [({}, "cache-redis.cache.example", False), ({"shards": 2}, "clustercfg.cache-slots.cache.example", True)],
+)
+def test_a_cache_hands_on_where_clients_begin_and_whether_it_is_a_cluster(
+    more: dict[str, int], host: str, cluster: bool
+) -> None:
+    def program() -> None:
+        cache = Cache("cache", cast(Any, {**NETWORK, **more}))
+        AppServers("app", cast(Any, {**example_args.app_servers(), "cache": cache.access}))
+
+    told = record(program).machine("app")["cache"]
+    assert (told["host"], told["cluster"]) == (host, cluster)
+
+
 def test_app_servers_of_several_shards_are_let_into_each_and_read_its_secret() -> None:
     def program() -> None:
         first, *shards = (Database(name, NETWORK) for name in ("db", "db-2", "db-3"))

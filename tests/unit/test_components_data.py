@@ -328,6 +328,34 @@ def test_failover_comes_with_replicas(replicas: int, nodes: int, failover: bool)
     assert group["multiAzEnabled"] is failover
 
 
+def test_a_cluster_has_its_shards_and_fails_over_in_each() -> None:
+    made = make_cache(shards=3, replicas=2)
+    group = made.one(GROUP).inputs
+    assert (group["numNodeGroups"], group["replicasPerNodeGroup"]) == (3, 2)
+    assert "numCacheClusters" not in group, "the provider takes one or the other"
+    assert (group["automaticFailoverEnabled"], group["multiAzEnabled"]) == (True, True)
+    alone = make_cache(shards=3, replicas=0).one(GROUP).inputs
+    assert alone["replicasPerNodeGroup"] == 0, "left out, ElastiCache makes one"
+    assert alone["automaticFailoverEnabled"] is True, "ElastiCache makes no cluster without it"
+    assert alone["multiAzEnabled"] is False, "no zone has another node of the shard"
+
+
+def test_a_cluster_is_another_cache_with_parameters_of_its_own() -> None:
+    plain, cluster = make_cache(), make_cache(shards=2)
+    assert (plain.one(GROUP).name, cluster.one(GROUP).name) == ("redis-redis", "redis-slots")
+    assert (plain.one(PARAMETERS).name, cluster.one(PARAMETERS).name) == ("redis-redis7", "redis-redis7-cluster")
+    enabled = {"name": "cluster-enabled", "value": "yes"}
+    assert enabled in cluster.one(PARAMETERS).inputs["parameters"]
+    assert enabled not in plain.one(PARAMETERS).inputs["parameters"], "it would be a change of a cache that stands"
+    assert not {"numNodeGroups", "replicasPerNodeGroup"} & set(plain.one(GROUP).inputs)
+
+
+def test_a_shard_more_is_an_update_of_the_cluster_that_stands() -> None:
+    two, three = (make_cache(shards=shards) for shards in (2, 3))
+    assert two.one(GROUP).name == three.one(GROUP).name
+    assert two.one(PARAMETERS).inputs == three.one(PARAMETERS).inputs
+
+
 def test_the_cache_forgets_what_is_told_and_frees_it_beside_the_thread_that_serves() -> None:
     made = make_cache(eviction_policy="allkeys-lru")
     parameters = {each["name"]: each["value"] for each in made.one(PARAMETERS).inputs["parameters"]}

@@ -360,6 +360,7 @@ def test_an_app_server_is_told_what_its_boot_needs() -> None:
             "host": "cache.example",
             "port": 6379,
             "secret": "arn:aws:secretsmanager:us-east-1:123456789012:secret:cache",
+            "cluster": False,
         },
     }
 

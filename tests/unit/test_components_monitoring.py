@@ -74,6 +74,22 @@ def test_a_shard_has_the_databases_alarms_and_its_line_in_each_graph() -> None:
     ]
 
 
+def test_each_node_of_a_cluster_is_watched_by_the_name_that_elasticache_gives_it() -> None:
+    made = make(**given(cache={**cast(Any, example_args.monitoring())["cache"], "nodes": 2, "shards": 2}))
+    of = {
+        each.name: each.inputs["dimensions"]["CacheClusterId"]
+        for each in made.all(ALARM)
+        if each.name.endswith("-evictions")
+    }
+    numbers = ["0001-001", "0001-002", "0002-001", "0002-002"]
+    assert of == {f"mine-cache-{number}-evictions": f"cache-{number}" for number in numbers}
+    body = json.loads(made.one(DASHBOARD).inputs["dashboardBody"])
+    graph = next(each["properties"] for each in body["widgets"] if each["properties"]["title"] == "Cache: memory, %")
+    assert [metric[3] for metric in graph["metrics"]] == [f"cache-{number}" for number in numbers]
+    alone = {each.key for each in planning.alarms(Watched(cache_type="cache.m7g.large", cache_shards=2))}
+    assert not [key for key in alone if "lag" in key], "no shard has a standby"
+
+
 def test_what_there_is_an_alarm_for() -> None:
     assert {each.key for each in ALARMS} == {
         *("edge-errors", "edge-p95", "edge-servers", "edge-unhealthy", "edge-heartbeat", "edge-retries"),

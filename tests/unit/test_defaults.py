@@ -78,7 +78,7 @@ OTHERS: dict[str, Any] = {
     "serverless": {"Database": {"min": 0.5, "max": 4}, "Monitoring": {"min": 0.5, "max": 4}},
     "maxReplicas": 3,
     "securityGroupIds": ["sg-theirs"],
-    "shards": [example_args.SHARD],
+    "shards": {"AppServers": [example_args.SHARD], "Cache": 2, "Monitoring": 2},
     "snapshot": "shop-before",
     "targetGroupArns": ["arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/app/1"],
 }

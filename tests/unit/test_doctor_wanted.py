@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from recording import Recording
+from recording import Recording, record
 from test_stack import ROOT, STACKS, build, load
 from test_stack import built as built  # a fixture that applies here too
 
+import stack as program
 from cli.doctor.wanted import wanted
 from operate.doctor import Machines, Status, Wanted
 from operate.doctor.cost import estimate
@@ -59,6 +60,14 @@ def test_the_first_finding_about_the_database_is_the_servers_connections_to_it(n
     assert (finding.status, finding.check) == (Status.OK, "database")
     size = made.machine(stack.app.name)["database"]["pool_size"]
     assert f"2 x {stack.app.most} servers while rolling x ({size} in its pool + 1 to measure)" in finding.what
+
+
+def test_of_a_clusters_nodes_each_is_counted_and_costs() -> None:
+    prod = load("prod")
+    cluster = prod.model_copy(update={"cache": prod.cache.model_copy(update={"shards": 3})})
+    made = record(lambda: program.build(cluster)).one("aws:elasticache/replicationGroup:ReplicationGroup").inputs
+    (item,) = [each for each in estimate(wanted(cluster, ROOT)).items if each.name.startswith("cache node")]
+    assert item.count == made["numNodeGroups"] * (1 + made["replicasPerNodeGroup"]) == 6
 
 
 def test_of_shards_each_is_counted_and_costs() -> None:

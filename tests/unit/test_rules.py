@@ -93,6 +93,8 @@ CASES: list[tuple[str, str, Any, str]] = [
     ("Cache", "engine", "memcached", "cache.engine"),
     ("Cache", "engineVersion", "8.0", "cache.engineVersion"),
     ("Cache", "nodeType", "t4g.micro", "cache.nodeType"),
+    ("Cache", "shards", 0, "cache.shards"),
+    ("Cache", "shards", 91, "cache.shards"),
     ("Cache", "replicas", -1, "cache.replicas"),
     ("Cache", "replicas", 6, "cache.replicas"),
     ("Cache", "evictionPolicy", "lru", "cache.evictionPolicy"),
@@ -164,6 +166,7 @@ CASES: list[tuple[str, str, Any, str]] = [
     ("Monitoring", "database.shardIdentifiers.2", "shard", ""),
     ("Monitoring", "cache.nodeType", "t4g.micro", ""),
     ("Monitoring", "cache.nodes", 0, ""),
+    ("Monitoring", "cache.shards", 91, ""),
     ("Monitoring", "tags.team", LONG, ""),
     ("Database", "slowStatementMs", -2, "database.slowStatementMs"),
     ("Database", "logRetentionDays", 31, "monitoring.logRetentionDays"),
@@ -310,6 +313,36 @@ def test_a_cache_has_versions_of_its_own_engine(engine: str, version: str) -> No
         settings.parse(config, stack="dev", base=ROOT, source="t")
     (problem,) = refusal.value.problems
     assert f"{problem.value}: {problem.rule}. {problem.remedy}" == told["engineVersion"]
+
+
+@pytest.mark.parametrize(
+    ("shards", "replicas", "said"),
+    [
+        (1, 0, "1: it must be 2 or more without replicas: "),
+        (46, 1, "46: it must be at most 45 with replicas 1: 92 nodes are more than 90. Lower it, or replicas."),
+        (31, 2, "31: it must be at most 30 with replicas 2: 93 nodes"),
+        (1, 1, None),
+        (2, 0, None),
+        (90, 0, None),
+        (15, 5, None),
+    ],
+)
+def test_a_cluster_has_two_nodes_at_least_and_ninety_at_most(shards: int, replicas: int, said: str | None) -> None:
+    arguments = {**example_args.cache(), "shards": shards, "replicas": replicas}
+    section = {"expressway:cache": {"shards": shards, "replicas": replicas}}
+    config: dict[str, object] = {"aws:region": "us-east-1", **section}
+    if said is None:
+        record(lambda: CLASSES["Cache"]("mine", arguments))
+        assert settings.parse(config, stack="dev", base=ROOT, source="t").cache.nodes == shards * (1 + replicas)
+        return
+    told = said_by_component("Cache", arguments)
+    assert list(told) == ["shards"]
+    assert told["shards"].startswith(said)
+    with pytest.raises(settings.SettingsError) as refusal:
+        settings.parse(config, stack="dev", base=ROOT, source="t")
+    (problem,) = refusal.value.problems
+    assert problem.path == "expressway:cache.shards"
+    assert f"{problem.value}: {problem.rule}. {problem.remedy}" == told["shards"]
 
 
 WINDOWS: list[tuple[str | None, str | None, str | None]] = [

@@ -8,7 +8,7 @@ import pytest
 
 import settings
 from components.planning import Subnet
-from settings import Problem, Settings, Standing, check_standing, waiting_for_window
+from settings import Problem, Settings, Standing, check_standing, made_anew, waiting_for_window
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -99,6 +99,28 @@ def test_a_redis_may_become_a_valkey_and_a_valkey_no_redis() -> None:
     assert problem.remedy.startswith("Put it back")
     (older,) = refused(valkey, cache={"engine": "valkey", "engineVersion": "8.0"})
     assert older.path == "expressway:cache.engineVersion"
+
+
+def test_a_cache_that_becomes_a_cluster_is_another_one_which_is_said() -> None:
+    there = replace(THERE, cache_engine=None, cache_version=None, other_cache=True)
+    cluster = {"shards": 2, "engine": "redis", "engineVersion": "6.2"}
+    assert not refused(there, cache=cluster), "a new one has no version to go back from"
+    (line,) = made_anew(load(cache=cluster), there)
+    assert line.startswith("expressway:cache.shards = 2: ElastiCache can't turn a cache into a cluster; ")
+    (back,) = made_anew(load(), there)
+    assert back.startswith("expressway:cache.shards = nothing: ElastiCache can't turn a cache back from a cluster; ")
+    assert not made_anew(load(cache=cluster), THERE)
+    assert not made_anew(load(), Standing())
+
+
+def test_a_cluster_that_stands_does_not_begin_with_snapshots_which_the_provider_cannot() -> None:
+    there = replace(THERE, cache_snapshot_days=0)
+    (problem,) = refused(there, cache={"shards": 2, "snapshotDays": 3})
+    assert (problem.path, problem.value) == ("expressway:cache.snapshotDays", "3")
+    assert "--snapshot-retention-limit" in problem.remedy
+    assert not refused(replace(there, cache_snapshot_days=3), cache={"shards": 2, "snapshotDays": 7})
+    assert not refused(there, cache={"snapshotDays": 3}), "of one that is no cluster it can"
+    assert not refused(Standing(), cache={"shards": 2, "snapshotDays": 3})
 
 
 def test_a_subnet_that_would_move_is_refused_and_a_zone_may_come_or_go() -> None:

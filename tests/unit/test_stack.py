@@ -578,6 +578,54 @@ def test_what_the_stack_cannot_become_stops_before_any_resource(monkeypatch: pyt
     ]
 
 
+def test_a_clusters_shards_are_told_to_the_app_servers_and_watched() -> None:
+    dev = load("dev")
+    changed = {
+        "cache": dev.cache.model_copy(update={"shards": 2, "replicas": 1}),
+        "monitoring": dev.monitoring.model_copy(update={"alarm_emails": ["team@example.com"]}),
+    }
+    settled = dev.model_copy(update=changed)
+    made = record(lambda: stack.build(settled), stack="dev")
+    group = made.one("aws:elasticache/replicationGroup:ReplicationGroup").inputs
+    assert (group["numNodeGroups"], group["replicasPerNodeGroup"]) == (2, 1)
+    assert made.outputs["cacheEndpoint"] == "clustercfg.dev-cache-slots.cache.example:6379"
+    assert made.machine("dev-app")["cache"]["cluster"] is True
+    lag = {
+        each.inputs["dimensions"]["CacheClusterId"] for each in made.all(ALARM) if re.search("cache-.*-lag", each.name)
+    }
+    assert lag == {f"dev-cache-slots-{shard}-{node}" for shard in ("0001", "0002") for node in ("001", "002")}
+    assert {each.key for each in settled.alarms} == {
+        each.name.removeprefix("dev-monitoring-") for each in made.all(ALARM)
+    }, "the doctor counts those that there are"
+
+
+@pytest.mark.parametrize("shards", [None, 2])
+def test_a_cache_is_held_to_what_stands_of_its_own_kind_alone(
+    shards: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that it takes the place of may have been a newer version; that is no way back."""
+    plain, cluster = "dev-cache-redis", "dev-cache-slots"
+    own, other = (plain, cluster) if shards is None else (cluster, plain)
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", lambda line, *_: said.append(line))
+    dev = load("dev")
+    settled = dev.model_copy(update={"cache": dev.cache.model_copy(update={"shards": shards})})
+
+    def build_beside(*names: str) -> None:
+        there = [state.Standing(state.CACHE, name, {"engine": "valkey", "engineVersion": "9.9"}) for name in names]
+        monkeypatch.setattr(state, "read", lambda: state.State(tuple(there)))
+        record(lambda: stack.build(settled), stack="dev")
+
+    build_beside(other)
+    assert [line for line in said if line.startswith("expressway:cache.shards = ")] == said != []
+    with pytest.raises(stack.StandingError, match=r"expressway:cache\.engine"):
+        build_beside(own)
+    said.clear()
+    with pytest.raises(stack.StandingError, match=r"expressway:cache\.engine"):
+        build_beside(own, other)
+    assert not said, "an update that was cut short has made it already"
+
+
 def test_what_was_not_built_is_told_with_the_command_that_builds_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(artifact, "find", lambda *_: None)
     with pytest.raises(stack.NotBuiltError, match=r"run ./expressway build Pulumi.dev.yaml"):

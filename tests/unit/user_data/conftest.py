@@ -57,7 +57,7 @@ def app_machine() -> dict[str, Any]:
             "pooler": "pgbouncer",
             "pool_size": 6,
         },
-        "cache": {"host": "cache.internal", "port": 6379, "secret": f"{ACCOUNT}:cache"},
+        "cache": {"host": "cache.internal", "port": 6379, "secret": f"{ACCOUNT}:cache", "cluster": False},
     }
 
 

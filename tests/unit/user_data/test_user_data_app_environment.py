@@ -159,6 +159,23 @@ def test_user_and_password_survive_the_url(app_machine: dict[str, Any], secrets:
     assert (redis.hostname, redis.port) == ("cache.internal", 6379)
 
 
+def test_an_app_hears_that_its_cache_is_a_cluster_unless_a_team_points_it_at_another(
+    app_machine: dict[str, Any], secrets: dict[str, str]
+) -> None:
+    def told(**app: Any) -> str | None:
+        machine = app_machine | {
+            "app": app_machine["app"] | app,
+            "cache": app_machine["cache"] | {"cluster": True},
+        }
+        return environment.build(machine, "abc123", "i-1", secrets).get("REDIS_CLUSTER")
+
+    assert told() == "true"
+    assert told(environment={"REDIS_URL": "redis://elsewhere.example"}) is None
+    assert told(secrets={"REDIS_URL": "shop/api-key"}) is None, "whose Redis is theirs to describe"
+    assert told(environment={"REDIS_CLUSTER": "no"}) == "no"
+    assert "REDIS_CLUSTER" not in environment.build(app_machine, "abc123", "i-1", secrets)
+
+
 def test_without_database_and_cache_there_is_nothing_of_them(app_machine: dict[str, Any]) -> None:
     machine = app_machine | {"database": None, "cache": None, "apm": None}
     assert environment.wanted_secrets(machine) == ["shop/api-key"], "no more secrets than that"

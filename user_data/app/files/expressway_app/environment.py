@@ -38,6 +38,8 @@ def build(
         variables |= _database(database, secrets, pooled)
     if cache := machine["cache"]:
         variables["REDIS_URL"] = cache_url(cache, secrets)
+        if cache["cluster"] and "REDIS_URL" not in {*app["environment"], *app["secrets"]}:
+            variables["REDIS_CLUSTER"] = "true"
     if watcher := machine["apm"]:
         key = secrets.get(watcher["secret"]) if watcher["secret"] else ""
         variables |= apm.variables(machine, key, release_id, instance_id)
