@@ -31,7 +31,7 @@ class Redis:
     """As much of a primary as a flush asks of it, at a port of its own."""
 
     def __init__(self) -> None:
-        self.keys, self.asked, self.refusal = 1234, list[str](), ""
+        self.keys, self.asked, self.refusal, self.nodes = 1234, list[str](), "", ""
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._server.getsockname()[1]
         threading.Thread(target=self._serve, daemon=True).start()
@@ -52,6 +52,8 @@ class Redis:
                         stream.sendall(self._answer(" ".join(words)) if allowed else b"-NOAUTH no\r\n")
 
     def _answer(self, command: str) -> bytes:
+        if command == "CLUSTER NODES":
+            return f"${len(self.nodes)}\r\n{self.nodes}\r\n".encode()
         self.asked.append(command)
         if command == "DBSIZE":
             return f":{self.keys}\r\n".encode()
@@ -77,7 +79,7 @@ class Site:
         self.s3.create_bucket(Bucket=BUCKET)
         self.machine: Any = {
             "bucket": BUCKET,
-            "cache": {"host": "127.0.0.1", "port": cache.port, "secret": SECRET},
+            "cache": {"host": "127.0.0.1", "port": cache.port, "secret": SECRET, "cluster": False},
         }
         clients: dict[str, Any] = {
             "s3": self.s3,
@@ -141,6 +143,37 @@ def test_a_machine_flushes_the_cache_once_and_tells_what_was_in_it(site: Site) -
     assert site.cache.keys == 99
     key = site.s3.list_objects_v2(Bucket=BUCKET)["Contents"][0]["Key"]
     assert json.loads(site.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())["state"] == "done"
+
+
+@pytest.fixture
+def another(site: Site) -> Iterator[Redis]:
+    """A primary beside the site's own, which are a cluster now, each with a replica."""
+    node = Redis()
+    site.machine["cache"]["cluster"] = True
+    site.cache.nodes = "".join(
+        [
+            f"a 127.0.0.1:{site.cache.port}@1 myself,master - 0 0 1 connected 0-8191\n",
+            f"b 127.0.0.1:{node.port}@1,,shard-id=x master - 0 0 2 connected 8192-16383\n",
+            "c 127.0.0.1:9@1 slave a 0 0 1 connected\n",
+            "d 127.0.0.1:9@1 master,fail - 0 0 3 disconnected\n",
+        ]
+    )
+    yield node
+    node.close()
+
+
+def test_of_a_cluster_each_primary_is_flushed_and_all_keys_are_counted(site: Site, another: Redis) -> None:
+    another.keys = 66
+    done = site.flush()
+    assert (done.before, done.after) == (1300, 0)
+    assert [each.asked.count("FLUSHALL ASYNC") for each in (site.cache, another)] == [1, 1]
+
+
+def test_no_primary_is_flushed_while_one_cannot_be_reached(site: Site, another: Redis) -> None:
+    another.close()
+    with pytest.raises(CacheError, match=rf"^i-a: the cache at 127.0.0.1: 127.0.0.1:{another.port}: .*refused"):
+        site.flush()
+    assert site.cache.keys == 1234
 
 
 def test_a_program_that_was_restarted_meanwhile_does_not_flush_twice(site: Site) -> None:

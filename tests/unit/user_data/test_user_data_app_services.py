@@ -1,5 +1,6 @@
 """What an app server tells of the database and the cache, and that neither can hold up anything."""
 
+import contextlib
 import json
 import socket
 import threading
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from app_metrics import cache, database, pgbouncer, postgresql, redis, statements
+from app_metrics import cache, database, pgbouncer, postgresql, redis, redis_cluster, statements
 from app_metrics.postgresql import Activity
 from app_metrics.services import ServiceError, SlowError
 from app_metrics.statements import Total
@@ -329,6 +330,135 @@ def test_a_node_that_is_a_replica_now_is_left(addresses: Callable[..., None]) ->
     with pytest.raises(ServiceError, match="primary"):
         session.look()
     session.close()
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("10.0.0.1:6379@16379,shop-0001-001.shop.example,shard-id=x", "shop-0001-001.shop.example:6379"),
+        ("10.0.0.1:6379@16379,,shard-id=x", "10.0.0.1:6379"),
+        ("shop-0001-001.shop.example:6379@1122", "shop-0001-001.shop.example:6379"),
+        ("10.0.0.1:6379", "10.0.0.1:6379"),
+    ],
+)
+def test_a_clusters_primaries_are_those_that_hold_keys_by_the_name_that_they_announce(address: str, name: str) -> None:
+    lines = [
+        f"a {address} myself,master - 0 0 1 connected 0-5460 [5461->-b]",
+        "b 10.0.0.2:6379@16379,, slave a 0 0 1 connected",
+        "c 10.0.0.3:6379@16379,, master - 0 0 1 connected",
+    ]
+    port, _ = redis_that_answers(bulk("\n".join(lines) + "\n"))
+    session = redis.open_session(f"redis://127.0.0.1:{port}")
+    assert redis_cluster.primaries(session) == [name]
+    session.close()
+
+
+class Primary:
+    """A node of a cluster, which answers by command, one connection after the other."""
+
+    def __init__(self, used: int) -> None:
+        self.asked = list[str]()
+        self.answers = {
+            "AUTH word": b"+OK\r\n",
+            "PING": b"+PONG\r\n",
+            "INFO": bulk(f"role:master\r\nused_memory:{used}\r\nredis_version:7.1.0\r\n"),
+            "INFO commandstats": bulk(f"cmdstat_get:calls={used},usec=8\r\n"),
+        }
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self.server.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self.server.accept()
+            except OSError:
+                return
+            with connection:
+                while words := connection.recv(4096).decode().split("\r\n")[2::2]:
+                    self.asked.append(" ".join(words))
+                    connection.sendall(self.answers[" ".join(words)])
+
+
+@pytest.fixture
+def primaries(addresses: Callable[..., None]) -> Iterator[list[Primary]]:
+    """Three, of which the first two have all slots."""
+    nodes = [Primary(used) for used in (2, 40, 0)]
+    hold_keys(nodes, nodes[:2])
+    addresses(REDIS_URL=f"redis://:word@127.0.0.1:{nodes[0].port}", REDIS_CLUSTER="true")
+    yield nodes
+    for node in nodes:
+        node.server.close()
+
+
+def hold_keys(nodes: list[Primary], those: list[Primary]) -> None:
+    lines = [f"{each.port} 127.0.0.1:{each.port}@1 master - 0 0 1 connected {each.port}\n" for each in those]
+    for node in nodes:
+        node.answers["CLUSTER NODES"] = bulk("".join(lines))
+
+
+def test_a_cluster_is_measured_at_each_of_its_primaries(primaries: list[Primary]) -> None:
+    session = redis_cluster.connect()
+    assert session
+    for _ in range(4):
+        session.round_trip()
+    seen = session.look()
+    assert [node.asked.count("PING") for node in primaries] == [2, 2, 0], "each in its turn"
+    assert (seen.number("used_memory"), seen.commands) == (42, {"get": (42, 16)})
+    session.close()
+
+
+def test_a_cluster_whose_primaries_are_others_is_connected_to_anew(primaries: list[Primary]) -> None:
+    session = redis_cluster.connect()
+    assert session
+    hold_keys(primaries, primaries)
+    with pytest.raises(ServiceError, match=r"^the cluster's primaries are others now$"):
+        session.look()
+    session.close()
+    again = redis_cluster.connect()
+    assert again
+    assert again.look().number("used_memory") == 42
+    assert "INFO" in primaries[2].asked
+    again.close()
+
+
+def test_the_node_of_a_cluster_that_cannot_be_asked_is_named(primaries: list[Primary]) -> None:
+    primaries[1].answers["AUTH word"] = b"-WRONGPASS word\r\n"
+    with pytest.raises(ServiceError, match=rf"^127.0.0.1:{primaries[1].port}: AUTH is refused: WRONGPASS$"):
+        redis_cluster.connect()
+    hold_keys(primaries, [])
+    with pytest.raises(ServiceError, match=r"^no node of the cluster holds keys yet$"):
+        redis_cluster.connect()
+
+
+@pytest.mark.parametrize("announced", ["127.0.0.1", "localhost"])
+def test_a_node_that_announces_a_number_has_the_certificate_of_the_name_that_led_to_it(
+    announced: str, primaries: list[Primary], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: list[str | None] = []
+    real = redis.open_session
+
+    def opened(url: str, certificate_of: str | None = None) -> redis.RedisSession:
+        names.append(certificate_of)
+        return real(url)
+
+    monkeypatch.setattr(redis, "open_session", opened)
+    line = f"a {announced}:{primaries[0].port}@1 master - 0 0 1 connected 0-16383\n"
+    primaries[0].answers["CLUSTER NODES"] = bulk(line)
+    with contextlib.ExitStack() as closing:
+        redis_cluster.open_primaries(f"redis://:word@localhost:{primaries[0].port}", closing)
+    assert names == [None, "localhost" if announced == "127.0.0.1" else None]
+
+
+def test_a_cache_that_is_no_cluster_is_measured_as_one_node(addresses: Callable[..., None]) -> None:
+    port, _ = redis_that_answers(b"+PONG\r\n")
+    addresses(REDIS_URL=f"redis://127.0.0.1:{port}")
+    session = redis_cluster.connect()
+    assert isinstance(session, redis.RedisSession)
+    session.round_trip()
+    session.close()
+    addresses()
+    assert redis_cluster.connect() is None
 
 
 def test_a_password_that_is_refused_is_not_repeated(addresses: Callable[..., None]) -> None:

@@ -3,7 +3,7 @@
 from expressway_metrics import service
 from expressway_metrics.model import Reading
 
-from . import cache, database, pgbouncer, postgresql, reading, redis, reports, statements
+from . import cache, database, pgbouncer, postgresql, reading, redis, redis_cluster, reports, statements
 from .listener import Listener
 from .watch import Watch
 
@@ -43,7 +43,7 @@ def watches() -> tuple[Watched, ...]:
     found: tuple[Watched, ...] = (
         Watch("the database", postgresql.connect, tell_database),
         Watch("PgBouncer", pgbouncer.connect, pgbouncer.reading),
-        Watch("the cache", redis.connect, cache.reading),
+        Watch("the cache", redis_cluster.connect, cache.reading),
     )
     for each in found:
         each.start()

@@ -85,8 +85,11 @@ def connect() -> RedisSession | None:
     return None if url is None else open_session(url)
 
 
-def open_session(url: str) -> RedisSession:
-    """Connect, and say who asks. ServiceError when that is no address, or nobody answers there."""
+def open_session(url: str, certificate_of: str | None = None) -> RedisSession:
+    """Connect, and say who asks. ServiceError when that is no address, or nobody answers there.
+
+    `certificate_of` is the name that the certificate has to be for; without it, the address' own.
+    """
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or PORT
@@ -99,7 +102,7 @@ def open_session(url: str) -> RedisSession:
     try:
         stream = socket.create_connection((host, port), TIMEOUT)
         if parts.scheme == "rediss":
-            stream = ssl.create_default_context().wrap_socket(stream, server_hostname=host)
+            stream = ssl.create_default_context().wrap_socket(stream, server_hostname=certificate_of or host)
     except TimeoutError:
         raise SlowError(f"no connection in {TIMEOUT:g} s") from None
     except OSError as error:

@@ -25,7 +25,7 @@ SECRET = 0o600
 FOR_THE_APP = 0o640
 DIRECT = "DATABASE_DIRECT_URL"
 """Past PgBouncer, with the database's own password."""
-MEASURED = ("DATABASE_URL", "REDIS_URL")
+MEASURED = ("DATABASE_URL", "REDIS_URL", "REDIS_CLUSTER")
 """The variables that say which services the collector looks at, with the passwords that the app has."""
 
 

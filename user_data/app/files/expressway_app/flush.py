@@ -3,6 +3,7 @@
 The tag holds the request's id alone. A flush that was cut off is not begun again: the cache may be warm by then.
 """
 
+import contextlib
 import re
 import time
 from collections.abc import Mapping
@@ -31,19 +32,26 @@ def flush(cache: Mapping[str, Any] | None) -> dict[str, Any]:
     began = time.monotonic()
     try:
         # Not REDIS_URL as the app has it: a team's own may lead to a Redis that is not the stack's.
-        from app_metrics import redis  # hiredis is needed for this alone
-
-        session = redis.open_session(environment.cache_url(cache, secrets))
-        try:
-            before = int(session.ask("DBSIZE"))
-            # Memory is freed by a thread of its own: meanwhile Redis answers.
-            session.ask("FLUSHALL", "ASYNC")
-            after = int(session.ask("DBSIZE"))
-        finally:
-            session.close()
+        before, after = _forget(environment.cache_url(cache, secrets), cluster=cache["cluster"])
     except ServiceError as error:
         raise FlushError(f"the cache at {cache['host']}: {error}") from None
     return {"before": before, "after": after, "seconds": round(time.monotonic() - began, 3)}
+
+
+def _forget(url: str, *, cluster: bool) -> tuple[int, int]:
+    from app_metrics import redis, redis_cluster  # hiredis is needed for this alone
+
+    with contextlib.ExitStack() as closing:
+        if cluster:
+            # All are connected to first: with one that can't be reached, none is emptied.
+            nodes = [each.session for each in redis_cluster.open_primaries(url, closing)]
+        else:
+            nodes = [closing.enter_context(contextlib.closing(redis.open_session(url)))]
+        before = sum(int(each.ask("DBSIZE")) for each in nodes)
+        # Memory is freed by a thread of its own: meanwhile Redis answers.
+        for each in nodes:
+            each.ask("FLUSHALL", "ASYNC")
+        return before, sum(int(each.ask("DBSIZE")) for each in nodes)
 
 
 def kind(machine: config.Machine) -> requests.Kind:
