@@ -59,7 +59,9 @@ _NODE_GIB: Mapping[str, float] = {
     **{f"cache.{family}.large": 6.38 for family in ("m5", "m6g", "m7g")},
     **{f"cache.{family}.large": 13.07 for family in ("r5", "r6g", "r7g")},
 }  # fmt: skip
-"""Of the smaller ones. https://aws.amazon.com/elasticache/pricing/"""
+"""https://aws.amazon.com/elasticache/pricing/"""
+_SMALL_GIB: Mapping[str, int] = {"micro": 1, "small": 2, "medium": 4}
+_GIB_PER_VCPU: Mapping[str, int] = {"t": 4, "c": 2, "m": 4, "r": 8, "x": 16}
 _XLARGE = re.compile(r"(\d*)xlarge")
 _FOR_DATA = 0.75
 """Of a node's memory; reserved-memory-percent is 25 unless a parameter group says otherwise.
@@ -79,6 +81,17 @@ def vcpus(kind: str) -> int:
     size = kind.rpartition(".")[2]
     match = _XLARGE.fullmatch(size)
     return 4 * int(match[1] or 1) if match else {"medium": 1}.get(size, 2)
+
+
+def memory(kind: str) -> int:
+    """Bytes of an instance type, a database class or a cache node's type; 2 GiB a vCPU of a family not known here.
+
+    A cache node has less of it for data. https://aws.amazon.com/ec2/instance-types/
+    """
+    family, _, size = kind.removeprefix("db.").removeprefix("cache.").partition(".")
+    if family.startswith("t") and size in _SMALL_GIB:
+        return _SMALL_GIB[size] * 2**30
+    return _GIB_PER_VCPU.get(family[:1], 2) * vcpus(kind) * 2**30
 
 
 def postgresql_version(asked: str) -> str | None:

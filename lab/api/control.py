@@ -18,6 +18,7 @@ from lab.api import (
     metrics,
     rds,
     rds_backups,
+    rds_parameters,
     rds_passwords,
     rds_replicas,
     rds_rotation,
@@ -79,6 +80,8 @@ class Control:
                 return self._done(known, f"{identifier} has no failover to {node}")
             case "PUT", ["db-instances", identifier, "primary", node]:
                 return self._done(rds_standby.finish_failover(identifier, node), f"{identifier} waits for no {node}")
+            case "PUT", ["db-instances", identifier, "settings", version]:
+                return self._done(rds_parameters.finish(identifier, version), f"{identifier} waits for no {version}")
             case "PUT", ["db-instances", identifier, "rebooted"]:
                 return self._done(rds_standby.finish_reboot(identifier), f"{identifier} waits for no reboot")
             case "GET", ["db-backups"]:

@@ -11,9 +11,10 @@ from moto.ec2.models import ec2_backends
 from moto.rds import models
 from moto.rds.exceptions import InvalidParameterCombination
 
-from lab.api import rds_restore
-from lab.api.catalogue import vcpus
+from lab.api import rds_parameters, rds_restore
+from lab.api.catalogue import memory, vcpus
 from lab.api.ec2 import private_interface
+from lab.api.elasticache_parameters import version_of
 from lab.api.patching import around, instead
 from lab.api.rds_rules import (
     check_class,
@@ -66,6 +67,13 @@ class DatabaseMachine:
     security_groups: tuple[str, ...]
     secret_arn: str | None
     parameters: dict[str, str]
+    """Those of its group that count by now."""
+    settings: dict[str, str]
+    """What its servers are to have otherwise than PostgreSQL has it by itself: those parameters, and RDS's defaults."""
+    settings_version: str
+    """Of `settings`, which differs when they do."""
+    settings_known: str
+    """The version that its servers have; another one while they have to be told."""
     secret_version: str | None = None
     """The version of the secret that holds the password which counts, or of the password where a user gives it."""
     log_exports: tuple[str, ...] = ()
@@ -161,6 +169,7 @@ def _create(original: Any, database: Any, *args: Any, **kwargs: Any) -> None:
     database.replication_secret = secrets.token_urlsafe(24)
     database.password_version = database.password_known = 0
     alone(database)
+    rds_parameters.begin(database)
     if getattr(database, "db_subnet_group", None):
         place(database, kwargs.get("vpc_security_group_ids"))
 
@@ -234,11 +243,7 @@ def _machine(database: Any) -> DatabaseMachine:
     secret = getattr(database, "master_user_secret", None)
     pending = secret_version(secret, "AWSPENDING") if secret else None
     source = database.backend.databases.get(database.source_db_instance_identifier) if database.is_replica else None
-    parameters: dict[str, str] = {}
-    for group in database.db_parameter_groups():
-        parameters |= {
-            name: value["ParameterValue"] for name, value in group.parameters.items() if "ParameterValue" in value
-        }
+    settings = rds_parameters.settings(database)
     return DatabaseMachine(
         id=database.db_instance_identifier,
         status=database.status,
@@ -250,7 +255,10 @@ def _machine(database: Any) -> DatabaseMachine:
         subnet=database.interface.subnet.id,
         security_groups=tuple(database.vpc_security_group_ids),
         secret_arn=secret.secret_arn if secret else None,
-        parameters=parameters,
+        parameters=database.parameters_due,
+        settings=settings,
+        settings_version=version_of(settings),
+        settings_known=database.settings_known,
         log_exports=tuple(getattr(database, "enabled_cloudwatch_logs_exports", ())),
         secret_version=secret_version(secret, "AWSCURRENT") if secret else f"{GIVEN}{database.password_version}",
         pending_version=pending or given_pending(database),

@@ -6,13 +6,12 @@ Source: https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_ModifyDBIn
 from typing import Any
 
 from moto.core.exceptions import ServiceException
-from moto.core.responses import ActionResult
 from moto.ec2.models import ec2_backends
-from moto.rds import models, responses
-from moto.rds.exceptions import DBInstanceAlreadyExists, DBParameterGroupNotFoundError
+from moto.rds import models
+from moto.rds.exceptions import DBInstanceAlreadyExists
 
 from lab.api import rds_passwords, rds_standby, rds_window
-from lab.api.patching import add, around
+from lab.api.patching import around
 from lab.api.rds import measure, place
 from lab.api.rds_rules import (
     check_class,
@@ -23,9 +22,6 @@ from lab.api.rds_rules import (
     check_upgrade,
     check_zones,
 )
-
-USER = "user"
-"""The source of a parameter's value that is not the engine's own."""
 
 
 class SameVpcError(ServiceException):
@@ -53,8 +49,6 @@ def install() -> None:
     around(models.RDSBackend, "modify_db_subnet_group", _modify_subnet_group)
     around(models.RDSBackend, "delete_subnet_group", _delete_subnet_group)
     around(models.RDSBackend, "delete_db_parameter_group", _delete_parameter_group)
-    around(responses.RDSResponse, "describe_db_parameters", _describe_parameters)
-    add(responses.RDSResponse, "reset_db_parameter_group", _reset_parameters)
 
 
 def _modify(original: Any, backend: Any, db_instance_identifier: str, db_kwargs: Any) -> Any:
@@ -160,21 +154,3 @@ def _delete_parameter_group(original: Any, backend: Any, db_parameter_group_name
             f"{db_parameter_group_name}, so the group cannot be deleted"
         )
     return original(backend, db_parameter_group_name)
-
-
-def _describe_parameters(original: Any, response: Any) -> Any:
-    """moto has the parameters that a user set alone, and does not say that it is so."""
-    parameters = original(response).result["Parameters"]
-    mine = [parameter | {"Source": USER, "IsModifiable": True} for parameter in parameters]
-    return ActionResult({"Parameters": mine if response.params.get("Source") in (None, USER) else []})
-
-
-def _reset_parameters(response: Any) -> Any:
-    """The family's own values again: API_ResetDBParameterGroup."""
-    name = response.params["DBParameterGroupName"]
-    if name not in response.backend.db_parameter_groups:
-        raise DBParameterGroupNotFoundError(name)
-    parameters = response.backend.db_parameter_groups[name].parameters
-    for parameter in response.params.get("Parameters", []):
-        parameters.pop(parameter["ParameterName"], None)
-    return ActionResult({"DBParameterGroupName": name})

@@ -17,7 +17,7 @@ from moto.core.utils import utcnow
 from moto.rds import models
 from moto.rds.exceptions import DBInstanceAlreadyExists, InvalidParameterCombination, InvalidParameterValue
 
-from lab.api import rds_standby
+from lab.api import rds_parameters, rds_standby
 from lab.api.patching import add, around, instead
 from lab.api.rds import alone, choose_subnet, databases, measure, place
 from lab.api.rds_rules import InstanceStateError, check_class, check_family
@@ -86,6 +86,7 @@ def _create(original: Any, backend: Any, db_kwargs: dict[str, Any]) -> Any:
     replica.max_allocated_storage = db_kwargs.get("max_allocated_storage") or replica.allocated_storage
     replica.performance_insights_enabled = False
     measure(replica, db_kwargs)
+    rds_parameters.begin(replica)
     replica.db_subnet_group = _subnet_group(backend, primary, db_kwargs)
     groups = db_kwargs.get("vpc_security_group_ids") or list(primary.vpc_security_group_ids)
     # Where RDS puts it unless one says so; another zone is what most want of it.

@@ -19,6 +19,7 @@ from moto.ec2.models import ec2_backends
 from moto.rds import models, responses
 from moto.rds.exceptions import InvalidParameterCombination
 
+from lab.api import rds_parameters
 from lab.api.ec2 import private_interface
 from lab.api.patching import add, around, instead
 from lab.api.rds import OTHER_NODE, choose_subnet, find
@@ -68,6 +69,7 @@ def take_down(database: Any, *, upgrade: bool) -> None:
         return
     fails_over = bool(database.standby and database.standby.synchronous) and not upgrade
     database.failing_over, database.restarting = fails_over, not fails_over
+    rds_parameters.take_all(database)
     database.status = "upgrading" if upgrade else "modifying"
 
 
@@ -106,6 +108,7 @@ def begin_failover(identifier: str, node: str) -> bool:
     if not standby or not standby.synchronous or standby.node != node or database.failing_over:
         return False
     database.failing_over, database.status = True, "rebooting"
+    rds_parameters.take_all(database)
     return True
 
 
@@ -169,4 +172,5 @@ def _reboot(response: Any) -> Any:
         raise InstanceStateError(f"The standby of DB instance {identifier} is not there yet.")
     database.failing_over, database.restarting = bool(forced), not forced
     database.status = "rebooting"
+    rds_parameters.take_all(database)
     return ActionResult({"DBInstance": database})

@@ -43,6 +43,7 @@ CHANGES = (
     "rds",
     "rds_backups",
     "rds_changes",
+    "rds_parameters",
     "rds_replicas",
     "rds_rotation",
     "rds_standby",

@@ -12,11 +12,13 @@ from typing import Final
 from lab.machines import access
 from lab.machines.machine import halt
 from lab.machines.services import load_balancer, postgresql, redis, redis_connection
+from lab.machines.services.postgresql_settings import ALWAYS, NEVER, PENDING
 
 from .api import Api
 from .cluster import reshape
 from .plan import (
     Change,
+    Configuration,
     Failover,
     ParameterChange,
     Promotion,
@@ -26,10 +28,12 @@ from .plan import (
     Rotation,
     TokenChange,
 )
-from .standby import Synchrony, Takeover
+from .standby import Settings, Synchrony, Takeover
 
 PATIENCE: Final = ("timeout", "15")
 """Begins a command of a server that may hang: nothing else is done to its machine meanwhile."""
+FOLLOWING: Final = ("timeout", "30")
+"""The same of one that may have to replay something, and to start anew."""
 GAP_SECONDS: Final = 1.0
 """Between the new password in PostgreSQL and the secret that says so, when readers still get the old one. RDS does not
 say how long that takes there, and promises no order that would do without it."""
@@ -48,8 +52,14 @@ def carry_out(api: Api, service: str, machine: str, change: Change, machines: Pa
             _run(machine, postgresql.psql(change.port), postgresql.PROMOTE, machines)
             api.put(f"db-instances/{service}/promoted")
         case Restart():
-            _run(machine, list(postgresql.RESTART), "", machines)
+            _configure(machine, change.settings, change.port, ALWAYS, machines)
+            # Its standby is told next, as of any other change.
             api.put(f"db-instances/{service}/rebooted")
+        case Configuration():
+            _configure(machine, change.settings, change.port, NEVER, machines)
+            if change.standby:
+                _follow(machine, change.standby, change.settings, change.port, machines)
+            api.put(f"db-instances/{service}/settings/{change.settings.version}")
         case Takeover():
             _take_over(api, service, change, machines)
         case Synchrony():
@@ -91,13 +101,28 @@ def _take_over(api: Api, database: str, change: Takeover, machines: Path) -> Non
     """The former primary first, whatever state it is in: from then on it acknowledges nothing."""
     halt(change.former, machines, grace=0)
     _run(change.machine, postgresql.psql(change.port), postgresql.PROMOTE, machines)
+    _configure(change.machine, change.settings, change.port, PENDING, machines)
+    api.put(f"db-instances/{database}/settings/{change.settings.version}")
     api.put(f"db-instances/{database}/primary/{change.node}")
+
+
+def _follow(primary: str, standby: str, settings: Settings, port: int, machines: Path) -> None:
+    """A standby can't have less of some things than the log asks for that it has yet to replay."""
+    reached = _run(primary, postgresql.questions(port), postgresql.POSITION, machines).strip()
+    command, given = postgresql.configure(dict(settings.values), port, PENDING, reached)
+    _run(standby, [*FOLLOWING, *command], given, machines)
+
+
+def _configure(machine: str, settings: Settings, port: int, restart: str, machines: Path) -> None:
+    _run(machine, *postgresql.configure(dict(settings.values), port, restart), machines)
 
 
 def _synchronize(api: Api, database: str, machine: str, change: Synchrony, machines: Path) -> None:
     """The API hears that a standby is behind before it is, and that it is synchronous after it is."""
     told = [*PATIENCE, *postgresql.psql(change.port)]
     if change.on:
+        if change.standby:
+            _follow(machine, change.standby, change.settings, change.port, machines)
         _run(machine, told, postgresql.WAIT_FOR_STANDBY, machines)
         api.put(f"db-instances/{database}/standby/synchronous")
         return
@@ -153,10 +178,11 @@ def _take_tokens(api: Api, cache: str, change: TokenChange, machines: Path) -> N
     api.put(f"replication-groups/{cache}/tokens/{change.version}")
 
 
-def _run(machine: str, command: list[str], given: str, machines: Path, *secrets: str) -> None:
+def _run(machine: str, command: list[str], given: str, machines: Path, *secrets: str) -> str:
     done = access.run(machine, command, machines, stdin=given)
     if done.returncode != 0:
         said = f"{done.stdout}{done.stderr}".strip()
         for secret in secrets:
             said = said.replace(secret, "…")
         raise ChangeError(f"{machine}: {said}")
+    return done.stdout

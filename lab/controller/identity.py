@@ -128,8 +128,7 @@ class Identities:
                 **login,
                 database=item["name"],
                 port=int(item["port"]),
-                force_ssl=item["parameters"].get("rds.force_ssl", "1") == "1",
-                logging=item["parameters"],
+                settings=item["settings"],
                 upstream=upstream,
                 source=None if upstream else _source(item),
                 kept=backups.folder(item["resource"]),
@@ -174,7 +173,7 @@ def _source(item: Mapping[str, Any]) -> backups.Source | None:
 
 def _of_database(item: Mapping[str, Any]) -> tuple[Any, ...]:
     """What a database's user data says that changes."""
-    return item["secret_version"], _upstream(item), _source(item)
+    return item["secret_version"], item["settings_version"], _upstream(item), _source(item)
 
 
 def _cache_names(cache: Mapping[str, Any]) -> list[str]:

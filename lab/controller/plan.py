@@ -8,7 +8,7 @@ from lab.machines.machine import MachineSpec
 from lab.machines.observation import MachineStatus, State
 from lab.network.model import Network
 
-from .standby import ALIVE, Pulse, Standby, Synchrony, Takeover, synchrony, takes_over, to_be_copied_anew
+from .standby import ALIVE, Pulse, Settings, Standby, Synchrony, Takeover, synchrony, takes_over, to_be_copied_anew
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,22 @@ class Promotion:
 
 @dataclass(frozen=True)
 class Restart:
-    """A database's server is to be started anew."""
+    """A database's server is to be started anew, with `settings`."""
+
+    port: int
+    settings: Settings
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What a database's server has to be told while it runs, and then that of its `standby`.
+
+    A primary that has started anew may have what its standby takes only if that starts anew, too.
+    """
+
+    port: int
+    settings: Settings
+    standby: str | None = None
 
 
 @dataclass(frozen=True)
@@ -103,6 +118,7 @@ Change = (
     Rotation
     | Promotion
     | Restart
+    | Configuration
     | Takeover
     | Synchrony
     | Failover
@@ -387,7 +403,9 @@ def _of_pair(
     if not busy.isdisjoint(service.machines):
         return []
     if primary is State.READY:
-        change = change or synchrony(standby, state, pulse, service.port or 0)
+        needed = synchrony(standby, state, pulse, service.port or 0)
+        # Who tells the standby too must not wait for one that is gone, as all writes do.
+        change = needed or change if isinstance(change, Configuration) else change or needed
         if change:
             return [CarryOut(service.id, service.machines[0], change)]
     # It is there, and changed, when the standby is too; who was there before goes on without one.

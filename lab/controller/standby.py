@@ -12,22 +12,39 @@ ALIVE = (State.BOOTING, State.READY, State.FAILED)
 
 
 @dataclass(frozen=True)
+class Settings:
+    """What a database's servers are to have of RDS's parameters, and what tells that from others."""
+
+    version: str = ""
+    values: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
 class Takeover:
-    """A failover of a database that has begun: `machine`, a `node` of it, becomes the primary instead of `former`."""
+    """A failover of a database that has begun: `machine`, a `node` of it, becomes the primary instead of `former`.
+
+    Its server has `settings` from then on.
+    """
 
     node: str
     machine: str
     former: str
     port: int
+    settings: Settings = Settings()
 
 
 @dataclass(frozen=True)
 class Synchrony:
-    """The primary is to wait for its standby with each commit, or no longer; `leaving`: there is to be none."""
+    """The primary is to wait for its standby with each commit, or no longer; `leaving`: there is to be none.
+
+    A `standby` that is to be waited for has `settings` before.
+    """
 
     port: int
     on: bool
     leaving: bool = False
+    standby: str | None = None
+    settings: Settings = Settings()
 
 
 @dataclass(frozen=True)
@@ -40,6 +57,8 @@ class Standby:
     leaving: bool = False
     given_up: bool = False
     """Its boot has failed so often that another try would, too."""
+    settings: Settings = Settings()
+    """What the database's servers are to have by now."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +90,7 @@ def synchrony(standby: Standby, state: State | None, pulse: Pulse | None, port: 
         missing = state is not State.READY or (pulse is not None and pulse.lost)
         return Synchrony(port, on=False) if missing else None
     if streams:
-        return Synchrony(port, on=True)
+        return Synchrony(port, on=True, standby=standby.machine, settings=standby.settings)
     # Cut short, half-way.
     return Synchrony(port, on=False) if pulse is not None and pulse.waits else None
 

@@ -18,6 +18,7 @@ from .api import ApiState
 from .plan import (
     Base,
     ClusterNode,
+    Configuration,
     Failover,
     ParameterChange,
     Primary,
@@ -30,7 +31,7 @@ from .plan import (
     TokenChange,
     Wanted,
 )
-from .standby import Standby, Takeover
+from .standby import Settings, Standby, Takeover
 
 RUNNING = ("pending", "running")
 STOPPED = ("stopping", "stopped")
@@ -98,7 +99,7 @@ def wanted(api: ApiState, config: LabConfig, authority: Path, kept: Path = paths
                     item["id"],
                     tuple(database_machine(node["id"], node["node"]) for node in database_nodes(item)),
                     item["status"],
-                    _takeover(item) or _promotion(item) or _rotation(item) or _restart(item),
+                    _takeover(item) or _promotion(item) or _rotation(item) or _restart(item) or _configuration(item),
                     int(item["port"]),
                     primary=database_machine(item["id"], item["node"]),
                     standby=_standby(item),
@@ -221,18 +222,33 @@ def _takeover(database: Mapping[str, Any]) -> Takeover | None:
     if not database["failing_over"]:
         return None
     former, machine = (database_machine(node["id"], node["node"]) for node in database_nodes(database))
-    return Takeover(database["standby"]["node"], machine, former, int(database["port"]))
+    return Takeover(database["standby"]["node"], machine, former, int(database["port"]), _settings(database))
 
 
 def _restart(database: Mapping[str, Any]) -> Restart | None:
-    return Restart() if database["restarting"] else None
+    if not database["restarting"]:
+        return None
+    return Restart(int(database["port"]), _settings(database))
+
+
+def _configuration(database: Mapping[str, Any]) -> Configuration | None:
+    if database["settings_version"] == database["settings_known"]:
+        return None
+    standby = _standby(database)
+    # One that has not all yet is told before it is waited for.
+    told = standby.machine if standby and standby.synchronous else None
+    return Configuration(int(database["port"]), _settings(database), told)
+
+
+def _settings(database: Mapping[str, Any]) -> Settings:
+    return Settings(database["settings_version"], tuple(sorted(database["settings"].items())))
 
 
 def _standby(database: Mapping[str, Any]) -> Standby | None:
     if (found := database["standby"]) is None:
         return None
     machine = database_machine(database["id"], found["node"])
-    return Standby(machine, found["node"], found["synchronous"], found["leaving"])
+    return Standby(machine, found["node"], found["synchronous"], found["leaving"], _settings(database))
 
 
 def _sources(databases: Iterable[Mapping[str, Any]]) -> set[str]:

@@ -51,7 +51,9 @@ def test_parameters_that_somebody_set_say_so(api: ApiServer, world: World) -> No
     assert [(each["ParameterName"], each["ParameterValue"], each["Source"]) for each in found] == [
         ("rds.force_ssl", "1", "user")
     ]
-    assert rds.describe_db_parameters(DBParameterGroupName=group, Source="system")["Parameters"] == []
+    others = rds.describe_db_parameters(DBParameterGroupName=group, Source="system")["Parameters"]
+    assert {each["Source"] for each in others} == {"system"}
+    assert "rds.force_ssl" not in [each["ParameterName"] for each in others]
 
 
 def test_metrics_that_an_sdk_has_compressed_are_read_and_objects_stay_as_they_are(

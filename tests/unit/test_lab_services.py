@@ -68,9 +68,9 @@ def test_a_database_is_made_only_when_it_has_a_name() -> None:
     assert "CREATE DATABASE" not in postgresql.roles(nameless), "RDS makes none either"
 
 
-@pytest.mark.parametrize(("force_ssl", "kind"), [(True, "hostssl"), (False, "host")])
-def test_force_ssl_decides_who_may_connect(force_ssl: bool, kind: str) -> None:
-    server = PostgresqlServer("CERT", "KEY", username="master", password="secret", replication="r", force_ssl=force_ssl)
+@pytest.mark.parametrize(("force_ssl", "kind"), [("1", "hostssl"), ("0", "host"), (None, "hostssl")])
+def test_force_ssl_decides_who_may_connect(force_ssl: str | None, kind: str) -> None:
+    server = dataclasses.replace(DATABASE, settings={"rds.force_ssl": force_ssl} if force_ssl else {})
     access = next(file for path, file in files(postgresql.user_data(server)).items() if path.endswith("pg_hba.conf"))
     kinds = {line.split()[1]: line.split()[0] for line in access["content"].splitlines() if "0.0.0.0/0" in line}
     assert kinds == {"all": kind, "replication": "hostssl"}, access["content"]

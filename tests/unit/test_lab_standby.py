@@ -17,6 +17,7 @@ from lab.controller.heartbeat import HUNG_SECONDS, LOST_SECONDS, PERIOD_SECONDS,
 from lab.controller.plan import (
     Action,
     CarryOut,
+    Configuration,
     Promote,
     ReportService,
     Restart,
@@ -28,7 +29,7 @@ from lab.controller.plan import (
     Wanted,
     plan,
 )
-from lab.controller.standby import ALIVE, Pulse, Standby, Synchrony, Takeover
+from lab.controller.standby import ALIVE, Pulse, Settings, Standby, Synchrony, Takeover
 from lab.machines.machine import MachineSpec
 from lab.machines.observation import MachineStatus, State
 from lab.machines.services import postgresql
@@ -37,6 +38,7 @@ from lab.network.model import Network
 NOTHING = Network((), frozenset(), frozenset())
 FIRST, SECOND = "db-main", "db2-main"
 TAKEOVER = Takeover("2", SECOND, FIRST, 5432)
+MORE = Settings("v2", (("max_connections", "200"), ("rds.force_ssl", "1")))
 WELL = Pulse(streaming=True, waits=True)
 
 
@@ -74,7 +76,7 @@ def test_nothing_is_done_to_a_pair_that_is_well() -> None:
 
 def test_the_primary_waits_for_a_standby_that_streams_and_not_before() -> None:
     streams = Pulse(streaming=True)
-    on = Synchrony(5432, on=True)
+    on = Synchrony(5432, on=True, standby=SECOND)
     assert planned(pair(synchronous=False), BOTH, streams) == [CarryOut("main", FIRST, on)]
     assert planned(pair(synchronous=False), BOTH, Pulse()) == []
     assert planned(pair(synchronous=False), BOTH, streams, busy={FIRST}) == [], "it is being told"
@@ -193,7 +195,7 @@ def test_a_standby_that_has_been_ready_or_is_another_one_has_all_its_tries() -> 
 
 
 def test_what_else_is_begun_is_carried_out_by_the_primary() -> None:
-    for change in (Restart(), Rotation(None, "given-1", 5432)):
+    for change in (Restart(5432, MORE), Rotation(None, "given-1", 5432)):
         service = pair(status="rebooting", change=change)
         assert planned(service, BOTH) == [CarryOut("main", FIRST, change)]
         without = found(first=State.READY, second=State.BOOTING)
@@ -217,9 +219,16 @@ class Told:
         def halted(machine: str, _: Path, grace: float) -> None:
             self._do(f"halt {machine} {grace:g}")
 
-        def run(machine: str, _command: list[str], given: str, *_: Any) -> None:
-            known = {postgresql.PROMOTE: "promote", postgresql.WAIT_FOR_STANDBY: "wait"}
-            self._do(f"{known.get(given, 'wait for nobody')} {machine}")
+        def run(machine: str, command: list[str], given: str, *_: Any) -> str:
+            known = {
+                postgresql.PROMOTE: "promote",
+                postgresql.WAIT_FOR_STANDBY: "wait",
+                postgresql.WAIT_FOR_NOBODY: "wait for nobody",
+                postgresql.POSITION: "position",
+            }
+            restart, reached = command[-2:]
+            self._do(f"{known.get(given) or f'configure, restart {restart} {reached}'.strip()} {machine}")
+            return "0/3000060\n"
 
         monkeypatch.setattr(changes, "halt", halted)
         monkeypatch.setattr(changes, "_run", run)
@@ -240,8 +249,14 @@ class Told:
 def test_a_takeover_is_known_when_the_old_primary_is_off_and_the_new_one_takes_writes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    done = Told(monkeypatch).carry_out(SECOND, TAKEOVER)
-    assert done == [f"halt {FIRST} 0", f"promote {SECOND}", "db-instances/main/primary/2"]
+    done = Told(monkeypatch).carry_out(SECOND, dataclasses.replace(TAKEOVER, settings=MORE))
+    assert done == [
+        f"halt {FIRST} 0",
+        f"promote {SECOND}",
+        f"configure, restart pending {SECOND}",
+        "db-instances/main/settings/v2",
+        "db-instances/main/primary/2",
+    ], "with what waited for a reboot"
 
 
 def test_nobody_is_promoted_beside_a_primary_that_could_not_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,6 +279,40 @@ def test_a_standby_may_take_over_after_it_is_waited_for_and_until_it_is_not(monk
     with pytest.raises(OSError, match="cut short"):
         refused.carry_out(FIRST, Synchrony(5432, on=False))
     assert refused.done == [], "as long as the API says that it may take over, nothing is acknowledged without it"
+
+
+def test_a_standby_has_all_parameters_before_it_may_take_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = Synchrony(5432, on=True, standby=SECOND, settings=MORE)
+    assert Told(monkeypatch).carry_out(FIRST, waits) == [
+        f"position {FIRST}",
+        f"configure, restart pending 0/3000060 {SECOND}",
+        f"wait {FIRST}",
+        "db-instances/main/standby/synchronous",
+    ]
+
+
+def test_a_reboot_starts_the_primary_s_server_anew_and_then_that_of_its_standby_if_it_has_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert Told(monkeypatch).carry_out(FIRST, Restart(5432, MORE)) == [
+        f"configure, restart always {FIRST}",
+        "db-instances/main/rebooted",
+    ]
+    assert Told(monkeypatch).carry_out(FIRST, Configuration(5432, MORE, SECOND)) == [
+        f"configure, restart never {FIRST}",
+        f"position {FIRST}",
+        f"configure, restart pending 0/3000060 {SECOND}",
+        "db-instances/main/settings/v2",
+    ], "what the log asks for by then is in it up to that position"
+
+
+def test_writes_wait_for_no_parameters_of_a_standby_that_is_gone() -> None:
+    told = Configuration(5432, MORE, SECOND)
+    service = pair(change=told)
+    assert planned(service, BOTH) == [CarryOut("main", FIRST, told)]
+    off = CarryOut("main", FIRST, Synchrony(5432, on=False))
+    assert planned(service, found(first=State.READY, second=State.DEAD)) == [off]
+    assert planned(service, BOTH, Pulse(waits=True, lost=True)) == [off]
 
 
 def test_a_primary_waits_for_whom_its_standby_says_that_it_is() -> None:

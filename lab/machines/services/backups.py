@@ -108,6 +108,8 @@ def recovery(source: Source) -> str:
 restore_command = 'cp {source.folder}/wal/%f %p 2> /dev/null'
 recovery_target_timeline = 'latest'
 recovery_target_action = 'promote'
+# Else a server with fewer connections than the other one had would refuse to begin.
+hot_standby = off
 {at}"""
 
 

@@ -4,8 +4,8 @@ The master user is no superuser but a member of `rds_superuser`; passwords are S
 since PostgreSQL 15) connections without TLS are refused. A read replica streams from its source, by that one's name; a
 standby from its primary's machine, which waits for it with each commit.
 Its WAL is archived and its backups are taken as `backups` says, and it may begin with another one's.
-Not emulated: durable storage, parameter groups. pg_stat_statements is loaded, as by RDS's default parameter
-groups, and the master user may create it.
+Not emulated: durable storage. pg_stat_statements is loaded, as by RDS's default parameter groups, and the master user
+may create it.
 
 Source: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Appendix.PostgreSQL.CommonDBATasks.Roles.html
 """
@@ -16,7 +16,7 @@ from typing import Final
 
 from lab.machines.recipe import BASE, File, Recipe
 
-from . import backups
+from . import backups, postgresql_settings
 from .cloud_config import ConfigFile, render
 
 VERSION: Final = "17"
@@ -77,8 +77,6 @@ _RECOVERY: Final = f"{_CONFIGURATION}/conf.d/recovery.conf"
 _COPY_SECONDS: Final = 300
 """How long a replica waits for a source that boots, or doesn't answer."""
 
-LOGGING: Final = ("log_min_duration_statement", "log_parameter_max_length", "log_statement")
-
 
 @dataclass(frozen=True)
 class Upstream:
@@ -109,9 +107,8 @@ class PostgresqlServer:
     replication: str = field(repr=False)
     database: str | None = None
     port: int = 5432
-    force_ssl: bool = True
-    logging: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Those of the parameters that say what is logged."""
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    """RDS's parameters, where they are not as PostgreSQL has them."""
     upstream: Upstream | None = None
     source: backups.Source | None = None
     kept: str | None = None
@@ -125,6 +122,12 @@ def user_data(server: PostgresqlServer) -> bytes:
         ConfigFile(f"{_CONFIGURATION}/server.pem", server.certificate, "postgres", public=True),
         ConfigFile(key, server.key, "postgres"),
         ConfigFile(f"{_CONFIGURATION}/conf.d/lab.conf", _settings(server), "postgres", public=True),
+        ConfigFile(
+            f"{_CONFIGURATION}/conf.d/parameters.conf",
+            postgresql_settings.configuration(server.settings),
+            "postgres",
+            public=True,
+        ),
         ConfigFile(f"{_CONFIGURATION}/pg_hba.conf", _access(server), "postgres"),
         *(backups.files() if server.kept or server.source else ()),
     ]
@@ -253,8 +256,21 @@ SELECT pg_reload_conf();
 """
 """SQL after which a primary acknowledges what it has alone. Who waits is acknowledged at once."""
 
-RESTART: Final = ("systemctl", "restart", _UNIT)
-"""The command that starts the server anew."""
+POSITION: Final = "SELECT pg_current_wal_flush_lsn();"
+"""A query for how far a primary's log goes."""
+
+
+def configure(settings: Mapping[str, str], port: int, restart: str, reached: str = "") -> tuple[list[str], str]:
+    """`postgresql_settings.apply` with this server's places."""
+    return postgresql_settings.apply(
+        settings,
+        port=port,
+        configured=_CONFIGURATION,
+        unit=_UNIT,
+        psql=f"{_PROGRAMS}/psql",
+        restart=restart,
+        reached=reached,
+    )
 
 
 def questions(port: int) -> list[str]:
@@ -293,10 +309,9 @@ def roles(server: PostgresqlServer) -> str:
 
 
 def _settings(server: PostgresqlServer) -> str:
-    logged = [f"{name} = {_literal(server.logging[name])}" for name in LOGGING if name in server.logging]
     followed = [f"primary_conninfo = {_literal(_connection(server.upstream))}"] if server.upstream else []
     archived = [backups.settings(server.kept)] if server.kept else []
-    return "\n".join([_basics(server), *archived, *logged, *followed, ""])
+    return "\n".join([_basics(server), *archived, *followed, ""])
 
 
 def _basics(server: PostgresqlServer) -> str:
@@ -329,7 +344,7 @@ log_timezone = 'UTC'"""
 
 def _access(server: PostgresqlServer) -> str:
     # Without an entry that matches, a connection without TLS is refused in the very words that RDS uses.
-    kind = "hostssl" if server.force_ssl else "host"
+    kind = postgresql_settings.access(server.settings)
     replicas = f"hostssl replication {REPLICATOR} 0.0.0.0/0 scram-sha-256\n"
     local = "local all postgres peer\nlocal replication postgres peer\n"
     return f"{local}{replicas}{kind} all all 0.0.0.0/0 scram-sha-256\n"
