@@ -69,9 +69,13 @@ def remarks(found: "Status") -> Iterator[str]:
         when = f" after {_time(each.after)}" if each.after else ""
         yield f"maintenance{when}: {each.action} {each.description}".rstrip()
     if found.parameters == "pending-reboot":
-        yield f"parameters of {found.parameter_group} wait for a reboot: aws rds reboot-db-instance, or db failover"
+        ways = "aws rds reboot-db-instance, or db failover" if primary.standby_zone else "aws rds reboot-db-instance"
+        yield f"parameters of {found.parameter_group} wait for a reboot: {ways}"
     elif found.parameters not in ("", "in-sync"):
         yield f"parameters of {found.parameter_group} are {found.parameters}"
+    waiting = [each.id for each in found.members if each is not primary and each.parameters == "pending-reboot"]
+    if waiting:
+        yield f"replicas whose parameters wait for a reboot of each: {', '.join(waiting)}"
 
 
 def snapshots(found: Sequence["Snapshot"]) -> Table:

@@ -43,6 +43,8 @@ class Member:
     """max_connections, at the most; None where it isn't known."""
     lag: float | None = None
     """Seconds that a replica is behind."""
+    parameters: str = ""
+    """in-sync, or what RDS is at, as `Status.parameters`; each instance has its own."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def look(stack: Stack) -> Status:
     replicas = _replicas(stack, database)
     names = [each["DBInstanceIdentifier"] for each in (database, *replicas)]
     told = measured.ask(stack, RDS, "DBInstanceIdentifier", names, _METRICS)
-    group = next(iter(database.get("DBParameterGroups", [])), {})
+    group = _group(database)
     most = _given_connections(stack, group.get("DBParameterGroupName", ""))
     times = restore.window(stack, database) if database.get("BackupRetentionPeriod") else restore.Window(None, None)
     endpoint = database.get("Endpoint", {})
@@ -146,7 +148,13 @@ def _member(found: Instance, role: str, values: measured.Values, most: int | Non
         connections=None if connections is None else round(connections),
         connections_most=most or sizes.connections(found["DBInstanceClass"]),
         lag=measured.newest(values, "ReplicaLag") if role == "replica" else None,
+        parameters=_group(found).get("ParameterApplyStatus", ""),
     )
+
+
+def _group(found: Instance) -> Mapping[str, str]:
+    """An instance's parameter group: it has one."""
+    return next(iter(found.get("DBParameterGroups", [])), {})
 
 
 def _given_connections(stack: Stack, group: str) -> int | None:

@@ -154,7 +154,9 @@ def test_max_connections_of_the_parameter_group_counts_rather_than_the_class(sit
     assert status.look(site.stack).members[0].connections_most == 112
     number = {"ParameterName": "max_connections", "ParameterValue": "77", "ApplyMethod": "pending-reboot"}
     site.rds.modify_db_parameter_group(DBParameterGroupName=group, Parameters=[number])
-    assert status.look(site.stack).members[0].connections_most == 77
+    found = status.look(site.stack)
+    assert found.members[0].connections_most == 77
+    assert (found.parameters, found.members[0].parameters) == ("pending-reboot", "pending-reboot")
 
 
 def test_a_snapshot_by_hand_is_listed_with_those_of_rds(site: Site) -> None:

@@ -89,6 +89,19 @@ def test_what_waits_and_what_is_missing_is_told() -> None:
     assert "standby: being made" in list(tables.remarks(replace(waiting, multi_az=True)))
 
 
+def test_whose_parameters_wait_is_told_with_what_starts_it_anew() -> None:
+    waits = replace(DATABASE, parameters="pending-reboot")
+    group = "parameters of prod-database-postgres17-0a1b2c3 wait for a reboot: "
+    (told,) = [line for line in tables.remarks(waits) if "wait" in line]
+    assert told == f"{group}aws rds reboot-db-instance, or db failover"
+    alone = replace(waits, members=(replace(PRIMARY, standby_zone=None),))
+    assert f"{group}aws rds reboot-db-instance" in tables.remarks(alone), "there is nobody to fail over to"
+    behind = replace(DATABASE, members=(PRIMARY, replace(REPLICA, parameters="pending-reboot")))
+    (told,) = [line for line in tables.remarks(behind) if "wait" in line]
+    assert told == f"replicas whose parameters wait for a reboot of each: {REPLICA.id}"
+    assert not [line for line in tables.remarks(DATABASE) if "wait" in line]
+
+
 def test_a_snapshot_is_told_with_its_size_and_age() -> None:
     now = datetime.now(UTC)
     whole = Snapshot(
