@@ -56,22 +56,26 @@ _NODES: Mapping[str, tuple[str, ...]] = {
 _NODE_GIB: Mapping[str, float] = {
     **{f"cache.{family}.{size}": gib for family in ("t3", "t4g")
        for size, gib in (("micro", 0.5), ("small", 1.37), ("medium", 3.09))},
-    **{f"cache.{family}.large": 6.38 for family in ("m5", "m6g", "m7g")},
-    **{f"cache.{family}.large": 13.07 for family in ("r5", "r6g", "r7g")},
+    **{f"cache.{family}.{size}": gib for family in ("m5", "m6g", "m7g")
+       for size, gib in (("large", 6.38), ("xlarge", 12.93), ("2xlarge", 26.04), ("4xlarge", 52.26),
+                         ("8xlarge", 103.68), ("12xlarge", 157.12), ("16xlarge", 209.55), ("24xlarge", 314.32))},
+    **{f"cache.{family}.{size}": gib for family in ("r5", "r6g", "r7g")
+       for size, gib in (("large", 13.07), ("xlarge", 26.32), ("2xlarge", 52.82), ("4xlarge", 105.81),
+                         ("8xlarge", 209.55), ("12xlarge", 317.77), ("16xlarge", 419.09), ("24xlarge", 635.61))},
 }  # fmt: skip
 """https://aws.amazon.com/elasticache/pricing/"""
 _SMALL_GIB: Mapping[str, int] = {"micro": 1, "small": 2, "medium": 4}
 _GIB_PER_VCPU: Mapping[str, int] = {"t": 4, "c": 2, "m": 4, "r": 8, "x": 16}
 _XLARGE = re.compile(r"(\d*)xlarge")
-_FOR_DATA = 0.75
-"""Of a node's memory; reserved-memory-percent is 25 unless a parameter group says otherwise.
+RESERVED_PERCENT = "25"
+"""Of a node's memory that is not for data, unless a parameter group says otherwise in reserved-memory-percent.
 https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/redis-memory-management.html"""
 
 
-def node_memory(node_type: str) -> int | None:
+def node_memory(node_type: str, reserved_percent: str = RESERVED_PERCENT) -> int | None:
     """Bytes that a cache node of this type has for data: Redis's maxmemory. None where the lab does not know it."""
     gib = _NODE_GIB.get(node_type)
-    return int(gib * 2**30 * _FOR_DATA) if gib else None
+    return int(gib * 2**30 * (100 - int(reserved_percent)) / 100) if gib else None
 
 
 def vcpus(kind: str) -> int:

@@ -11,7 +11,7 @@ from moto.elasticache import models, responses
 
 from lab.api import elasticache_parameters, hash_slots
 from lab.api import elasticache_rules as rules
-from lab.api.catalogue import REDIS, node_memory, vcpus
+from lab.api.catalogue import REDIS, RESERVED_PERCENT, memory, node_memory, vcpus
 from lab.api.ec2 import private_interface
 from lab.api.patching import add, around
 
@@ -80,6 +80,8 @@ class CacheMachine:
     parameters: dict[str, str]
     memory: int | None = None
     """Bytes that each node has for data; None where the lab does not know."""
+    machine_memory: int | None = None
+    """Bytes that each node's machine has, by its type."""
     next_primary: str | None = None
     """The node that a failover under way makes the primary."""
     tokens_version: int = 1
@@ -265,7 +267,8 @@ def _machine(backend: Any, group: Any) -> CacheMachine:
         auth_token=bool(group.auth_token),
         nodes=nodes,
         parameters=parameters,
-        memory=node_memory(group.cache_node_type),
+        memory=node_memory(group.cache_node_type, parameters.get("reserved-memory-percent", RESERVED_PERCENT)),
+        machine_memory=memory(group.cache_node_type),
         next_primary=group.next_primary,
         tokens_version=group.tokens_version,
         tokens_known=group.tokens_known,

@@ -84,6 +84,8 @@ class DatabaseMachine:
     """The secret that has that version; without one, only the API knows the password."""
     vcpus: int = 2
     """Of its class."""
+    machine_memory: int | None = None
+    """Bytes, of its class."""
     source: str | None = None
     """The instance that it streams from, of a read replica."""
     source_endpoint: str | None = None
@@ -264,6 +266,7 @@ def _machine(database: Any) -> DatabaseMachine:
         pending_version=pending or given_pending(database),
         pending_secret_arn=secret.secret_arn if secret and pending else None,
         vcpus=vcpus(database.db_instance_class),
+        machine_memory=memory(database.db_instance_class),
         source=source.db_instance_identifier if source else None,
         source_endpoint=source.address if source else None,
         source_port=source.port if source else None,

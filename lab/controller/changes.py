@@ -74,7 +74,7 @@ def carry_out(api: Api, service: str, machine: str, change: Change, machines: Pa
             _take_tokens(api, service, change, machines)
         case ParameterChange():
             for each in change.machines:
-                _run(each, redis.command(), redis.configure(dict(change.parameters)), machines)
+                _run(each, redis.command(), redis.configure(dict(change.parameters), change.memory), machines)
             api.put(f"replication-groups/{service}/parameters/{change.version}")
         case Reconfiguration():
             command, given = load_balancer.apply(change.version, json.loads(change.configuration))

@@ -80,6 +80,8 @@ class ParameterChange:
     version: str
     parameters: tuple[tuple[str, str], ...]
     machines: tuple[str, ...]
+    memory: int | None = None
+    """Bytes that each has for data by them."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 from lab import paths
 from lab.api.catalogue import vcpus
 from lab.config import LabConfig
+from lab.machines import control_groups
 from lab.machines.machine import Bind, MachineSpec
 from lab.machines.services import backups
 from lab.network import dns, model
@@ -186,6 +187,7 @@ def _service_machine(
         authority=authority,
         # A load balancer of AWS's own grows by itself.
         cpus=_cpus(item["vcpus"], config) if "vcpus" in item else None,
+        memory=_memory(item.get("machine_memory")),
     )
 
 
@@ -207,6 +209,11 @@ def _binds(database: Mapping[str, Any], kept: Path) -> tuple[Bind, ...]:
 
 def _cpus(vcpus: int, config: LabConfig) -> float | None:
     return None if config.core_per_vcpu is None else vcpus * config.core_per_vcpu
+
+
+def _memory(size: int | None) -> int | None:
+    """None also of more than this host has: that limits nothing."""
+    return size if size is not None and size < control_groups.host_memory() else None
 
 
 def _rotation(database: Mapping[str, Any]) -> Rotation | None:
@@ -270,7 +277,8 @@ def _with_replication(database: Mapping[str, Any], databases: Iterable[Mapping[s
 def _nodes(cache: Mapping[str, Any]) -> list[dict[str, Any]]:
     """A cache's nodes, each as a service of its own."""
     groups = [*cache["security_groups"], _group(cache)]
-    return [{**node, "security_groups": groups, "vcpus": cache["vcpus"]} for node in cache["nodes"]]
+    size = {name: cache[name] for name in ("vcpus", "machine_memory")}
+    return [{**node, "security_groups": groups, **size} for node in cache["nodes"]]
 
 
 def _machines(cache: Mapping[str, Any]) -> tuple[str, ...]:
@@ -310,7 +318,7 @@ def _parameter_change(cache: Mapping[str, Any]) -> ParameterChange | None:
     version = cache["parameters_version"]
     if version == cache["parameters_known"]:
         return None
-    return ParameterChange(version, tuple(sorted(cache["parameters"].items())), _machines(cache))
+    return ParameterChange(version, tuple(sorted(cache["parameters"].items())), _machines(cache), cache["memory"])
 
 
 def _failover(cache: Mapping[str, Any]) -> Failover | None:

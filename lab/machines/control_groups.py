@@ -4,7 +4,8 @@ Without one, two machines started from the same shell would share that shell's g
 own tree, and kill each other's processes. The groups lie at the top of each hierarchy in which systemd-nspawn may
 write: the unified one, and in the hybrid layout also systemd's named one. There, a machine that is to be held to a part
 of the host's CPUs has a third, in the hierarchy of the controller `cpu`. Others have none: all machines together would
-get as much of a busy host as one process of their neighbours'.
+get as much of a busy host as one process of their neighbours'. One that is to be held to some memory has one in that of
+`memory`.
 """
 
 import contextlib
@@ -17,6 +18,8 @@ from typing import Final
 PARENT: Final = "expressway-lab"
 """The group that holds all machines' groups."""
 
+CPU, MEMORY = "cpu", "memory"
+"""The kernel's controllers that limit machines."""
 _REMOVAL_SECONDS: Final = 5.0
 _PERIOD: Final = 20_000
 """Microseconds in which a limit is used up. Of the kernel's own 100 ms, a machine would stand still for most."""
@@ -33,22 +36,36 @@ def hierarchies(mounts: str) -> list[Path]:
     return found
 
 
-def cpu_hierarchy(mounts: str) -> Path | None:
-    """Where the controller `cpu` has a hierarchy of its own; None where it is in the unified one."""
+def own_hierarchy(mounts: str, controller: str) -> Path | None:
+    """Where a controller has a hierarchy of its own; None where it is in the unified one, or nowhere."""
     for line in mounts.splitlines():
         _, target, kind, options, *_ = line.split(" ")
-        if kind == "cgroup" and "cpu" in options.split(",") and target.startswith("/sys/fs/cgroup"):
+        if kind == "cgroup" and controller in options.split(",") and target.startswith("/sys/fs/cgroup"):
             return Path(target)
     return None
 
 
-def create(machine: str, *, limited: bool = False) -> list[Path]:
+def limits_memory() -> bool:
+    """Whether this kernel can hold a machine to some memory."""
+    mounts = Path("/proc/mounts").read_text()
+    if own_hierarchy(mounts, MEMORY):
+        return True
+    unified = [mount / "cgroup.controllers" for mount in hierarchies(mounts)]
+    return any(MEMORY in each.read_text().split() for each in unified if each.exists())
+
+
+def host_memory() -> int:
+    """Bytes that this host has."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def create(machine: str, *, cpu: bool = False, memory: bool = False) -> list[Path]:
     """Make the machine's groups; a process joins one by writing 0 to its `cgroup.procs`.
 
-    `limited`: whether `limit` is to be called later.
+    `cpu` and `memory`: whether `limit` and `limit_memory` are to be called later.
     """
-    own = _cpu_group(machine)
-    groups = [group for group in _groups(machine) if limited or group != own]
+    unlimited = {_own_group(machine, each) for each, wanted in ((CPU, cpu), (MEMORY, memory)) if not wanted}
+    groups = [group for group in _groups(machine) if group not in unlimited]
     for group in groups:
         group.mkdir(parents=True, exist_ok=True)
     return groups
@@ -86,21 +103,45 @@ def limit(machine: str, cpus: float) -> None:
     again changes nothing.
     """
     quota = max(1000, round(cpus * _PERIOD))  # the kernel's least
-    own = _cpu_group(machine)
+    own = _own_group(machine, CPU)
     if own is not None and own.exists():
         (own.parent / "cpu.shares").write_text("262144")  # the kernel's most
         (own / "cpu.cfs_period_us").write_text(str(_PERIOD))
         (own / "cpu.cfs_quota_us").write_text(str(quota))
         return
     for group in _groups(machine):
-        # One hierarchy for all: the machine sees what its own root says, and that is `payload`.
-        if (group / "cgroup.controllers").exists():
-            for parent in (group.parent.parent, group.parent, group):
-                (parent / "cgroup.subtree_control").write_text("+cpu")
+        if _has(group, CPU):
             (group.parent / "cpu.weight").write_text("10000")  # the kernel's most
             (group / "payload/cpu.max").write_text(f"{quota} {_PERIOD}")
             return
     raise FileNotFoundError(f"there is no control group of {machine} whose CPUs can be limited")
+
+
+def limit_memory(machine: str, size: int) -> None:
+    """Let the machine's processes have `size` bytes at most, from now on, files that they read or write among them.
+
+    Who wants more has the kernel kill one of them. OSError where the kernel can't, or they have more that is needed.
+    """
+    own = _own_group(machine, MEMORY)
+    if own is not None and own.exists():
+        (own / "memory.limit_in_bytes").write_text(str(size))
+        return
+    for group in _groups(machine):
+        if _has(group, MEMORY):
+            (group / "payload/memory.max").write_text(str(size))
+            return
+    raise FileNotFoundError(f"there is no control group of {machine} whose memory can be limited")
+
+
+def _has(group: Path, controller: str) -> bool:
+    """Have a group of the unified hierarchy count for a controller. Whether it is one, and that is there."""
+    known = group / "cgroup.controllers"
+    # The machine sees what its own root says, and that is `payload`.
+    if not known.exists() or controller not in (group.parent.parent / known.name).read_text().split():
+        return False
+    for parent in (group.parent.parent, group.parent, group):
+        (parent / "cgroup.subtree_control").write_text(f"+{controller}")
+    return True
 
 
 def remove(machine: str) -> None:
@@ -121,13 +162,13 @@ def remove(machine: str) -> None:
 
 
 def _groups(machine: str) -> list[Path]:
-    own = _cpu_group(machine)
+    own = (_own_group(machine, controller) for controller in (CPU, MEMORY))
     common = [mount / PARENT / machine for mount in hierarchies(Path("/proc/mounts").read_text())]
-    return [*common, *([own] if own else [])]
+    return [*common, *(group for group in dict.fromkeys(own) if group)]
 
 
-def _cpu_group(machine: str) -> Path | None:
-    mount = cpu_hierarchy(Path("/proc/mounts").read_text())
+def _own_group(machine: str, controller: str) -> Path | None:
+    mount = own_hierarchy(Path("/proc/mounts").read_text(), controller)
     return mount / PARENT / machine if mount else None
 
 

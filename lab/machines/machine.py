@@ -107,7 +107,7 @@ class MachineSpec:
     """What to start. `layers` are the image's directories, topmost first; `authority` is a PEM file to trust.
 
     `reboots` is how often the machine has been rebooted from outside. `cpus` is how many of the host's CPUs it may have
-    once it is ready; it boots with all of them. None: always all.
+    once it is ready, and `memory` how many bytes; it boots with all of them. None: always all.
     """
 
     id: str
@@ -118,6 +118,7 @@ class MachineSpec:
     authority: Path | None = None
     reboots: int = 0
     cpus: float | None = None
+    memory: int | None = None
     binds: tuple[Bind, ...] = ()
 
 
@@ -203,7 +204,7 @@ def _launch(spec: MachineSpec, new: Path, home: Path) -> None:
     """Start the keeper of the machine whose directory is `new`, and becomes `home`."""
     for bind in spec.binds:
         bind.source.mkdir(parents=True, exist_ok=True)
-    groups = map(str, control_groups.create(spec.id, limited=spec.cpus is not None))
+    groups = map(str, control_groups.create(spec.id, cpu=spec.cpus is not None, memory=spec.memory is not None))
     places = [str(new), str(home), overlay_option(spec.layers), str(_RUNTIME)]
     keeper = ["sh", "-c", _KEEPER, "machine", *places, *groups, "--"]
     with (new / "console.log").open("ab") as console:

@@ -393,6 +393,22 @@ def test_a_machine_is_held_to_its_cpus_once_it_is_ready_and_again_after_a_reboot
     assert held[2:] == [("i-1", 0.6)], "a database's class may change while it runs"
 
 
+def test_a_machine_is_held_to_its_memory_where_the_kernel_can_do_it(caplog: pytest.LogCaptureFixture) -> None:
+    held: list[tuple[str, int]] = []
+
+    def limit(machine: str, size: int) -> None:
+        held.append((machine, size))
+        if machine == "i-2":
+            raise FileNotFoundError("there is no control group")
+
+    limits = Limits(lambda *_: pytest.fail("nobody asked for CPUs"), limit)
+    small = [dataclasses.replace(spec(each), memory=2**30) for each in ("i-1", "i-2")]
+    for _ in range(3):
+        limits.hold([*small, spec("i-3")], [status("i-1"), status("i-2"), status("i-3")])
+    assert held == [("i-1", 2**30), ("i-2", 2**30)]
+    assert caplog.messages == ["i-2 has all of the host's memory and not 1024 MiB: there is no control group"], "once"
+
+
 def test_a_machine_that_could_not_be_held_is_tried_again() -> None:
     tries: list[str] = []
 

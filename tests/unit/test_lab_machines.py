@@ -138,20 +138,26 @@ def test_control_groups_are_made_in_the_hierarchies_that_systemd_uses() -> None:
     assert control_groups.hierarchies(hybrid) == expected, "hybrid"
     unified = "cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n"
     assert control_groups.hierarchies(unified) == [Path("/sys/fs/cgroup")], "unified"
-    assert control_groups.cpu_hierarchy(hybrid) == Path("/sys/fs/cgroup/cpu,cpuacct")
-    assert control_groups.cpu_hierarchy(unified) is None
+    assert control_groups.own_hierarchy(hybrid, "cpu") == Path("/sys/fs/cgroup/cpu,cpuacct")
+    assert control_groups.own_hierarchy(hybrid, "memory") == Path("/sys/fs/cgroup/memory")
+    assert control_groups.own_hierarchy(unified, "cpu") is None
 
 
-def test_only_a_machine_that_is_to_be_limited_has_a_group_of_cpu_and_its_limit_is_there(
+def test_only_a_machine_that_is_to_be_limited_has_a_group_of_its_own_for_that_and_its_limit_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    unified, cpu = (tmp_path / name / control_groups.PARENT / "i-1" for name in ("unified", "cpu"))
-    monkeypatch.setattr(control_groups, "_groups", lambda _: [unified, cpu])
-    monkeypatch.setattr(control_groups, "_cpu_group", lambda _: cpu)
+    unified, cpu, memory = (tmp_path / name / control_groups.PARENT / "i-1" for name in ("unified", "cpu", "memory"))
+    monkeypatch.setattr(control_groups, "_groups", lambda _: [unified, cpu, memory])
+    monkeypatch.setattr(control_groups, "_own_group", lambda _, controller: {"cpu": cpu, "memory": memory}[controller])
     assert control_groups.create("i-1") == [unified]
     with pytest.raises(FileNotFoundError, match="no control group of i-1 whose CPUs"):
         control_groups.limit("i-1", 0.3)
-    assert control_groups.create("i-1", limited=True) == [unified, cpu]
+    with pytest.raises(FileNotFoundError, match="no control group of i-1 whose memory"):
+        control_groups.limit_memory("i-1", 2**30)
+    assert control_groups.create("i-1", memory=True) == [unified, memory]
+    control_groups.limit_memory("i-1", 2**30)
+    assert (memory / "memory.limit_in_bytes").read_text() == "1073741824"
+    assert control_groups.create("i-1", cpu=True) == [unified, cpu]
     control_groups.limit("i-1", 0.3)
     assert [(cpu / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period")] == ["6000", "20000"]
     assert (cpu.parent / "cpu.shares").read_text() == "262144", "what it may have, it gets"
@@ -164,14 +170,21 @@ def test_with_one_hierarchy_the_limit_is_where_the_machine_sees_it(
 ) -> None:
     group = tmp_path / control_groups.PARENT / "i-1"
     monkeypatch.setattr(control_groups, "_groups", lambda _: [group])
-    monkeypatch.setattr(control_groups, "_cpu_group", lambda _: None)
+    monkeypatch.setattr(control_groups, "_own_group", lambda *_: None)
     (group / "payload").mkdir(parents=True)
-    (group / "cgroup.controllers").write_text("cpu memory\n")
+    for place, controllers in ((group, "\n"), (tmp_path, "cpu io\n")):
+        (place / "cgroup.controllers").write_text(controllers)
     control_groups.limit("i-1", 0.3)
     assert (group / "payload/cpu.max").read_text() == "6000 20000"
     assert (group.parent / "cpu.weight").read_text() == "10000"
     for place in (tmp_path, tmp_path / control_groups.PARENT, group):
         assert (place / "cgroup.subtree_control").read_text() == "+cpu"
+    with pytest.raises(FileNotFoundError, match="no control group of i-1 whose memory"):
+        control_groups.limit_memory("i-1", 2**30)
+    (tmp_path / "cgroup.controllers").write_text("cpu memory\n")
+    control_groups.limit_memory("i-1", 2**30)
+    assert (group / "payload/memory.max").read_text() == "1073741824"
+    assert (group / "cgroup.subtree_control").read_text() == "+memory"
 
 
 def test_cloud_inits_errors_are_those_of_its_result() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lab.api import cpu_credits
-from lab.api.catalogue import node_memory
+from lab.api.catalogue import memory, node_memory
 from lab.controller.plan import Service
 from lab.controller.service_load import ServiceMeter
 from lab.machines.access import MachineError
@@ -102,7 +102,10 @@ def test_who_is_not_there_is_left_out_and_stops_nobody(meter: ServiceMeter, mach
 
 def test_a_cache_node_has_the_memory_of_its_type_for_data() -> None:
     assert node_memory("cache.t4g.micro") == 402_653_184, "three quarters of half a GiB"
+    assert node_memory("cache.t4g.micro", "50") == 2**28, "by reserved-memory-percent"
     assert node_memory("cache.x9.large") is None
+    kinds = ("db.t4g.micro", "cache.t3.medium", "db.m7g.large", "db.r6g.2xlarge", "t3.large", "c7g.xlarge")
+    assert [memory(each) // 2**30 for each in kinds] == [1, 4, 8, 64, 8, 8]
     server = redis.RedisServer("CERT", "KEY", (), "own", memory=402_653_184)
     assert "maxmemory 402653184" in redis.configuration(server).splitlines()
     assert "maxmemory 0" in redis.configuration(redis.RedisServer("CERT", "KEY", (), "own")).splitlines(), "no end"

@@ -222,7 +222,8 @@ def test_a_cache_has_its_groups_parameters_from_the_boot_and_while_it_runs() -> 
     assert 'maxmemory-policy "allkeys-lru"' in lines
     assert 'tcp-keepalive "300"' in lines, "what the group doesn't say is the family's"
     assert not [line for line in lines if line.startswith("reserved")], "Redis would not start"
-    command = redis.configure(server.parameters)
+    command = redis.configure(server.parameters, 2**28)
+    assert " maxmemory 268435456\n" in command, "reserved-memory-percent may have changed"
     assert command.startswith("lab-config SET ")
     assert 'maxmemory-policy "allkeys-lru"' in command
     assert 'maxmemory-policy "volatile-lru"' in redis.configure({}), "one that was taken away is the family's again"

@@ -18,6 +18,9 @@ from lab.machines.recipe import BASE, File, Recipe
 from . import redis_cluster
 from .cloud_config import ConfigFile, render
 
+VERSION: Final = "8"
+"""Debian 13's."""
+
 UNIT: Final = "redis-server.service"
 _DIRECTORY: Final = "/etc/redis"
 
@@ -168,9 +171,13 @@ def become(primary: str | None, port: int) -> str:
     return f"REPLICAOF {f'{primary} {port}' if primary else 'NO ONE'}\n"
 
 
-def configure(parameters: Mapping[str, str]) -> str:
-    """The Redis command that makes a node take a cache's parameters, and the family's own where they say nothing."""
-    return f"{_CONFIG} SET {' '.join(f'{name} {value}' for name, value in _parameters(parameters))}\n"
+def configure(parameters: Mapping[str, str], memory: int | None = None) -> str:
+    """The Redis command that makes a node take a cache's parameters, and the family's own where they say nothing.
+
+    `memory` is as a server's.
+    """
+    given = [*_parameters(parameters), ("maxmemory", str(memory or 0))]
+    return f"{_CONFIG} SET {' '.join(f'{name} {value}' for name, value in given)}\n"
 
 
 def listen(port: int) -> str:
