@@ -22,13 +22,13 @@ import artifact
 import settings
 from artifact import AppError, Artifact, BuildError, Runtime
 from artifact.cache import root as cache_root
-from lab import config, daemon, down, given_secrets, images, paths, preflight, status
+from lab import config, daemon, differences, down, given_secrets, images, paths, preflight, status
 from lab.api import amis
 from lab.aws import Aws
 from lab.config import LabConfig
 from lab.engine import Engine, apply, pulumi_cli, stack_config
 from lab.lock import exclusive
-from lab.machines import access, debian, ended, image, observation
+from lab.machines import access, control_groups, debian, ended, image, observation
 from lab.machines.image import Image
 from lab.machines.observation import State
 from lab.machines.recipe import BASE
@@ -89,6 +89,8 @@ def up(options: Options, console: Console) -> Up:
         running = status.read() if status.works() else None
         overrides = _overrides(options)
         settled = _settings(overrides)
+        for note in differences.notes(settled, control_groups.host_memory(), limits=control_groups.limits_memory()):
+            console.print(f"note: {note}", markup=False)
         secrets = _secrets(options)
         steps = Steps(console)
         with steps.live():
