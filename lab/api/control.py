@@ -84,6 +84,8 @@ class Control:
                 return self._done(rds_parameters.finish(identifier, version), f"{identifier} waits for no {version}")
             case "PUT", ["db-instances", identifier, "rebooted"]:
                 return self._done(rds_standby.finish_reboot(identifier), f"{identifier} waits for no reboot")
+            case "PUT", ["db-instances", identifier, "incompatible"]:
+                return self._done(rds_standby.fail_reboot(identifier), f"{identifier} waits for no reboot")
             case "GET", ["db-backups"]:
                 return _answer([asdict(each) for each in rds_backups.kept()])
             case "PUT", ["db-backups", resource, "archived"]:

@@ -25,6 +25,9 @@ from lab.api.patching import add, around, instead
 from lab.api.rds import OTHER_NODE, choose_subnet, find
 from lab.api.rds_rules import InstanceStateError
 
+INCOMPATIBLE = "incompatible-parameters"
+"""An instance whose server does not start with them. https://repost.aws/knowledge-center/rds-incompatible-parameters"""
+
 
 @dataclass
 class Standby:
@@ -134,6 +137,15 @@ def finish_reboot(identifier: str) -> bool:
     return True
 
 
+def fail_reboot(identifier: str) -> bool:
+    """PostgreSQL does not start with the parameters that it is to have. Whether a start is what was waited for."""
+    database = find(identifier)
+    if database is None or not database.restarting:
+        return False
+    database.restarting, database.status = False, INCOMPATIBLE
+    return True
+
+
 def _create(original: Any, database: Any, *args: Any, **kwargs: Any) -> None:
     original(database, *args, **kwargs)
     follow(database)
@@ -161,7 +173,7 @@ def _zone(database: Any) -> str | None:
 def _reboot(response: Any) -> Any:
     identifier, forced = response.params["DBInstanceIdentifier"], response.params.get("ForceFailover", False)
     database = response.backend.describe_db_instances(identifier)[0]
-    if database.status != "available":
+    if database.status not in ("available", INCOMPATIBLE):
         raise InstanceStateError(f"DB instance {identifier} is not in the available state; it is {database.status}.")
     if forced and not database.standby:
         raise InvalidParameterCombination(

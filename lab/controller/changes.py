@@ -52,9 +52,7 @@ def carry_out(api: Api, service: str, machine: str, change: Change, machines: Pa
             _run(machine, postgresql.psql(change.port), postgresql.PROMOTE, machines)
             api.put(f"db-instances/{service}/promoted")
         case Restart():
-            _configure(machine, change.settings, change.port, ALWAYS, machines)
-            # Its standby is told next, as of any other change.
-            api.put(f"db-instances/{service}/rebooted")
+            _restart(api, service, machine, change, machines)
         case Configuration():
             _configure(machine, change.settings, change.port, NEVER, machines)
             if change.standby:
@@ -104,6 +102,17 @@ def _take_over(api: Api, database: str, change: Takeover, machines: Path) -> Non
     _configure(change.machine, change.settings, change.port, PENDING, machines)
     api.put(f"db-instances/{database}/settings/{change.settings.version}")
     api.put(f"db-instances/{database}/primary/{change.node}")
+
+
+def _restart(api: Api, database: str, machine: str, change: Restart, machines: Path) -> None:
+    try:
+        _configure(machine, change.settings, change.port, ALWAYS, machines)
+    except ChangeError:
+        # Once: more starts would end the same way, until somebody changes what it is to start with.
+        api.put(f"db-instances/{database}/incompatible")
+        raise
+    # Its standby is told next, as of any other change.
+    api.put(f"db-instances/{database}/rebooted")
 
 
 def _follow(primary: str, standby: str, settings: Settings, port: int, machines: Path) -> None:

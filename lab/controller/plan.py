@@ -278,6 +278,8 @@ Action = Start | Resume | Reboot | Halt | Stop | ReportInstance | ReportService 
 SERVICE_READY = {"database": "available", "cache": "available", "load-balancer": "active"}
 KNOWN_TO_RUN = ("available", "modifying")
 """A cache that isn't being made."""
+INCOMPATIBLE = "incompatible-parameters"
+"""A database whose server does not start with what it was told."""
 SERVICE_FAILED = {"database": "failed", "cache": "create-failed", "load-balancer": "failed"}
 
 
@@ -395,6 +397,8 @@ def _of_pair(
     service: Service, standby: Standby, states: Mapping[str, State], busy: AbstractSet[str], pulse: Pulse | None
 ) -> list[Action]:
     """What a database with a standby has to do, or the API has to hear of it."""
+    if _incompatible(service):
+        return []
     primary, state = states.get(service.machines[0]), states.get(standby.machine)
     change = service.change
     if isinstance(change, Takeover):
@@ -452,7 +456,14 @@ def _taken_over(service: Service, states: Mapping[str, State]) -> Failover | Non
     return replace(change, machines=ready) if change.address in dict(ready) else None
 
 
+def _incompatible(service: Service) -> bool:
+    """Whether its server does not start with its parameters, and nobody has asked for another attempt."""
+    return service.status == INCOMPATIBLE and not isinstance(service.change, Restart)
+
+
 def _report(service: Service, found: Mapping[str, State]) -> list[Action]:
+    if _incompatible(service):
+        return []
     states = [found.get(machine) for machine in service.machines]
     if all(state is State.READY for state in states):
         if service.change:

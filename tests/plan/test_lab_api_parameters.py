@@ -142,6 +142,21 @@ def test_a_failover_brings_what_waits_for_a_reboot_and_a_standby_is_told_what_it
     databases.delete(name)
 
 
+def test_an_instance_that_does_not_start_with_its_parameters_waits_for_others_and_another_reboot(
+    databases: Databases, name: str
+) -> None:
+    change(databases, name, "pending-reboot", max_locks_per_transaction="2000000000")
+    databases.rds.reboot_db_instance(DBInstanceIdentifier=name)
+    databases.api.put(f"db-instances/{name}/incompatible")
+    assert databases.found(name)["DBInstanceStatus"] == "incompatible-parameters"
+    assert not isinstance(databases.service(name).change, Restart), "it would not start the next time either"
+    change(databases, name, "pending-reboot", max_locks_per_transaction="128")
+    databases.rds.reboot_db_instance(DBInstanceIdentifier=name)
+    assert settings(databases, name)["max_locks_per_transaction"] == "128"
+    told(databases, name)
+    assert (status(databases, name), databases.found(name)["DBInstanceStatus"]) == ("in-sync", "available")
+
+
 def test_another_group_counts_from_the_next_reboot_on_but_what_is_changed_in_it_counts_at_once(
     databases: Databases, name: str
 ) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lab.controller import changes
 from lab.controller.boots import MOST, Boots
-from lab.controller.changes import carry_out
+from lab.controller.changes import ChangeError, carry_out
 from lab.controller.heartbeat import HUNG_SECONDS, LOST_SECONDS, PERIOD_SECONDS, Heartbeats
 from lab.controller.plan import (
     Action,
@@ -212,7 +212,7 @@ def test_a_standby_that_is_to_go_is_let_go_by_the_primary_first() -> None:
 class Told:
     """The API and the machines, as far as a change is carried out on them: what was done, in order."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, cut: str = "") -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, cut: str = "", refuses: str = "") -> None:
         self.done: list[str] = []
         self._cut = cut
 
@@ -226,6 +226,8 @@ class Told:
                 postgresql.WAIT_FOR_NOBODY: "wait for nobody",
                 postgresql.POSITION: "position",
             }
+            if machine == refuses:
+                raise ChangeError(machine)
             restart, reached = command[-2:]
             self._do(f"{known.get(given) or f'configure, restart {restart} {reached}'.strip()} {machine}")
             return "0/3000060\n"
@@ -304,6 +306,24 @@ def test_a_reboot_starts_the_primary_s_server_anew_and_then_that_of_its_standby_
         f"configure, restart pending 0/3000060 {SECOND}",
         "db-instances/main/settings/v2",
     ], "what the log asks for by then is in it up to that position"
+
+
+def test_a_server_that_does_not_start_with_its_parameters_is_let_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = Told(monkeypatch, refuses=FIRST)
+    with pytest.raises(ChangeError):
+        told.carry_out(FIRST, Restart(5432, MORE))
+    assert told.done == ["db-instances/main/incompatible"]
+    status = "incompatible-parameters"
+    silent = Pulse(hung=True)
+    assert planned(pair(change=Configuration(5432, MORE, SECOND), status=status), BOTH, silent) == [], (
+        "nor does its standby"
+    )
+    alone = Service("database", "main", (FIRST,), status, Configuration(5432, MORE), 5432)
+    assert plan(Wanted((spec(FIRST),), NOTHING, "", (alone,)), found(first=State.READY)) == []
+    again = dataclasses.replace(alone, change=Restart(5432, MORE))
+    assert plan(Wanted((spec(FIRST),), NOTHING, "", (again,)), found(first=State.READY)) == [
+        CarryOut("main", FIRST, Restart(5432, MORE))
+    ]
 
 
 def test_writes_wait_for_no_parameters_of_a_standby_that_is_gone() -> None:
