@@ -2,14 +2,14 @@
 
 Both are asked for at once, done where Redis runs, and true when the lab says that they are done: a primary's name
 leads to the new node only when that takes writes. Clients keep their connections: one to a node that was demoted gets
-READONLY.
+READONLY. What came of it is told as an event, and in cluster mode nowhere else.
 
 Sources: https://docs.aws.amazon.com/AmazonElastiCache/latest/APIReference/API_TestFailover.html,
 https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/auth.html
 """
 
 import secrets
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from moto.core.exceptions import ServiceException
@@ -21,6 +21,9 @@ from lab.api.elasticache import groups, members
 from lab.api.patching import add, around
 
 STRATEGIES = ("ROTATE", "SET")
+SOURCE = "replication-group"
+EVENTS_MINUTES = 60
+"""How far back is told, unless it is said."""
 
 
 class GroupStateError(ServiceException):
@@ -40,6 +43,7 @@ def install() -> None:
     around(models.ReplicationGroup, "__init__", _create)
     around(responses.ElastiCacheResponse, "modify_replication_group", _modify)
     add(responses.ElastiCacheResponse, "test_failover", _test_failover)
+    add(responses.ElastiCacheResponse, "describe_events", _describe_events)
 
 
 def tokens(identifier: str) -> dict[str, Any] | None:
@@ -67,6 +71,7 @@ def finish_failover(identifier: str, node: str) -> bool:
     for group in groups():
         if group.replication_group_id == identifier and group.next_primary == node:
             shard = next(shard for shard, member in members(group) if member["cache_cluster_id"] == node)
+            _tell(group, f"Failover from primary node {shard['primary']} to replica node {node} completed")
             shard["primary"] = node
             for member in shard["node_group_members"]:
                 # In cluster mode ElastiCache tells no roles: a client asks the cluster.
@@ -102,6 +107,7 @@ def _create(original: Any, group: Any, *args: Any, **kwargs: Any) -> None:
     group.tokens_version = group.tokens_known = 1
     group.replication_secret = secrets.token_urlsafe(24)
     group.next_primary = None
+    group.events = []
 
 
 def _modify(original: Any, response: Any) -> Any:
@@ -132,9 +138,38 @@ def _test_failover(response: Any) -> Any:
             f"Replication group {group.replication_group_id} has no automatic failover, or no replica."
         )
     check_available(group)
+    _tell(group, f"Test Failover API called for node group {wanted}")
     group.next_primary = replicas[0]
     group.status = "modifying"
     return ActionResult({"ReplicationGroup": group})
+
+
+def _tell(group: Any, message: str) -> None:
+    group.events.append(
+        {
+            "SourceIdentifier": group.replication_group_id,
+            "SourceType": SOURCE,
+            "Message": message,
+            "Date": datetime.now(UTC),
+        }
+    )
+
+
+def _describe_events(response: Any) -> Any:
+    """What the lab tells of: failovers. Not the events of ElastiCache's other things.
+
+    https://docs.aws.amazon.com/AmazonElastiCache/latest/APIReference/API_DescribeEvents.html
+    """
+    minutes = response._get_int_param("Duration") or EVENTS_MINUTES
+    since = datetime.now(UTC) - timedelta(minutes=minutes)
+    name, kind = response._get_param("SourceIdentifier"), response._get_param("SourceType") or SOURCE
+    told = [
+        event
+        for group in response.elasticache_backend.replication_groups.values()
+        for event in group.events
+        if kind == SOURCE and name in (None, group.replication_group_id) and event["Date"] >= since
+    ]
+    return ActionResult({"Events": told})
 
 
 def check_available(group: Any) -> None:

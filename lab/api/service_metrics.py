@@ -28,6 +28,7 @@ UNITS: Final[Mapping[str, str]] = {
     "CacheMisses": "Count",
     "DatabaseMemoryUsagePercentage": "Percent",
     "ReplicationLag": "Seconds",
+    "IsMaster": "Count",
     metrics.CREDITS: "Count",
 }
 USED: Final = "StorageUsed"

@@ -76,7 +76,10 @@ class ServiceMeter:
         told = redis.read(self._ask(machine, redis.question(), "INFO\n"))
         before, now = self._before.get(machine), {key: float(told[key]) for key in GROWING}
         self._before[machine] = now
-        found = {"CurrConnections": float(told["connected_clients"]) - 1}  # less the one that asks
+        found = {
+            "CurrConnections": float(told["connected_clients"]) - 1,  # less the one that asks
+            "IsMaster": float(told["role"] == "master"),
+        }
         if limit := float(told["maxmemory"]):
             found["DatabaseMemoryUsagePercentage"] = 100 * float(told["used_memory"]) / limit
         if before is not None:

@@ -147,6 +147,13 @@ def test_a_failover_is_of_one_shard(cluster: Cluster) -> None:
     primaries = [node["id"] for node in cluster.machine()["nodes"] if node["role"] == "primary"]
     assert primaries == [f"{cluster.name}-0001-001", new]
     assert cluster.described()["Status"] == "available"
+    asked = {"SourceIdentifier": cluster.name, "SourceType": "replication-group", "Duration": 5}
+    told = [event["Message"] for event in cluster.aws.describe_events(**asked)["Events"]]
+    assert told == [
+        "Test Failover API called for node group 0002",
+        f"Failover from primary node {cluster.name}-0002-001 to replica node {new} completed",
+    ], "nothing else tells a client of the API"
+    assert not cluster.aws.describe_events(**asked | {"SourceIdentifier": "another"})["Events"]
 
 
 def test_a_third_shard_takes_a_third_of_the_slots_and_the_group_says_how_far_it_is(cluster: Cluster) -> None:

@@ -77,7 +77,12 @@ def test_a_replica_tells_how_far_it_is_behind(meter: ServiceMeter, machines: Mac
 def test_a_node_tells_how_its_counters_have_grown_since_the_last_look(meter: ServiceMeter, machines: Machines) -> None:
     first = meter.measure([CACHE], {"cache-redis-001": 4.0}, 1000)["cache"]
     assert set(first) == {"redis-001", "redis-002"}, "by the nodes' own ids"
-    assert first["redis-001"] == {"CurrConnections": 8, "DatabaseMemoryUsagePercentage": 75, "CPUUtilization": 4.0}
+    assert first["redis-001"] == {
+        "CurrConnections": 8,
+        "IsMaster": 1,
+        "DatabaseMemoryUsagePercentage": 75,
+        "CPUUtilization": 4.0,
+    }
     machines.info["cache-redis-001"] = machines.node(evicted=6, hits=30)
     second = meter.measure([CACHE], {}, 1010)["cache"]["redis-001"]
     assert (second["Evictions"], second["CacheMisses"]) == (6, 0)
@@ -87,6 +92,7 @@ def test_a_node_tells_how_its_counters_have_grown_since_the_last_look(meter: Ser
 def test_a_standby_tells_a_lag_that_grows_once_its_primary_is_gone(meter: ServiceMeter, machines: Machines) -> None:
     nodes = meter.measure([CACHE], {}, 1000)["cache"]
     assert ("ReplicationLag" in nodes["redis-001"], nodes["redis-002"]["ReplicationLag"]) == (False, 0)
+    assert [nodes[each]["IsMaster"] for each in ("redis-001", "redis-002")] == [1, 0]
     machines.info["cache-redis-002"] = machines.node(role="slave", link="down")
     assert meter.measure([CACHE], {}, 1010)["cache"]["redis-002"]["ReplicationLag"] == 40
 
