@@ -255,7 +255,7 @@ def _standby(database: Mapping[str, Any]) -> Standby | None:
     if (found := database["standby"]) is None:
         return None
     machine = database_machine(database["id"], found["node"])
-    return Standby(machine, found["node"], found["synchronous"], found["leaving"], _settings(database))
+    return Standby(machine, found["node"], found["synchronous"], found["leaving"], settings=_settings(database))
 
 
 def _sources(databases: Iterable[Mapping[str, Any]]) -> set[str]:

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -67,7 +67,7 @@ class Nodes:
             assert self.host.booted(node).state is machine.State.READY, machine.boot_failure(node, self.host.machines)
 
     @contextlib.contextmanager
-    def connected(self) -> Iterator[Mapping[str, Connection]]:
+    def connected(self) -> Generator[Mapping[str, Connection]]:
         with contextlib.ExitStack() as stack:
             yield {
                 node: stack.enter_context(connect(socket_of(node, self.host.machines), SECRET)) for node in self.there
@@ -103,7 +103,7 @@ def until(true: Callable[[], bool], otherwise: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Generator[Nodes]:
     images = image.ensure([BASE, redis.IMAGE], quiet)
     with machine_host(tmp_path_factory.mktemp("host"), images) as host:
         there = {"c-1-1": ("0001", "10.99.0.41"), "c-1-2": ("0001", "10.99.0.42"), "c-2-1": ("0002", "10.99.0.43")}

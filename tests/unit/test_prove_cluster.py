@@ -1,5 +1,6 @@
 """The proof of a cache in cluster mode: each of its bounds can be missed, and whose nodes something is done to."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -53,7 +54,7 @@ def test_two_shards_that_stayed_two_are_no_resharding() -> None:
 
 
 def test_the_other_shard_may_keep_the_database_from_noticing() -> None:
-    quiet = cache.Seen(**vars(seen()) | {"meanwhile": 70.0})
+    quiet = replace(seen(), meanwhile=70.0)
     assert any("nobody missed the cache" in miss for miss in cache.judged(quiet).misses)
     assert cache.judged(quiet, noticed=False).misses == ()
 
