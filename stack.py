@@ -15,6 +15,7 @@ from components import (
     CacheArgs,
     Database,
     DatabaseArgs,
+    ExternalDatabaseArgs,
     LoadBalancer,
     LoadBalancerArgs,
     Monitoring,
@@ -27,7 +28,15 @@ from components import (
     planning,
     state,
 )
-from settings import Settings, SettingsError, Standing, check_standing, made_anew, waiting_for_window
+from settings import (
+    DatabaseSettings,
+    Settings,
+    SettingsError,
+    Standing,
+    check_standing,
+    made_anew,
+    waiting_for_window,
+)
 
 
 class MonitoringOutputs(TypedDict, total=False):
@@ -67,7 +76,9 @@ class Outputs(MonitoringOutputs):
     releaseParameter: pulumi.Output[str]
     """The SSM parameter that a deployment moves."""
     databaseEndpoint: pulumi.Output[str]
-    """PostgreSQL's host and port."""
+    """PostgreSQL's host and port; empty where the database isn't the stack's."""
+    databaseUrlSecret: str
+    """Where it isn't: the secret with its URL, as the settings name it. Else empty."""
     databasePasswordSecret: pulumi.Output[str]
     """The secret with PostgreSQL's user and password, by its ARN; empty where RDS keeps and rotates them."""
     databasePasswordSecrets: list[pulumi.Output[str]]
@@ -121,10 +132,11 @@ def build(settings: Settings) -> None:
     release = _release(settings)  # first, because without an artifact nothing should be made
     network = _network(settings)
     databases = _databases(settings, network)
-    database = databases[0]
     cache = _cache(settings, network)
     servers = _app_servers(settings, network, release, databases, cache)
     edge = _edge(settings, network, release, servers)
+    none = pulumi.Output.from_input("")
+    endpoints = [pulumi.Output.format("{0}:{1}", each.host, each.port) for each in databases]
     outputs: Outputs = {
         "url": edge.url,
         "edgeAddress": edge.address,
@@ -138,16 +150,17 @@ def build(settings: Settings) -> None:
         "apm": settings.app.apm or "",
         "artifactBucket": release.bucket,
         "releaseParameter": release.parameter_name,
-        "databaseEndpoint": pulumi.Output.format("{0}:{1}", database.host, database.port),
-        "databasePasswordSecret": database.password_secret_arn,
+        "databaseEndpoint": endpoints[0] if endpoints else none,
+        "databaseUrlSecret": settings.database.secret or "",
+        "databasePasswordSecret": databases[0].password_secret_arn if databases else none,
         "databasePasswordSecrets": [each.password_secret_arn for each in databases],
         "databaseAppSecrets": [each.app_secret_arn for each in databases] if settings.database.app_user else [],
-        "databaseEndpoints": [pulumi.Output.format("{0}:{1}", each.host, each.port) for each in databases],
+        "databaseEndpoints": endpoints,
         "cacheEndpoint": pulumi.Output.format("{0}:{1}", cache.host, cache.port),
         "cacheTokenSecret": cache.secret_arn,
         "edgeLogGroup": edge.log_group,
         "appLogGroup": servers.log_group,
-        "databaseLogGroup": database.log_group,
+        "databaseLogGroup": databases[0].log_group if databases else none,
         "vpcId": network.vpc_id,
         "publicSubnetIds": network.public_subnet_ids,
         "privateSubnetIds": network.private_subnet_ids,
@@ -258,8 +271,10 @@ def _cache(settings: Settings, network: Network) -> Cache:
 
 
 def _databases(settings: Settings, network: Network) -> list[Database]:
-    """One for each shard."""
+    """One for each shard; none where somebody else keeps it."""
     wanted = settings.database
+    if wanted.external:
+        return []
     args: DatabaseArgs = {
         "vpc_id": network.vpc_id,
         "subnet_ids": network.private_subnet_ids,
@@ -367,23 +382,6 @@ def _monitoring(
 ) -> MonitoringOutputs:
     """Alarms and dashboard, where either is wanted. What is left out, the stack has not."""
     wanted = settings.monitoring
-    database, *shards = databases
-    names = settings.database.replica_names
-    replicas = [each.replica_identifiers[n] for each in databases for n in range(len(names) // len(databases))]
-    watched: WatchedDatabaseArgs = {
-        "identifier": database.identifier,
-        "engine": settings.database.engine,
-        "instance_class": settings.database.instance_class,
-        "storage_gb": settings.database.storage_gb,
-        "replica_identifiers": dict(zip(names, replicas, strict=True)),
-        "shard_identifiers": {
-            name: shard.identifier for name, shard in zip(settings.database.further_shards, shards, strict=True)
-        },
-    }
-    if settings.database.aurora:
-        watched["readers"] = settings.database.replicas > 0
-    if settings.database.serverless is not None:
-        watched["serverless"] = {"min": settings.database.serverless.min, "max": settings.database.serverless.max}
     watched_cache: WatchedCacheArgs = {
         "replication_group_id": cache.replication_group_id,
         "node_type": settings.cache.node_type,
@@ -402,13 +400,14 @@ def _monitoring(
             "instance_type": settings.app.instance_type,
             "min_size": settings.app.min_size,
         },
-        "database": watched,
         "cache": watched_cache,
         "alarm_emails": wanted.alarm_emails,
         "error_percent": wanted.error_percent,
         "p95_ms": wanted.p95_ms,
         "dashboard": wanted.dashboard,
     }
+    if databases:
+        args["database"] = _watched(settings, databases)
     if wanted.alarm_topic_arn is not None:
         args["alarm_topic_arn"] = wanted.alarm_topic_arn
     made = Monitoring(settings.name("monitoring"), args)
@@ -418,6 +417,28 @@ def _monitoring(
     if wanted.dashboard:
         outputs["dashboardUrl"] = made.dashboard_url
     return outputs
+
+
+def _watched(settings: Settings, databases: list[Database]) -> WatchedDatabaseArgs:
+    """The first, its replicas and the other shards, for the alarms."""
+    database, *shards = databases
+    names = settings.database.replica_names
+    replicas = [each.replica_identifiers[n] for each in databases for n in range(len(names) // len(databases))]
+    watched: WatchedDatabaseArgs = {
+        "identifier": database.identifier,
+        "engine": settings.database.engine,
+        "instance_class": settings.database.instance_class,
+        "storage_gb": settings.database.storage_gb,
+        "replica_identifiers": dict(zip(names, replicas, strict=True)),
+        "shard_identifiers": {
+            name: shard.identifier for name, shard in zip(settings.database.further_shards, shards, strict=True)
+        },
+    }
+    if settings.database.aurora:
+        watched["readers"] = settings.database.replicas > 0
+    if settings.database.serverless is not None:
+        watched["serverless"] = {"min": settings.database.serverless.min, "max": settings.database.serverless.max}
+    return watched
 
 
 def _apm(settings: Settings, vendor: str) -> ApmArgs:
@@ -460,12 +481,15 @@ def _app_servers(
         "environment": {**app.environment},
         "secrets": {**app.secrets},
         **_machines(settings),
-        "database": databases[0].access,
-        "shards": [each.access for each in databases[1:]],
         "pooler": settings.database.pooler,
         "cache": cache.access,
         "tags": {**settings.tags},
     }
+    if databases:
+        args["database"] = databases[0].access
+        args["shards"] = [each.access for each in databases[1:]]
+    elif settings.database.secret is not None:
+        args["external_database"] = _external(settings.database, settings.database.secret)
     if app.apm is not None:
         args["apm"] = _apm(settings, app.apm)
     if settings.database.pool_size is not None:
@@ -475,3 +499,13 @@ def _app_servers(
     if app.cpu_credits is not None:
         args["cpu_credits"] = app.cpu_credits
     return AppServers(settings.name("app"), args)
+
+
+def _external(wanted: DatabaseSettings, secret: str) -> ExternalDatabaseArgs:
+    """A database that somebody else keeps, for the app servers."""
+    args: ExternalDatabaseArgs = {"secret": secret, "egress": wanted.egress or []}
+    if wanted.port is not None:
+        args["port"] = wanted.port
+    if wanted.max_connections is not None:
+        args["max_connections"] = wanted.max_connections
+    return args

@@ -1,7 +1,7 @@
 """What Expressway asks of AWS, as components for any Pulumi program."""
 
 from ._database_args import CapacityArgs, DatabaseArgs
-from .access import ApmArgs, AppReleaseArgs, CacheAccessArgs, DatabaseAccessArgs, TargetsArgs
+from .access import ApmArgs, AppReleaseArgs, CacheAccessArgs, DatabaseAccessArgs, ExternalDatabaseArgs, TargetsArgs
 from .app_servers import AppServers, AppServersArgs
 from .cache import Cache, CacheArgs
 from .database import Database
@@ -33,6 +33,7 @@ __all__ = [
     "Database",
     "DatabaseAccessArgs",
     "DatabaseArgs",
+    "ExternalDatabaseArgs",
     "LoadBalancer",
     "LoadBalancerArgs",
     "Monitoring",

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 import pulumi
 import pulumi_aws as aws
 
+from .planning import is_group
+
 HTTP, HTTPS = 80, 443
 METRICS = 9464
 """Where machines answer Prometheus."""
@@ -128,6 +130,34 @@ def call_out(
             opts=child,
         )
         for port in ports
+    ]
+
+
+def reach(
+    name: str,
+    source: pulumi.Input[str],
+    places: Sequence[str],
+    port: int,
+    description: str,
+    child: pulumi.ResourceOptions,
+) -> list[pulumi.Resource]:
+    """Let members of group `source` open connections at `port` to `places`, which are CIDRs and groups' ids.
+
+    On this side alone, as with `accept_from`.
+    """
+    return [
+        aws.vpc.SecurityGroupEgressRule(
+            f"{name}-to-{place.replace('/', '-')}",
+            security_group_id=source,
+            cidr_ipv4=None if is_group(place) else place,
+            referenced_security_group_id=place if is_group(place) else None,
+            ip_protocol="tcp",
+            from_port=port,
+            to_port=port,
+            description=description,
+            opts=child,
+        )
+        for place in places
     ]
 
 

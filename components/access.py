@@ -69,6 +69,21 @@ class DatabaseAccessArgs(TypedDict):
     """How many connections it takes at the least; without it, PostgreSQL's own number. Default: 100."""
 
 
+class ExternalDatabaseArgs(TypedDict):
+    """A PostgreSQL that somebody else keeps, such as Citus or Aurora Limitless."""
+
+    secret: pulumi.Input[str]
+    """Name or ARN of the secret whose text is its URL: postgresql://user:password@host:port/name, with sslmode=require
+    where its certificate's authority is nobody's whom machines trust. A new value is followed within a minute."""
+    egress: list[str]
+    """Where it is, which the machines may then connect to: IPv4 CIDRs, and ids of security groups. That it lets them in
+    is for whoever keeps it to see to."""
+    port: NotRequired[int]
+    """Its port, which the URL has to say as well where it is another. Default: 5432."""
+    max_connections: NotRequired[int]
+    """How many connections it takes from these machines; without it, PostgreSQL's own number. Default: 100."""
+
+
 class CacheAccessArgs(TypedDict):
     """What Cache gives."""
 

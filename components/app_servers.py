@@ -9,7 +9,15 @@ import pulumi_aws as aws
 
 from . import _bundle, _logs, _machines, _secrets, _security, _user_data, planning
 from ._checks import Later, check_values, known, known_each, require, require_names
-from .access import ApmArgs, AppReleaseArgs, CacheAccessArgs, DatabaseAccessArgs, TargetsArgs, fields
+from .access import (
+    ApmArgs,
+    AppReleaseArgs,
+    CacheAccessArgs,
+    DatabaseAccessArgs,
+    ExternalDatabaseArgs,
+    TargetsArgs,
+    fields,
+)
 from .planning import Finding
 
 _RULES = {
@@ -36,6 +44,7 @@ _DATABASE_RULES = {
     "reader_host": planning.READER_HOST,
     "max_connections": planning.POOL_SIZE,
 }
+_EXTERNAL_RULES = {"port": planning.PORT, "max_connections": planning.POOL_SIZE}
 
 BOOT_SECONDS = 600
 """How long a machine may take to become ready, and to drain, before AWS gives it up."""
@@ -88,6 +97,9 @@ class AppServersArgs(TypedDict):
     shards: NotRequired[list[pulumi.Input[DatabaseAccessArgs]]]
     """Further databases, each with a part of the data and a security group of its own. The app is told of `database`
     and these, in their order, as DATABASE_SHARD_URLS: add at the end only. Default: none."""
+    external_database: NotRequired[ExternalDatabaseArgs]
+    """A database that somebody else keeps, told to the app as DATABASE_URL, in place of `database` and `shards`.
+    Default: none."""
     pooler: NotRequired[str]
     """What keeps connections to the database few: `pgbouncer` on each machine, which DATABASE_URL then leads to, or
     `none`. Default: pgbouncer."""
@@ -168,12 +180,13 @@ class AppServers(pulumi.ComponentResource):
         given = _Given.by(args, Later("AppServers", name))
         secrets = _secrets.find("AppServers", name, "secrets.", given.secrets, self)
         apm = self._find_apm(name, args)
+        external = self._find_external(name, args)
         group_id, rules = self._create_firewall(name, args, given, child)
         bundle = _bundle.build("app")
         stored = bundle.upload(name, given.release["bucket"], child)
         role = _machines.role(name, f"App servers of {name}", args.get("role_name"), self)
         logs = _logs.group(name, args, child)
-        statements = [*_boot_permissions(args, given, secrets, apm), *_logs.permissions(logs)]
+        statements = [*_boot_permissions(args, given, secrets, apm, external), *_logs.permissions(logs)]
         permissions = [
             _machines.allow(f"{name}-boot", role, statements, child),
             *_machines.allow_sessions(name, role, args.get("session_manager_key"), child),
@@ -187,7 +200,7 @@ class AppServers(pulumi.ComponentResource):
             volume_size=args.get("volume_size", 10),
             user_data=_user_data.encoded(
                 "app",
-                self._machine(name, args, given, bundle, stored.key, secrets, apm, logs),
+                self._machine(name, args, given, bundle, stored.key, secrets, apm, external, logs),
                 args.get("packages", []),
             ),
             role=role,
@@ -247,7 +260,20 @@ class AppServers(pulumi.ComponentResource):
                 rules += _security.connect(
                     f"{name}-{role}", group.id, target["security_group_id"], target["port"], f"{name} to {role}", child
                 )
+        if external := args.get("external_database"):
+            place = (external["egress"], external.get("port", planning.POSTGRESQL_PORT), f"{name} to database")
+            rules += _security.reach(f"{name}-database", group.id, *place, child)
         return group.id, rules
+
+    def _find_external(self, name: str, args: AppServersArgs) -> pulumi.Output[str] | None:
+        """The ARN of the secret with the URL of a database that isn't the stack's."""
+        given = args.get("external_database")
+        if given is None:
+            return None
+        named = Later("AppServers", name).check_each(
+            {"secret": given["secret"]}, planning.check_secret_name, "externalDatabase."
+        )
+        return _secrets.find("AppServers", name, "externalDatabase.", named, self)["secret"]
 
     def _find_apm(self, name: str, args: AppServersArgs) -> dict[str, Any] | None:
         """What machines are told of the agent; its secret has to be there, as the app's own have."""
@@ -274,6 +300,7 @@ class AppServers(pulumi.ComponentResource):
         bundle_key: pulumi.Input[str],
         secrets: dict[str, pulumi.Output[str]],
         apm: dict[str, Any] | None,
+        external: pulumi.Output[str] | None,
         logs: "aws.cloudwatch.LogGroup | None",
     ) -> dict[str, Any]:
         """What a machine is told: /etc/expressway/machine.json."""
@@ -298,7 +325,9 @@ class AppServers(pulumi.ComponentResource):
                 "secrets": secrets,
             },
             "apm": apm,
-            "database": database
+            "database": _told_of_external(args, external)
+            if external is not None
+            else database
             and {
                 **_told_of_database(args, database),
                 "pooler": args.get("pooler", planning.PGBOUNCER),
@@ -436,6 +465,7 @@ def _find_mistakes(args: AppServersArgs) -> list[Finding]:
         *planning.check_keys("policyArns", args.get("policy_arns", {})),
         *check_values(args.get("database"), _DATABASE_RULES, "database."),
         *_check_shards(args),
+        *_check_external(args),
         *_find_too_many_connections(args),
         *check_values(args.get("cache"), _CACHE_RULES, "cache."),
     ]
@@ -452,6 +482,32 @@ def _check_shards(args: AppServersArgs) -> list[Finding]:
         rule = "there is no database, which is the first of them"
         findings.append(Finding("shards", planning.NOTHING, rule, "Give the first as database."))
     return findings + planning.check_further_shards("shards", len(shards))
+
+
+def _check_external(args: AppServersArgs) -> list[Finding]:
+    given = args.get("external_database")
+    if given is None:
+        return []
+    findings = check_values(given, _EXTERNAL_RULES, "externalDatabase.")
+    findings += planning.check_secret_name("externalDatabase.secret", known(given["secret"]))
+    findings += planning.check_egress("externalDatabase.egress", given["egress"])
+    if args.get("database") is not None:
+        rule = "it must not be there with database: the app is told of one of them"
+        findings.append(Finding("externalDatabase", planning.NOTHING, rule, "Leave one of them out."))
+    return findings
+
+
+def _told_of_external(args: AppServersArgs, secret: pulumi.Output[str]) -> dict[str, Any]:
+    """The same of one that isn't the stack's: all but its port is in the secret."""
+    given = args.get("external_database", {})
+    most = given.get("max_connections", planning.DEFAULT_CONNECTIONS)
+    return {
+        "url_secret": True,
+        "secret": secret,
+        "port": given.get("port", planning.POSTGRESQL_PORT),
+        "pool_size": _budget(args, most).size,
+        "pooler": args.get("pooler", planning.PGBOUNCER),
+    }
 
 
 def _told_of_database(args: AppServersArgs, database: Mapping[str, Any]) -> dict[str, Any]:
@@ -489,7 +545,8 @@ def _outgoing_ports(args: AppServersArgs) -> list[int]:
 
 def _find_too_many_connections(args: AppServersArgs) -> list[Finding]:
     """Of the databases whose number is known already: of that with the fewest."""
-    databases = [each for each in (args.get("database"), *args.get("shards", [])) if isinstance(each, Mapping)]
+    all_of_them = (args.get("database"), *args.get("shards", []), args.get("external_database"))
+    databases = [each for each in all_of_them if isinstance(each, Mapping)]
     most = [known(each.get("max_connections", planning.DEFAULT_CONNECTIONS)) for each in databases]
     return _check_connections(args, min((each for each in most if isinstance(each, int)), default=None))
 
@@ -510,6 +567,7 @@ def _budget(args: AppServersArgs, most: int) -> planning.Budget:
         pooler=args.get("pooler", planning.PGBOUNCER),
         pool_size=args.get("pool_size"),
         workers=planning.workers(args.get("instance_type", "t3.small")),
+        **({"place_for_more": planning.PLACE_FOR_MORE} if "external_database" in args else {}),
     )
 
 
@@ -533,10 +591,12 @@ def _boot_permissions(
     given: _Given,
     secrets: dict[str, pulumi.Output[str]],
     apm: dict[str, Any] | None,
+    external: pulumi.Output[str] | None,
 ) -> list[Mapping[str, Any]]:
     release = given.release
     wanted: list[pulumi.Input[str]] = [*secrets.values()]
     wanted += [apm["secret"]] if apm and apm["secret"] is not None else []
+    wanted += [external] if external is not None else []
     wanted += [target["secret_arn"] for target in (given.database, *given.shards, given.cache) if target is not None]
     wanted += [
         # Of a database that is given as one output, it is known late whether there is any.

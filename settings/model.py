@@ -1,5 +1,6 @@
 """The settings by section: types and defaults. Rules about values are components.planning's."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -182,10 +183,19 @@ class CapacitySettings(Section):
 
 
 class DatabaseSettings(Section):
-    """PostgreSQL on RDS, or on Aurora."""
+    """PostgreSQL on RDS, on Aurora, or where somebody else keeps it."""
 
-    engine: Annotated[str, Ruled(planning.DATABASE_ENGINE)] = planning.POSTGRESQL
-    """postgresql, an instance on RDS, or aurora, a cluster (docs/database.md). One can't become the other."""
+    engine: Annotated[str, Ruled(planning.STACK_DATABASE)] = planning.POSTGRESQL
+    """postgresql, an instance on RDS; aurora, a cluster; external, one that isn't the stack's (docs/database.md). None
+    of them can become another."""
+    secret: str | None = None
+    """With external: name or ARN of the secret whose text is the database's URL."""
+    egress: list[str] | None = None
+    """With external: where the database is, as IPv4 CIDRs and ids of security groups."""
+    port: Annotated[int, Ruled(planning.PORT)] | None = None
+    """With external: the database's port. 5432."""
+    max_connections: Annotated[int, Ruled(planning.POOL_SIZE)] | None = None
+    """With external: how many connections it takes. Without it, PostgreSQL's own number is counted with, 100."""
     engine_version: PostgresVersion = "17"
     """PostgreSQL version: a major one, or the oldest minor version that will do."""
     instance_class: Annotated[str, Ruled(planning.INSTANCE_CLASS)] = "db.t4g.micro"
@@ -246,6 +256,11 @@ class DatabaseSettings(Section):
     def aurora(self) -> bool:
         """Whether it is a cluster."""
         return self.engine == planning.AURORA
+
+    @property
+    def external(self) -> bool:
+        """Whether somebody else keeps it."""
+        return self.engine == planning.EXTERNAL
 
     @property
     def capacity(self) -> tuple[float, float] | None:
@@ -321,16 +336,20 @@ class Document(Section):
     @property
     def connections(self) -> planning.Budget:
         """The connections that the app servers may open, against those that the database takes."""
-        return planning.Budget(
-            most=planning.sure_connections(
-                self.database.instance_class, self.database.parameters, self.database.capacity
-            )
-            or planning.DEFAULT_CONNECTIONS,
+        database = self.database
+        known = (
+            database.max_connections
+            if database.external
+            else planning.sure_connections(database.instance_class, database.parameters, database.capacity)
+        )
+        budget = planning.Budget(
+            most=known or planning.DEFAULT_CONNECTIONS,
             servers=self.app.max_size,
-            pooler=self.database.pooler,
-            pool_size=self.database.pool_size,
+            pooler=database.pooler,
+            pool_size=database.pool_size,
             workers=planning.workers(self.app.instance_type),
         )
+        return replace(budget, place_for_more=planning.PLACE_FOR_MORE) if database.external else budget
 
 
 class Settings(Document):
@@ -365,7 +384,7 @@ class Settings(Document):
                 certificate=self.edge.certificate is not None,
                 app_type=self.app.instance_type,
                 fewest_servers=self.app.min_size,
-                database_class=self.database.instance_class,
+                database_class=None if self.database.external else self.database.instance_class,
                 aurora=self.database.aurora,
                 capacity=self.database.capacity,
                 readers=self.database.aurora and self.database.replicas > 0,

@@ -161,6 +161,8 @@ def _with_defaults(values: Mapping[str, object]) -> dict[str, object]:
     given = values.get("database")
     if isinstance(given, dict) and given.get("engine") == planning.AURORA:
         merged["database"] = _defaults_of_aurora(defaults.get("database", {}), cast(dict[str, object], given))
+    if isinstance(given, dict) and given.get("engine") == planning.EXTERNAL:
+        merged["database"] = {}
     for key, value in values.items():
         if value is None:
             continue

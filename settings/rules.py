@@ -145,6 +145,13 @@ def _engine(document: Document, sound: Sound) -> Iterator[planning.Finding]:
         return
     fields = type(database).model_fields
     given = [fields[name].alias or name for name in database.model_fields_set]
+    yield from planning.check_external(database.engine, given, [each.alias or name for name, each in fields.items()])
+    if database.external:
+        if database.secret is not None:
+            yield from planning.check_secret_name("secret", database.secret)
+        if database.egress is not None and sound("database.egress"):
+            yield from planning.check_egress("egress", database.egress)
+        return
     yield from planning.check_engine(database.engine, given)
     if sound("database.instanceClass"):
         yield from planning.check_class("instanceClass", database.engine, database.instance_class)
@@ -186,7 +193,7 @@ def _app(document: Document, sound: Sound) -> Iterator[Problem]:
 def _connections(document: Document, sound: Sound) -> Iterator[Problem]:
     """The servers' connections, against those that the database takes."""
     keys = {"poolSize": "database.poolSize", "pooler": "database.pooler", "maxSize": "app.maxSize"}
-    others = ("app.instanceType", "database.instanceClass", "database.parameters")
+    others = ("app.instanceType", "database.instanceClass", "database.parameters", "database.maxConnections")
     if all(sound(key) for key in (*keys.values(), *others)):
         for finding in document.connections.check():
             yield Problem(f"expressway:{keys[finding.path]}", finding.shown, finding.rule, finding.remedy)

@@ -40,6 +40,8 @@ def wanted(settings: Settings, folder: Path) -> Wanted:
             aurora=database.aurora,
             capacity=database.capacity,
             max_replicas=database.max_replicas,
+            external=database.external,
+            connections_known=not database.external or database.max_connections is not None,
         ),
         cache=Cache(cache.version, cache.node_type, cache.nodes, cache.engine),
         zones=len(named) or network.zones,
@@ -79,6 +81,8 @@ def _secrets(settings: Settings) -> dict[str, str]:
     found = {f"expressway:app.secrets.{name}": secret for name, secret in settings.app.secrets.items()}
     if settings.app.apm_secret is not None:
         found["expressway:app.apmSecret"] = settings.app.apm_secret
+    if settings.database.secret is not None:
+        found["expressway:database.secret"] = settings.database.secret
     if settings.edge.certificate is not None:
         found["expressway:edge.certificate"] = settings.edge.certificate
     return found

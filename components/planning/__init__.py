@@ -102,6 +102,16 @@ from .database import (
     insights_mode,
     storage_gb,
 )
+from .external import (
+    EGRESS,
+    EXTERNAL,
+    EXTERNAL_ONLY,
+    PLACE_FOR_MORE,
+    STACK_DATABASE,
+    check_egress,
+    check_external,
+    is_group,
+)
 from .findings import HIDDEN, NOTHING, UNKNOWN, Finding, looks_secret, show
 from .images import ImageQuery, image_query
 from .logs import ACCESS_LOGS, LOG_RETENTION_DAYS, SLOW_STATEMENT_MS
@@ -132,7 +142,7 @@ from .openings import (
 from .parameters import PARAMETER, PARAMETER_VALUE, Parameter, check_parameters, postgres_parameters
 from .releases import OLD_VERSIONS_DAYS, RELEASE_ID, SHA256, key_in
 from .rule import SHAPES, Each, Rule, choice, either, matching, number
-from .traffic import APP_PORT, BODY_SIZE, HOST, HOSTS, HTTP_PATH, PORT, READER_HOST
+from .traffic import APP_PORT, BODY_SIZE, HOST, HOSTS, HTTP_PATH, PORT, POSTGRESQL_PORT, READER_HOST
 from .variables import (
     RESERVED_VARIABLES,
     SECRET_NAME,
@@ -178,8 +188,11 @@ __all__ = [
     "DATABASE_NAME",
     "DEFAULT_CONNECTIONS",
     "DIMENSIONS",
+    "EGRESS",
     "ERROR_PERCENT",
     "EVICTION_POLICY",
+    "EXTERNAL",
+    "EXTERNAL_ONLY",
     "FEWEST_ZONES",
     "FLEET_SIZE",
     "HIDDEN",
@@ -212,10 +225,12 @@ __all__ = [
     "PARAMETER",
     "PARAMETER_VALUE",
     "PGBOUNCER",
+    "PLACE_FOR_MORE",
     "POOLER",
     "POOL_SIZE",
     "PORT",
     "POSTGRESQL",
+    "POSTGRESQL_PORT",
     "POSTGRES_VERSION",
     "RDS_ONLY",
     "READER_HOST",
@@ -239,6 +254,7 @@ __all__ = [
     "SNAPSHOT",
     "SNAPSHOT_DAYS",
     "SNAPSHOT_WINDOW",
+    "STACK_DATABASE",
     "STORAGE_GB",
     "TARGET_CPU",
     "TARGET_REPLICA_CPU",
@@ -273,7 +289,9 @@ __all__ = [
     "check_capacity",
     "check_class",
     "check_cpu_credits",
+    "check_egress",
     "check_engine",
+    "check_external",
     "check_further_shards",
     "check_keys",
     "check_max_storage",
@@ -304,6 +322,7 @@ __all__ = [
     "image_query",
     "insights_mode",
     "is_burstable",
+    "is_group",
     "key_in",
     "looks_secret",
     "matching",

@@ -130,6 +130,8 @@ class Budget:
     """Of each server with PgBouncer, of each worker without; None for what fits, or what clients open."""
     workers: int = FEWEST_WORKERS
     """Of each server; PgBouncer makes their number irrelevant."""
+    place_for_more: str = "take a larger instanceClass for the database"
+    """How the database comes to take more."""
 
     @property
     def fitting(self) -> int:
@@ -191,5 +193,5 @@ class Budget:
         servers = (self.most - RESERVED - DIRECT) // (ROLLING * (self._of_a_server + COLLECTOR))
         if servers >= 1:
             ways.append(f"lower maxSize to {servers}")
-        told = ", or ".join([*ways, "take a larger instanceClass for the database"])
+        told = ", or ".join([*ways, self.place_for_more])
         return f"{told[0].upper()}{told[1:]}."

@@ -8,6 +8,9 @@ APP_PORT = number(1024, 65535, "Choose a number in that range; lower ones are ro
 PORT = number(1, 65535)
 """Where something listens that isn't ours to start."""
 
+POSTGRESQL_PORT = 5432
+"""Where PostgreSQL listens unless told otherwise."""
+
 HTTP_PATH = matching(
     # No blanks, quotes, semicolons or variables: a path goes into Nginx's configuration and into requests.
     r"/[A-Za-z0-9._~!&()*+,=:@%/?-]*",

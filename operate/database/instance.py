@@ -44,6 +44,11 @@ class RequestError(DatabaseError):
 
 def find(stack: Stack) -> Instance:
     """The stack's database. DatabaseError without one; botocore's errors."""
+    if secret := stack.outputs.get("databaseUrlSecret"):
+        raise DatabaseError(
+            f"the database isn't the stack's (expressway:database.engine is external): see to it where it is kept; the "
+            f"secret {secret} has its address"
+        )
     endpoint = str(stack.outputs.get("databaseEndpoint") or "")
     identifier = database_identifier(endpoint)
     if identifier is None:

@@ -139,7 +139,7 @@ def _items(wanted: Wanted, prices: Mapping[str, Any]) -> Iterator[Item]:
     )
     if database.aurora:
         yield from _aurora(database)
-    else:
+    elif not database.external:
         yield Item(f"database, {database.instance_class}", copies, hourly("database", database.instance_class), copies)
         storage = _times(price("storage", "gp3"), database.storage_gb)
         yield Item(f"database storage, {database.storage_gb} GB gp3", copies, storage, copies)
@@ -155,7 +155,8 @@ def _items(wanted: Wanted, prices: Mapping[str, Any]) -> Iterator[Item]:
     own = (0, 0) if wanted.nat else (app.fewest, app.most)
     yield Item("public address", addresses + own[0], hourly("network", "public address"), addresses + own[1])
     # Each database's password, its app's too where that has a role of its own, the cache's token, and the app's own.
-    secrets = database.shards * (2 if database.app_user else 1) + 1 + len(wanted.secrets)
+    logins = 0 if database.external else database.shards * (2 if database.app_user else 1)
+    secrets = logins + 1 + len(wanted.secrets)
     yield Item("secret", secrets, price("secret", "secret"), secrets)
     if wanted.metrics:
         metrics = METRICS + wanted.certificate

@@ -13,7 +13,16 @@ DATABASE, CACHE = "database", "cache"
 def check_database(account: Account, wanted: Wanted, zones: Iterable[str]) -> Iterator[Finding]:
     """The connections, the version, and the class in the zones of the subnets."""
     shards = f", for each of {wanted.database.shards} shards" if wanted.database.shards > 1 else ""
-    yield ok(DATABASE, f"{wanted.database.connections}{shards}", "expressway:database.pooler")
+    connections = f"{wanted.database.connections}{shards}"
+    if wanted.database.connections_known:
+        yield ok(DATABASE, connections, "expressway:database.pooler")
+    else:
+        what = f"{connections}, which is PostgreSQL's own number: this database's isn't known"
+        rule, mend = "the servers' connections must fit", "Set it to what SHOW max_connections says there."
+        yield warning(DATABASE, what, "expressway:database.maxConnections", rule, mend)
+    if wanted.database.external:
+        yield ok(DATABASE, "it isn't the stack's, and not looked at", "expressway:database.engine")
+        return
     engine = "aurora-postgresql" if wanted.database.aurora else "postgres"
     versions = account.every("rds", "DescribeDBEngineVersions", "DBEngineVersions", Engine=engine)
     version, finding = judge_version(wanted.database, [str(each["EngineVersion"]) for each in versions])

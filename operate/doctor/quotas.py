@@ -111,6 +111,8 @@ def check_nat_gateways(account: Account, wanted: Wanted, zones: Iterable[str]) -
 def check_databases(account: Account, wanted: Wanted) -> Iterator[Finding]:
     """RDS instances: one for each shard, and its replicas, also those that Aurora adds by itself."""
     count, most = wanted.database.instances, wanted.database.most_instances
+    if not most:
+        return
     instances = account.every("rds", "DescribeDBInstances", "DBInstances")
     others = [each for each in instances if not wanted.owns_database(str(each["DBInstanceIdentifier"]))]
     need = Need("RDS instances", DATABASES, "expressway:database.shards", count, most, most)

@@ -55,16 +55,20 @@ class Database:
     """The least and the most units of an instance of Aurora, where that follows the load."""
     max_replicas: int | None = None
     """How many readers Aurora may come to."""
+    external: bool = False
+    """Whether somebody else keeps it, so that none is made."""
+    connections_known: bool = True
+    """Whether the arithmetic is with the database's own number."""
 
     @property
     def instances(self) -> int:
         """How many RDS counts: shards and their replicas."""
-        return self.shards * (1 + self.replicas)
+        return 0 if self.external else self.shards * (1 + self.replicas)
 
     @property
     def most_instances(self) -> int:
         """How many there are with all readers that Aurora may add."""
-        return self.shards * (1 + (self.max_replicas or self.replicas))
+        return 0 if self.external else self.shards * (1 + (self.max_replicas or self.replicas))
 
     @property
     def copies(self) -> int:

@@ -11,6 +11,7 @@ from components import (
     CacheArgs,
     DatabaseAccessArgs,
     DatabaseArgs,
+    ExternalDatabaseArgs,
     LoadBalancerArgs,
     MonitoringArgs,
     ReleaseArgs,
@@ -40,7 +41,10 @@ APM: ApmArgs = {
 }
 """What watches an app; not in the arguments below, as most apps have none."""
 
-OPTIONAL: dict[str, Any] = {"apm": APM, "serverless": {"min": 1, "max": 4}}
+EXTERNAL: ExternalDatabaseArgs = {"secret": "shop/citus", "egress": ["10.9.0.0/16"]}
+"""A database that somebody else keeps, which an app has in place of the one below."""
+
+OPTIONAL: dict[str, Any] = {"apm": APM, "externalDatabase": EXTERNAL, "serverless": {"min": 1, "max": 4}}
 """What isn't in the arguments below either, whole, for a value in it."""
 
 SHARD: DatabaseAccessArgs = {

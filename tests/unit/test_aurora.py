@@ -187,7 +187,7 @@ def test_an_upgrade_that_waits_keeps_the_group_of_the_version_that_runs(monkeypa
         ({"engine": "postgresql", "serverless": {"min": 1, "max": 2}}, "serverless", "set engine to aurora"),
         ({"engine": "postgresql", "maxReplicas": 2}, "maxReplicas", "set engine to aurora"),
         ({"engine": "postgresql", "instanceClass": "db.serverless"}, "instanceClass", "only Aurora has it"),
-        ({"engine": "mysql"}, "engine", "postgresql or aurora"),
+        ({"engine": "mysql"}, "engine", "postgresql, aurora or external"),
     ],
 )
 def test_what_does_not_fit_the_engine_is_refused_at_preview_with_the_mend(

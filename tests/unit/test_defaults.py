@@ -138,9 +138,11 @@ def _plain(made: Registered) -> dict[str, Any]:
 
 
 def watched(base: Any, path: str) -> Any:
-    """The example arguments, with an APM agent, or Aurora with what reads there, where the one at `path` is of that."""
+    """The example arguments, with an APM agent, Aurora or another's database where the one at `path` is of that."""
     if path.startswith("apm."):
         return {**base, "apm": example_args.APM}
+    if path.startswith("externalDatabase."):
+        return {**without("database", base), "external_database": example_args.EXTERNAL}
     if path in ("serverless", "maxReplicas"):
         return {**base, "engine": "aurora", "replicas": 1}
     if path == "replicaCpu":

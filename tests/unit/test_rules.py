@@ -88,6 +88,12 @@ CASES: list[tuple[str, str, Any, str]] = [
     ("AppServers", "database.port", 0, ""),
     ("AppServers", "database.replicaHosts", ["db-1.example", "db-2 example"], ""),
     ("AppServers", "database.readerHost", "readers example", ""),
+    ("AppServers", "externalDatabase.secret", "hunter2 is not a name!", ""),
+    ("AppServers", "externalDatabase.egress", ["10.9.0.0/16", "10.9.0.1/16"], ""),
+    ("AppServers", "externalDatabase.egress", ["10.9.0.0/16", "sg-app"], ""),
+    ("AppServers", "externalDatabase.egress", ["10.9.0.0/16", "10.9.0.0/16"], ""),
+    ("AppServers", "externalDatabase.port", 0, ""),
+    ("AppServers", "externalDatabase.maxConnections", 0, ""),
     ("AppServers", "cache.host", "cache.example:6379", ""),
     ("AppServers", "cache.port", 70000, ""),
     ("Cache", "engine", "memcached", "cache.engine"),
@@ -114,7 +120,8 @@ CASES: list[tuple[str, str, Any, str]] = [
         ("Database", "appUser", role, "database.appUser")
         for role in ("rds_app", "rdsadmin", "pg_app", "postgres", "App", "my-app", "expressway", "a" * 64, "1app", "")
     ),
-    ("Database", "engine", "mysql", "database.engine"),
+    # The stack's may be external, besides, which makes no Database.
+    ("Database", "engine", "mysql", ""),
     ("Database", "serverless.min", 0.3, ""),
     ("Database", "serverless.max", 257, ""),
     ("Database", "maxReplicas", 16, "database.maxReplicas"),
@@ -243,6 +250,8 @@ def test_component_plugin_and_settings_say_the_same_of_a_bad_value(
     kind: str, path: str, value: Any, setting: str, tmp_path: Path
 ) -> None:
     base = example_args.of(kind, tmp_path)
+    if path.startswith("externalDatabase."):
+        base.pop("database")
     direct = said_by_component(kind, example_args.placed(path, value, base, example_args.snake))
     entry = "[1]" if isinstance(value, list) else ""
     where = f"{path}{entry}"

@@ -23,6 +23,7 @@ IN_WORDS = {
     "engineVersion": "7.1, with valkey 8.1",
     "subnets": "planned from cidr",
     "poolSize": "as many as fit",
+    "port": "5432 with external",
     "replicaCpu": "60 with maxReplicas",
 }
 """What is said of a default that the code has no value for; of others that have none: none."""

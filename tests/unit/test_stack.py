@@ -81,6 +81,7 @@ def test_the_stack_tells_where_everything_is() -> None:
         "artifactBucket": "dev-release-bucket",
         "releaseParameter": "dev-release-pointer",
         "databaseEndpoint": "dev-database-instance.rds.example:5432",
+        "databaseUrlSecret": "",
         "databasePasswordSecret": "",
         "databasePasswordSecrets": [""],
         "databaseAppSecrets": [],
@@ -368,22 +369,6 @@ def test_what_one_shard_has_come_to_binds_them_all(monkeypatch: pytest.MonkeyPat
     assert re.findall(r"expressway:\S+", str(refusal.value)) == [
         *("expressway:database.engineVersion", "expressway:database.storageGb")
     ]
-
-
-def test_a_database_of_another_kind_is_reached_with_two_settings_and_nothing_of_ours_in_between() -> None:
-    """As docs/database.md has them, under "Data that outgrows one database"."""
-    page = (ROOT / "docs/database.md").read_text().partition("## Data that outgrows one database")[2]
-    said = yaml.safe_load(page.partition("```yaml\n")[2].partition("```")[0])
-    settled = settings.parse({"aws:region": "us-east-1", **said}, stack="dev", base=ROOT, source="the page")
-    made = record(lambda: stack.build(settled), stack="dev")
-    machine = made.machine("dev-app")
-    name = said["expressway:app"]["secrets"]["DATABASE_URL"]
-    assert name in machine["app"]["secrets"]["DATABASE_URL"]
-    policy = made.one("aws:iam/rolePolicy:RolePolicy", "dev-app-boot").inputs["policy"]
-    assert machine["app"]["secrets"]["DATABASE_URL"] in policy, "the machines may read it"
-    rules = made.all("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule")
-    anywhere = {each.name: each.inputs["toPort"] for each in rules if each.inputs.get("cidrIpv4") == "0.0.0.0/0"}
-    assert anywhere["dev-app-to-5432"] == 5432
 
 
 def test_a_database_starts_from_the_snapshot_that_the_settings_name() -> None:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from botocore.exceptions import BotoCoreError, ClientError
 from expressway_machine import config
 
-from . import apm, paths
+from . import apm, external, paths
 
 POOL_PORT = 6432
 """PgBouncer's, on this machine alone."""
@@ -82,8 +82,9 @@ def fetch_secret(client: Any, machine: config.Machine, name: str) -> str:
     value = answer["SecretString"]
     if "\0" in value:
         raise SecretError(f"secret {name} holds a NUL character; no environment variable can")
-    if any(database["secret"] == name for database in shards(machine["database"])):
-        login(name, value)
+    for database in shards(machine["database"]):
+        if database["secret"] == name:
+            located(database, value)
     return value
 
 
@@ -112,6 +113,36 @@ def shards(database: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
     return [database, *database.get("shards", [])] if database else []
 
 
+def located(database: Mapping[str, Any], secret: str) -> tuple[Mapping[str, Any], tuple[str, str]]:
+    """The database with host and name, and who logs in: all of them in the secret of an external one. SecretError."""
+    if not database.get("url_secret"):
+        return database, login(database["secret"], secret)
+    try:
+        address = external.read(secret, database["port"])
+    except external.AddressError as error:
+        raise SecretError(f"secret {database['secret']}: {error}") from None
+    return external.placed(database, address), (address["user"], address["password"])
+
+
+def all_located(
+    database: Mapping[str, Any], secrets: Mapping[str, str]
+) -> tuple[Mapping[str, Any], list[tuple[str, str]]]:
+    """The same of a database with its shards."""
+    found = [located(each, secrets[each["secret"]]) for each in shards(database)]
+    return found[0][0], [who for _, who in found]
+
+
+def tls(database: Mapping[str, Any]) -> dict[str, str]:
+    """libpq's sslmode for it; where that verifies, sslrootcert, the authorities that may vouch for it.
+
+    RDS's alone vouch for the stack's own. A mode that verifies nothing must have no authorities: libpq would ask them.
+    """
+    if not database.get("url_secret"):
+        return {"sslmode": "verify-full", "sslrootcert": str(paths.RDS_CA)}
+    mode = database["sslmode"]
+    return {"sslmode": mode, **({"sslrootcert": str(paths.CA_BUNDLE)} if mode.startswith("verify") else {})}
+
+
 def pool_names(database: Mapping[str, Any]) -> list[list[str]]:
     """What PgBouncer calls each shard, after it its replicas, and last what leads to any of its readers.
 
@@ -134,7 +165,7 @@ def hosts(database: Mapping[str, Any]) -> list[str]:
 
 
 def _database(database: Mapping[str, Any], secrets: Mapping[str, str], pooled: str | None) -> dict[str, str]:
-    logins = [login(shard["secret"], secrets[shard["secret"]]) for shard in shards(database)]
+    database, logins = all_located(database, secrets)
     direct = [_direct(shard, *each) for shard, each in zip(shards(database), logins, strict=True)]
     told = direct
     if pooled is not None:
@@ -164,7 +195,8 @@ def _database(database: Mapping[str, Any], secrets: Mapping[str, str], pooled: s
 def _direct(database: Mapping[str, Any], user: str, password: str) -> list[str]:
     """The addresses of a shard, its replicas and its readers themselves."""
     who = f"{quote(user, safe='')}:{quote(password, safe='')}"
-    where = f"{database['port']}/{quote(database['name'], safe='')}?sslmode=verify-full&sslrootcert={paths.RDS_CA}"
+    encrypted = "&".join(f"{key}={value}" for key, value in tls(database).items())
+    where = f"{database['port']}/{quote(database['name'], safe='')}?{encrypted}"
     return [f"postgresql://{who}@{host}:{where}" for host in hosts(database)]
 
 

@@ -68,13 +68,11 @@ SETTINGS = {
     "tcp_keepidle": 5,
     "tcp_keepintvl": 3,
     "tcp_keepcnt": 3,
-    "server_tls_sslmode": "verify-full",
-    "server_tls_ca_file": paths.RDS_CA,
     "log_connections": 0,
     "log_disconnections": 0,
     "log_stats": 0,
 }
-"""All but who, where and how many. https://www.pgbouncer.org/config.html"""
+"""All but who, where, how many and how encrypted. https://www.pgbouncer.org/config.html"""
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,9 @@ def configuration(database: Mapping[str, Any], logins: Sequence[Login]) -> str:
         for name, reached, limits in _databases(database, logins)
     ]
     limits = {f"default_{name}" if name == "pool_size" else name: value for name, value in _limits(database).items()}
-    settings = [f"{name} = {value}" for name, value in (SETTINGS | limits).items()]
+    names = {"sslmode": "server_tls_sslmode", "sslrootcert": "server_tls_ca_file"}
+    encrypted = {names[key]: value for key, value in environment.tls(database).items()}
+    settings = [f"{name} = {value}" for name, value in (SETTINGS | encrypted | limits).items()]
     return "\n".join(["[databases]", *lines, "", "[pgbouncer]", *settings, ""])
 
 
@@ -123,7 +123,7 @@ def statistics_url(passwords: Passwords) -> str:
 
 def held(database: Mapping[str, Any], logins: Sequence[Login], passwords: Passwords) -> str:
     """hold.json: PgBouncer's console, and what each primary is connected to with, by the name that PgBouncer has."""
-    tls = {"sslmode": "verify-full", "sslrootcert": str(paths.RDS_CA)}
+    tls = environment.tls(database)
     primaries = {primary for primary, *_ in environment.pool_names(database)}
     databases = {name: {**reached, **tls} for name, reached, _ in _databases(database, logins) if name in primaries}
     return json.dumps({"console": _console(HOLDER, passwords.holder), "databases": databases})
@@ -161,8 +161,7 @@ def passwords() -> Passwords:
 
 def write(machine: config.Machine, known: Mapping[str, str]) -> str:
     """Write what PgBouncer reads, from the last good secrets; its digest. The caller holds the environment's lock."""
-    database = machine["database"]
-    logins = [environment.login(each["secret"], known[each["secret"]]) for each in environment.shards(database)]
+    database, logins = environment.all_located(machine["database"], known)
     paths.POOL.mkdir(mode=0o755, parents=True, exist_ok=True)
     own = passwords()
     names = [user for user, _ in logins]

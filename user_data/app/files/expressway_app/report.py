@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 from expressway_machine import config, files
@@ -119,7 +119,7 @@ def mask(text: str, hidden: Sequence[str]) -> str:
 
 
 def _forms(value: str) -> set[str]:
-    """A secret as it may be printed: whole, line by line, as part of a URL; and the values in it, where it is JSON."""
+    """A secret as it may be printed: whole, by line, as part of a URL; and what is secret in it, of JSON or a URL."""
     try:
         parsed = json.loads(value)
     except ValueError:
@@ -128,6 +128,15 @@ def _forms(value: str) -> set[str]:
         # A user's name is in many words, and no secret.
         wholes = {value, *(each for key, each in parsed.items() if key != "username" and isinstance(each, str))}
     else:
-        wholes = {value}
+        wholes = {value, *_password(value)}
     parts = wholes | {line for whole in wholes for line in whole.splitlines()}
     return {form for part in parts for form in (part, quote(part, safe=""), json.dumps(part)[1:-1])}
+
+
+def _password(url: str) -> set[str]:
+    """That of a URL, as it is written there and as it is sent; none where the text is no such thing."""
+    try:
+        written = urlsplit(url).password
+    except ValueError:
+        written = None
+    return {written, unquote(written)} if written else set()
