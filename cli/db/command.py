@@ -43,7 +43,10 @@ def status(shard: Shard = None, stack: StackName = None, outputs: OutputsFile = 
 
 @app.command()
 def failover(shard: Shard = None, stack: StackName = None, outputs: OutputsFile = None, json: Json = False) -> None:
-    """Have RDS make the standby the primary, and wait until it is. Connections break, and writes fail meanwhile."""
+    """Have RDS make the standby the primary, and wait until it is. Connections break, and writes fail meanwhile.
+
+    With Aurora, a reader becomes the writer.
+    """
     from cli import targets
     from operate.database import failover as failing
 
@@ -54,6 +57,8 @@ def failover(shard: Shard = None, stack: StackName = None, outputs: OutputsFile 
         print_json(done.as_json())
         return
     _say(f"{done.id} is in {done.zone}, and was in {done.former}, after {done.seconds:g} s")
+    if done.writer is not None:
+        _say(f"{done.writer} takes its writes")
     if done.moved_seconds is not None:
         _say(f"its name led there after {done.moved_seconds:g} s")
 
@@ -102,7 +107,7 @@ def snapshots(shard: Shard = None, stack: StackName = None, outputs: OutputsFile
 
 @app.command()
 def restore(
-    name: Annotated[str, typer.Option("--as", help="The new instance's name.", metavar="NAME")],
+    name: Annotated[str, typer.Option("--as", help="The copy's name.", metavar="NAME")],
     time: Annotated[
         str | None, typer.Option("--time", help="As it was then: 2026-11-26T09:30:00Z.", metavar="TIME")
     ] = None,
@@ -118,6 +123,7 @@ def restore(
     """Make a copy of the database, an instance of its own beside it, and wait for it. The live one isn't touched.
 
     It is in the same network and behind the same security groups, and costs as an instance does until it is deleted.
+    With Aurora, it is a cluster with one instance.
     """
     from cli import targets
     from operate.database import restore as restoring
@@ -138,8 +144,15 @@ def restore(
     of = f", as it was at {done.at}" if done.at else ""
     _say(f"{done.id} is a copy of {done.source}{of}, after {done.seconds:g} s")
     _say(f"it answers at {done.endpoint}, to whom the stack's database answers; its password is in {done.secret}")
-    _say(f"a new stack starts from it with expressway:database.restoreFrom: {done.id}; see docs/database.md")
-    _say(f"to delete it: aws rds delete-db-instance --skip-final-snapshot --db-instance-identifier {done.id}")
+    delete = f"aws rds delete-db-instance --skip-final-snapshot --db-instance-identifier {done.writer or done.id}"
+    if done.writer is None:
+        _say(f"a new stack starts from it with expressway:database.restoreFrom: {done.id}; see docs/database.md")
+        _say(f"to delete it: {delete}")
+    else:
+        _say(
+            f"to delete it: {delete}, then aws rds delete-db-cluster --skip-final-snapshot "
+            f"--db-cluster-identifier {done.id}"
+        )
 
 
 @app.command()
@@ -247,7 +260,7 @@ def add_shard(
 def connect(
     words: Annotated[list[str] | None, typer.Argument(help="For psql, such as: -c 'select 1'.", metavar="PSQL")] = None,
     instance: Annotated[
-        str | None, typer.Option("--instance", help="A replica, or a copy. Default: the stack's database.")
+        str | None, typer.Option("--instance", help="A replica, a reader or a copy. Default: the database.")
     ] = None,
     shard: Shard = None,
     stack: StackName = None,

@@ -18,7 +18,8 @@ GIB = 2**30
 def members(found: "Status") -> Table:
     """The primary and its replicas."""
     primary = found.members[0]
-    version = f"PostgreSQL {found.version}" if found.engine == "postgres" else f"{found.engine} {found.version}"
+    known = {"postgres": "PostgreSQL", "aurora-postgresql": "Aurora PostgreSQL"}
+    version = f"{known.get(found.engine, found.engine)} {found.version}"
     table = Table(
         box=box.SIMPLE_HEAD,
         pad_edge=False,
@@ -35,8 +36,8 @@ def members(found: "Status") -> Table:
     names = _short([each.id for each in found.members])
     for name, each in zip(names, found.members, strict=True):
         table.add_row(
-            *("primary" if each is primary else name, each.zone, each.status),
-            f"{shown(each.storage_used_gb)}/{each.storage_gb}",
+            *(each.role if each is primary else name, each.zone, each.status),
+            shown(each.storage_used_gb) if found.aurora else f"{shown(each.storage_used_gb)}/{each.storage_gb}",
             shown(each.cpu),
             f"{shown(each.connections)}/{each.connections_most or '-'}",
             shown(each.lag),
@@ -47,7 +48,9 @@ def members(found: "Status") -> Table:
 def remarks(found: "Status") -> Iterator[str]:
     """What the table has no room for, and what is to be done about it."""
     primary = found.members[0]
-    if primary.standby_zone:
+    if found.aurora:
+        yield from _readers(found)
+    elif primary.standby_zone:
         yield f"standby: in {primary.standby_zone}"
     elif found.multi_az:
         yield "standby: being made"
@@ -69,13 +72,20 @@ def remarks(found: "Status") -> Iterator[str]:
         when = f" after {_time(each.after)}" if each.after else ""
         yield f"maintenance{when}: {each.action} {each.description}".rstrip()
     if found.parameters == "pending-reboot":
-        ways = "aws rds reboot-db-instance, or db failover" if primary.standby_zone else "aws rds reboot-db-instance"
-        yield f"parameters of {found.parameter_group} wait for a reboot: {ways}"
+        way = ", or db failover" if primary.standby_zone and not found.aurora else ""
+        yield f"parameters of {found.parameter_group} wait for a reboot: aws rds reboot-db-instance{way}"
     elif found.parameters not in ("", "in-sync"):
         yield f"parameters of {found.parameter_group} are {found.parameters}"
     waiting = [each.id for each in found.members if each is not primary and each.parameters == "pending-reboot"]
     if waiting:
         yield f"replicas whose parameters wait for a reboot of each: {', '.join(waiting)}"
+
+
+def _readers(found: "Status") -> Iterator[str]:
+    if readers := [each.id for each in found.members if each.role == "reader"]:
+        yield f"readers: {', '.join(readers)}"
+    else:
+        yield "no reader: when the writer's machine fails, it is away until there is another one (database.replicas)"
 
 
 def snapshots(found: Sequence["Snapshot"]) -> Table:
@@ -90,7 +100,7 @@ def snapshots(found: Sequence["Snapshot"]) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     now = datetime.now(UTC)
     for each in found:
-        size = each.storage_gb if each.stored_bytes is None else each.stored_bytes / GIB
+        size: float | None = each.storage_gb if each.stored_bytes is None else each.stored_bytes / GIB
         table.add_row(
             *(each.name, each.kind, _state(each), shown(size)),
             age((now - each.made).total_seconds()) if each.made else "-",

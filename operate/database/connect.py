@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from operate.database.instance import DatabaseError, Instance, RequestError, describe, find
+from operate.database import cluster
+from operate.database.instance import DatabaseError, Instance, RequestError, clustered, describe, find
 from operate.stack import Stack
 
 DEFAULT_NAME: Final = "postgres"
@@ -17,7 +18,7 @@ class Login:
     """Where a database is, and who may log in."""
 
     id: str
-    """Of the instance."""
+    """Of the instance, or of the cluster."""
     host: str
     port: int
     name: str
@@ -43,8 +44,12 @@ class Login:
 def login(stack: Stack, identifier: str | None = None) -> Login:
     """Of the stack's database, or of an instance by its identifier: a replica, a copy.
 
+    With Aurora, of the stack's cluster, of another one that is a copy, or of one of the cluster's instances.
+
     RequestError for one that there isn't, DatabaseError; botocore's errors.
     """
+    if clustered(stack):
+        return _to_cluster(stack, identifier)
     database = find(stack)
     found = database if identifier is None else describe(stack, identifier)
     if found is None:
@@ -64,6 +69,34 @@ def login(stack: Stack, identifier: str | None = None) -> Login:
     )
 
 
+def _to_cluster(stack: Stack, identifier: str | None) -> Login:
+    found = cluster.find(stack)
+    host: Mapping[str, Any] = found
+    if identifier is not None:
+        members = {each["DBInstanceIdentifier"]: each for each in cluster.instances(stack, found)}
+        if identifier in members:
+            host = members[identifier].get("Endpoint") or {}
+        else:
+            host = found = cluster.describe(stack, identifier) or {}
+        if not found:
+            raise RequestError(
+                f"there is no instance and no cluster {identifier} in {stack.region}: expressway db status has them"
+            )
+    address = host.get("Address") or host.get("Endpoint")
+    if not address:
+        raise DatabaseError(
+            f"{identifier or found['DBClusterIdentifier']} has no address yet: wait until it is available"
+        )
+    kept = found.get("MasterUserSecret")
+    if not kept:
+        raise DatabaseError(f"no secret that RDS keeps has the password of {found['DBClusterIdentifier']}")
+    who = _read(stack, str(kept["SecretArn"]))
+    name = found.get("DatabaseName") or DEFAULT_NAME
+    return Login(
+        identifier or found["DBClusterIdentifier"], address, found["Port"], name, who["username"], who["password"]
+    )
+
+
 def _secret(stack: Stack, found: Instance, database: Instance) -> Mapping[str, Any]:
     """User and password. A replica has its source's."""
     of_stack = database["DBInstanceIdentifier"]
@@ -74,6 +107,10 @@ def _secret(stack: Stack, found: Instance, database: Instance) -> Mapping[str, A
         arn = str(own)
     else:
         raise DatabaseError(f"no secret that the stack names has the password of {found['DBInstanceIdentifier']}")
+    return _read(stack, arn)
+
+
+def _read(stack: Stack, arn: str) -> Mapping[str, Any]:
     text = stack.client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"]
     try:
         told = json.loads(text)

@@ -1,6 +1,7 @@
 """The stack's database as RDS has it, and waiting until an instance is as it should be."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -34,6 +35,17 @@ Instance = Mapping[str, Any]
 """As DescribeDBInstances has it."""
 
 
+@dataclass(frozen=True)
+class Kind:
+    """What can be waited for: an instance, or a cluster."""
+
+    describe: Callable[[Stack, str], Mapping[str, Any] | None]
+    status: str
+    """Where its status is."""
+    source: str
+    """What RDS's events call it."""
+
+
 class DatabaseError(Exception):
     """It can't be done; the message says why, and how to mend it."""
 
@@ -42,23 +54,31 @@ class RequestError(DatabaseError):
     """It can't be done as it was asked for: other arguments would do."""
 
 
-def find(stack: Stack) -> Instance:
-    """The stack's database. DatabaseError without one; botocore's errors."""
+def named(stack: Stack) -> str:
+    """Its identifier, of an instance or of a cluster. DatabaseError where the stack has no database."""
     if secret := stack.outputs.get("databaseUrlSecret"):
         raise DatabaseError(
             f"the database isn't the stack's (expressway:database.engine is external): see to it where it is kept; the "
             f"secret {secret} has its address"
         )
-    endpoint = str(stack.outputs.get("databaseEndpoint") or "")
-    identifier = database_identifier(endpoint)
+    identifier = database_identifier(_endpoint(stack))
     if identifier is None:
         raise DatabaseError("the stack's outputs name no database")
-    if is_cluster(endpoint):
-        raise DatabaseError(
-            f"{identifier} is an Aurora cluster, which expressway db does not work on: use aws rds "
-            "describe-db-clusters, failover-db-cluster or create-db-cluster-snapshot with "
-            f"--db-cluster-identifier {identifier}"
-        )
+    return identifier
+
+
+def clustered(stack: Stack) -> bool:
+    """Whether it is a cluster of Aurora, and so cluster.py's to find."""
+    return is_cluster(_endpoint(stack))
+
+
+def _endpoint(stack: Stack) -> str:
+    return str(stack.outputs.get("databaseEndpoint") or "")
+
+
+def find(stack: Stack) -> Instance:
+    """The stack's instance. DatabaseError without one; botocore's errors."""
+    identifier = named(stack)
     found = describe(stack, identifier)
     if found is None:
         raise DatabaseError(f"there is no database instance {identifier} in {stack.region}")
@@ -88,6 +108,9 @@ def describe(stack: Stack, identifier: str) -> Instance | None:
         return None
 
 
+INSTANCE: Final = Kind(describe, "DBInstanceStatus", "db-instance")
+
+
 class Settled:
     """Whether a change is over: it was seen to begin, or has had the time to, and the instance is available."""
 
@@ -107,6 +130,7 @@ def wait(
     most: float,
     listener: Listener,
     pause: Pause,
+    kind: Kind = INSTANCE,
 ) -> Instance:
     """Look until `over` says so, and tell of each change of status.
 
@@ -116,31 +140,31 @@ def wait(
     while waited < most:
         pause(POLL_SECONDS)
         waited += POLL_SECONDS
-        found = _asked_again(stack, identifier)
+        found = _asked_again(stack, identifier, kind)
         if found is None:
             continue
-        if found["DBInstanceStatus"] != status:
-            status = found["DBInstanceStatus"]
+        if found[kind.status] != status:
+            status = found[kind.status]
             listener(f"{identifier} is {status}")
         if status in BROKEN:
-            raise DatabaseError(f"{identifier} is {status}: {_events(identifier)}")
+            raise DatabaseError(f"{identifier} is {status}: {_events(identifier, kind)}")
         if over(found, waited):
             return found
-    raise DatabaseError(f"{identifier} is still {status} after {most / 60:.0f} minutes: {_events(identifier)}")
+    raise DatabaseError(f"{identifier} is still {status} after {most / 60:.0f} minutes: {_events(identifier, kind)}")
 
 
-def _asked_again(stack: Stack, identifier: str) -> Instance | None:
-    """The instance as it is now, or None where AWS doesn't say."""
+def _asked_again(stack: Stack, identifier: str, kind: Kind) -> Instance | None:
+    """It as it is now, or None where AWS doesn't say."""
     try:
-        found = describe(stack, identifier)
+        found = kind.describe(stack, identifier)
     except (ClientError, BotoCoreError) as error:
         if lasting(error):
             raise
         return None
     if found is None:
-        raise DatabaseError(f"{identifier} is gone: {_events(identifier)}")
+        raise DatabaseError(f"{identifier} is gone: {_events(identifier, kind)}")
     return found
 
 
-def _events(identifier: str) -> str:
-    return f"aws rds describe-events --source-type db-instance --source-identifier {identifier} says what happened"
+def _events(identifier: str, kind: Kind) -> str:
+    return f"aws rds describe-events --source-type {kind.source} --source-identifier {identifier} says what happened"

@@ -13,6 +13,7 @@ import time
 from typing import Any, Final
 
 from operate import staged
+from operate.database import cluster
 from operate.database.instance import (
     AVAILABLE,
     DatabaseError,
@@ -20,6 +21,7 @@ from operate.database.instance import (
     Listener,
     Pause,
     Settled,
+    clustered,
     find_available,
     wait,
 )
@@ -53,6 +55,8 @@ def rotate(stack: Stack, listener: Listener = lambda _: None, pause: Pause = tim
 
     DatabaseError; botocore's errors.
     """
+    if clustered(stack):
+        return _rotate_of_cluster(stack, listener, pause)
     database = find_available(stack)
     own = str(stack.outputs.get("databasePasswordSecret") or "")
     if own:
@@ -73,9 +77,29 @@ def _rotate_managed(stack: Stack, database: Instance, secret: str, listener: Lis
     listener(f"RDS draws another password for {identifier}")
 
     def over(found: Instance, _: float) -> bool:
-        return found["DBInstanceStatus"] == AVAILABLE and _current(stack, secret) != former
+        return found["DBInstanceStatus"] == AVAILABLE and _current(stack, secret) not in ("", former)
 
     wait(stack, identifier, over, SECONDS, listener, pause)
+    return staged.Rotated(secret, _current(stack, secret), False, round(time.monotonic() - began, 1))
+
+
+def _rotate_of_cluster(stack: Stack, listener: Listener, pause: Pause) -> staged.Rotated:
+    """RDS keeps a cluster's in any case."""
+    found = cluster.find_available(stack)
+    identifier, kept, began = found["DBClusterIdentifier"], found.get("MasterUserSecret"), time.monotonic()
+    if not kept:
+        raise DatabaseError(f"no secret has the password of {identifier}: run pulumi up with this release once")
+    secret = str(kept["SecretArn"])
+    former = _current(stack, secret)
+    stack.client("rds").modify_db_cluster(
+        DBClusterIdentifier=identifier, RotateMasterUserPassword=True, ApplyImmediately=True
+    )
+    listener(f"RDS draws another password for {identifier}")
+
+    def over(now: cluster.Cluster, _: float) -> bool:
+        return cluster.is_available(now) and _current(stack, secret) not in ("", former)
+
+    wait(stack, identifier, over, SECONDS, listener, pause, cluster.CLUSTER)
     return staged.Rotated(secret, _current(stack, secret), False, round(time.monotonic() - began, 1))
 
 

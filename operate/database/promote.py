@@ -10,8 +10,10 @@ from operate.database.instance import (
     Listener,
     Pause,
     RequestError,
+    clustered,
     describe,
     find,
+    named,
     require_available,
     wait,
 )
@@ -42,6 +44,11 @@ def promote(stack: Stack, replica: str, listener: Listener = lambda _: None, pau
 
     RequestError for what is no replica of the stack's database, DatabaseError; botocore's errors.
     """
+    if clustered(stack):
+        raise RequestError(
+            f"{named(stack)} is an Aurora cluster, whose readers are none of their own: expressway db failover makes "
+            "one the writer, and expressway db restore makes a copy"
+        )
     database = find(stack)
     identifier, replicas = database["DBInstanceIdentifier"], database.get("ReadReplicaDBInstanceIdentifiers", [])
     found = describe(stack, replica) if replica in replicas else None

@@ -1,4 +1,4 @@
-"""A copy of the database beside it, as it was at a time or in a snapshot: RDS makes another instance, and so does this.
+"""A copy of the database beside it, as it was at a time or in a snapshot: RDS makes another one, and so does this.
 
 Source: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_PIT.html
 """
@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from operate.database import snapshots
+from operate.database import cluster, restore_cluster, snapshots
 from operate.database.instance import (
     AVAILABLE,
     DatabaseError,
@@ -19,28 +19,18 @@ from operate.database.instance import (
     Pause,
     RequestError,
     Settled,
+    clustered,
     describe,
     find,
     wait,
 )
+from operate.database.window import Window, written
 from operate.stack import Stack
 
 SECONDS: Final = 6 * 3600.0
 """In which a copy is there: it takes minutes, and hours of a large database."""
 PASSWORD_SECONDS: Final = 1800.0
 _NAME: Final = re.compile(r"(?=.{1,63}$)[a-z](-?[a-z0-9])*")
-
-
-@dataclass(frozen=True)
-class Window:
-    """The times that a database can be had of; None where RDS doesn't say."""
-
-    earliest: datetime | None
-    latest: datetime | None
-
-    def __str__(self) -> str:
-        first, last = (_written(each) if each else "not known" for each in (self.earliest, self.latest))
-        return f"earliest {first}, latest {last}"
 
 
 @dataclass(frozen=True)
@@ -57,6 +47,8 @@ class Restored:
     secret: str
     """Where RDS keeps its user's password, by ARN."""
     seconds: float
+    writer: str | None = None
+    """With Aurora, where the copy is a cluster, the one instance in it."""
 
     def as_json(self) -> dict[str, Any]:
         """For machines."""
@@ -91,7 +83,7 @@ def restore(
     listener: Listener = lambda _: None,
     pause: Pause = time.sleep,
 ) -> Restored:
-    """Make the instance `name` of a time, of a snapshot, or without either of the latest time, and wait for it.
+    """Make `name`, an instance or with Aurora a cluster, of a time, a snapshot, or the latest time, and wait for it.
 
     It is in the same network, behind the same security groups and of the same class; without a standby. RDS keeps its
     password, in a secret of its own. RequestError for what can't be, DatabaseError; botocore's errors.
@@ -100,6 +92,18 @@ def restore(
         raise RequestError(
             f"{name!r} can't be an instance's name: lower-case letters, digits and single hyphens, a letter first, "
             "up to 63"
+        )
+    if clustered(stack):
+        began = time.monotonic()
+        source, copy = restore_cluster.make(stack, name, at, snapshot, listener, pause)
+        return Restored(
+            id=name,
+            source=source,
+            at=written(at) if at else None,
+            endpoint=cluster.endpoint(copy),
+            secret=copy["MasterUserSecret"]["SecretArn"],
+            seconds=round(time.monotonic() - began, 1),
+            writer=cluster.writer(copy),
         )
     database = find(stack)
     if describe(stack, name) is not None:
@@ -123,7 +127,7 @@ def restore(
     return Restored(
         id=name,
         source=snapshot or database["DBInstanceIdentifier"],
-        at=_written(at) if at else None,
+        at=written(at) if at else None,
         endpoint=f"{made['Endpoint']['Address']}:{made['Endpoint']['Port']}",
         secret=made["MasterUserSecret"]["SecretArn"],
         seconds=round(time.monotonic() - began, 1),
@@ -190,13 +194,9 @@ def _of_time(stack: Stack, at: datetime | None, database: Instance) -> dict[str,
         return {"UseLatestRestorableTime": True}
     times = window(stack, database)
     if (times.earliest and at < times.earliest) or (times.latest and at > times.latest):
-        raise RequestError(f"{identifier} can't be had of {_written(at)}: {times}")
+        raise RequestError(f"{identifier} can't be had of {written(at)}: {times}")
     return {"RestoreTime": at}
 
 
 def _major(found: Mapping[str, Any]) -> str:
     return found["EngineVersion"].partition(".")[0]
-
-
-def _written(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

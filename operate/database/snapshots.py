@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from operate.database import cluster
 from operate.database.instance import (
     AVAILABLE,
     POLL_SECONDS,
@@ -16,6 +17,7 @@ from operate.database.instance import (
     Listener,
     Pause,
     RequestError,
+    clustered,
     find,
     find_available,
 )
@@ -40,8 +42,8 @@ class Snapshot:
     status: str
     made: datetime | None
     """None while it is being made."""
-    storage_gb: int
-    """GiB that the database had; what RDS stores of it is less."""
+    storage_gb: int | None
+    """GiB that the database had; what RDS stores of it is less. None with Aurora, of which RDS doesn't say."""
     stored_bytes: int | None
     """What a whole snapshot takes; None where RDS doesn't say."""
     version: str
@@ -69,18 +71,27 @@ class Taken:
 
 def every(stack: Stack) -> list[Snapshot]:
     """Those of the stack's database, the newest first. DatabaseError without a database; botocore's errors."""
-    pages = stack.client("rds").get_paginator("describe_db_snapshots")
-    found = [
-        _read(each)
-        for page in pages.paginate(DBInstanceIdentifier=find(stack)["DBInstanceIdentifier"])
-        for each in page["DBSnapshots"]
-    ]
+    if clustered(stack):
+        pages = stack.client("rds").get_paginator("describe_db_cluster_snapshots")
+        asked = pages.paginate(DBClusterIdentifier=cluster.find(stack)["DBClusterIdentifier"])
+        found = [_read(each) for page in asked for each in page["DBClusterSnapshots"]]
+    else:
+        pages = stack.client("rds").get_paginator("describe_db_snapshots")
+        asked = pages.paginate(DBInstanceIdentifier=find(stack)["DBInstanceIdentifier"])
+        found = [_read(each) for page in asked for each in page["DBSnapshots"]]
     return sorted(found, key=lambda each: each.made or datetime.max.replace(tzinfo=UTC), reverse=True)
 
 
 def describe(stack: Stack, name: str) -> Mapping[str, Any] | None:
     """A snapshot as RDS has it, by name; None when there is none. botocore's errors."""
     rds = stack.client("rds")
+    if clustered(stack):
+        try:
+            return next(
+                iter(rds.describe_db_cluster_snapshots(DBClusterSnapshotIdentifier=name)["DBClusterSnapshots"]), None
+            )
+        except rds.exceptions.DBClusterSnapshotNotFoundFault:
+            return None
     try:
         return next(iter(rds.describe_db_snapshots(DBSnapshotIdentifier=name)["DBSnapshots"]), None)
     except rds.exceptions.DBSnapshotNotFoundFault:
@@ -98,12 +109,20 @@ def take(
         raise RequestError(
             f"{name!r} can't be a snapshot's name: letters, digits and single hyphens, a letter first, up to {_LONGEST}"
         )
-    identifier = find_available(stack)["DBInstanceIdentifier"]
+    of_cluster = clustered(stack)
+    identifier = (
+        cluster.find_available(stack)["DBClusterIdentifier"]
+        if of_cluster
+        else find_available(stack)["DBInstanceIdentifier"]
+    )
     wanted = name or f"{identifier}-{datetime.now(UTC):%Y-%m-%d-%H-%M-%S}"
     rds, began = stack.client("rds"), time.monotonic()
     try:
-        rds.create_db_snapshot(DBInstanceIdentifier=identifier, DBSnapshotIdentifier=wanted)
-    except rds.exceptions.DBSnapshotAlreadyExistsFault:
+        if of_cluster:
+            rds.create_db_cluster_snapshot(DBClusterIdentifier=identifier, DBClusterSnapshotIdentifier=wanted)
+        else:
+            rds.create_db_snapshot(DBInstanceIdentifier=identifier, DBSnapshotIdentifier=wanted)
+    except (rds.exceptions.DBSnapshotAlreadyExistsFault, rds.exceptions.DBClusterSnapshotAlreadyExistsFault):
         raise RequestError(f"there is a snapshot {wanted} already: give another name") from None
     listener(f"{wanted} is being made of {identifier}")
     waited, told = 0.0, 0
@@ -113,7 +132,8 @@ def take(
             if found.status == AVAILABLE:
                 return Taken(found, round(time.monotonic() - began, 1))
             if found.status == "failed":
-                raise DatabaseError(f"{wanted} failed: aws rds describe-events --source-type db-snapshot says why")
+                source = "db-cluster-snapshot" if of_cluster else "db-snapshot"
+                raise DatabaseError(f"{wanted} failed: aws rds describe-events --source-type {source} says why")
             if (found.progress or 0) >= told + STEP:
                 told = (found.progress or 0) // STEP * STEP
                 listener(f"{wanted}: {found.progress} %")
@@ -134,14 +154,15 @@ def _asked_again(stack: Stack, name: str) -> Snapshot | None:
 
 
 def _read(found: Mapping[str, Any]) -> Snapshot:
+    of_cluster = "DBClusterSnapshotIdentifier" in found
     return Snapshot(
-        name=found["DBSnapshotIdentifier"],
+        name=found["DBClusterSnapshotIdentifier" if of_cluster else "DBSnapshotIdentifier"],
         kind=found.get("SnapshotType", ""),
         status=found["Status"],
         made=found.get("SnapshotCreateTime"),
-        storage_gb=found.get("AllocatedStorage", 0),
+        storage_gb=None if of_cluster else found.get("AllocatedStorage", 0),
         stored_bytes=found.get("FullSnapshotSizeInBytes"),
         version=found.get("EngineVersion", ""),
-        encrypted=found.get("Encrypted", False),
+        encrypted=found.get("StorageEncrypted" if of_cluster else "Encrypted", False),
         progress=found.get("PercentProgress"),
     )

@@ -16,14 +16,12 @@ import stack
 from cli.doctor.wanted import wanted as wanted_of
 from components import Database, DatabaseArgs, planning, state
 from lab import up
-from operate.database import instance
 from operate.doctor import cost
 from operate.doctor.data import judge_class
 from operate.doctor.finding import Status
 from operate.doctor.wanted import Wanted
 from operate.load.metrics import Places
 from operate.load.metrics import wanted as metrics_of
-from operate.stack import Stack
 from settings import Settings, SettingsError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -343,13 +341,6 @@ def test_load_asks_for_the_clusters_metrics() -> None:
     asked = [each for each in metrics_of(Places.of(outputs, lambda _: [])) if each.namespace == "AWS/RDS"]
     assert {each.dimension for each in asked} == {("DBClusterIdentifier", "shop-database")}
     assert "FreeStorageSpace" not in {each.name for each in asked}, "there is none to wait for"
-
-
-def test_db_commands_say_in_one_line_that_they_do_not_work_on_a_cluster() -> None:
-    outputs = {"databaseEndpoint": "shop-database.cluster-c1f2.us-east-1.rds.amazonaws.com:5432"}
-    there = cast(Stack, type("There", (), {"outputs": outputs, "region": "us-east-1"})())
-    with pytest.raises(instance.DatabaseError, match=r"Aurora cluster.*failover-db-cluster.*identifier shop-database$"):
-        instance.find(there)
 
 
 def test_the_lab_says_before_it_makes_anything_that_it_has_no_aurora() -> None:

@@ -1,0 +1,21 @@
+"""The times that a database can be had of."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+
+@dataclass(frozen=True)
+class Window:
+    """The times that a database can be had of; None where RDS doesn't say."""
+
+    earliest: datetime | None
+    latest: datetime | None
+
+    def __str__(self) -> str:
+        first, last = (written(each) if each else "not known" for each in (self.earliest, self.latest))
+        return f"earliest {first}, latest {last}"
+
+
+def written(at: datetime) -> str:
+    """A time as one writes it, in UTC."""
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
