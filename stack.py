@@ -295,6 +295,8 @@ def _databases(settings: Settings, network: Network) -> list[Database]:
     }
     if wanted.app_user is not None:
         args["app_user"] = wanted.app_user
+    if wanted.proxied:
+        args["proxy_percent"] = settings.connections.proxy_percent
     if wanted.aurora:
         if wanted.serverless is not None:
             args["serverless"] = {"min": wanted.serverless.min, "max": wanted.serverless.max}

@@ -22,6 +22,7 @@ class Made:
     """What there is to tell of a cluster."""
 
     cluster: "aws.rds.Cluster"
+    writer: "aws.rds.ClusterInstance"
     readers: "list[aws.rds.ClusterInstance]"
     secret_arn: pulumi.Output[str]
     log_group: pulumi.Output[str]
@@ -133,6 +134,7 @@ def create(
         _scale(name, cluster, readers, most, args.get("replica_cpu", planning.TARGET_REPLICA_CPU), opts)
     return Made(
         cluster,
+        writer,
         readers,
         cluster.master_user_secrets.apply(lambda secrets: cast(str, secrets[0].secret_arn)),
         _log_group(cluster.cluster_identifier) if exported else pulumi.Output.from_input(""),

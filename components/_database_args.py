@@ -1,12 +1,12 @@
 """What Database takes, and what is wrong with it."""
 
 from collections.abc import Collection, Mapping
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict, cast
 
 import pulumi
 
 from . import planning
-from ._checks import camel, check_values
+from ._checks import camel, check_values, known
 from .planning import Finding
 
 USER = "expressway"
@@ -34,6 +34,7 @@ _RULES = {
     "restore_from": planning.RESTORE_FROM,
     "restore_time": planning.RESTORE_TIME,
     "replicas": planning.READ_REPLICAS,
+    "proxy_percent": planning.PROXY_PERCENT,
 }
 
 
@@ -94,6 +95,9 @@ class DatabaseArgs(TypedDict):
     app_user: NotRequired[str]
     """The role that the app connects as, in place of the master user: its login is in a secret of its own, and
     AppServers makes it, with rights to that database alone. Another name is another role. Default: none."""
+    proxy_percent: NotRequired[int]
+    """With it, an RDS Proxy stands before the database, at a price, and may have so many percent of its connections;
+    what goes past it needs the others: AppServers' machines measure, and read replicas have no proxy. Default: none."""
     export_logs: NotRequired[bool]
     """Whether RDS sends PostgreSQL's log to CloudWatch Logs, at a price. Default: true."""
     log_retention_days: NotRequired[int]
@@ -144,7 +148,16 @@ def find_mistakes(args: DatabaseArgs, stands: Mapping[str, Any]) -> list[Finding
         findings += planning.check_app_user("appUser", args.get("app_user"), str(stands.get("username") or USER))
     if "replicas" not in wrong and not stands and start(args, stands):
         findings += planning.check_replicas_of_copy("replicas", args.get("replicas", 0))
-    return findings
+    return findings + _check_proxy(args)
+
+
+def _check_proxy(args: DatabaseArgs) -> list[Finding]:
+    """https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy-network-prereqs.html"""
+    subnets = known(args["subnet_ids"])
+    if "proxy_percent" not in args or not isinstance(subnets, list) or len(cast(list[Any], subnets)) > 1:
+        return []
+    rule = "it must be two subnets at least, in two zones, with an RDS Proxy"
+    return [Finding("subnetIds", subnets, rule, "Add one in another zone, or leave proxyPercent out.")]
 
 
 def _check_engine(args: DatabaseArgs, wrong: Collection[str]) -> list[Finding]:

@@ -65,6 +65,15 @@ class DatabaseAccessArgs(TypedDict):
     """DNS names of read replicas. Default: none."""
     reader_host: NotRequired[pulumi.Input[str]]
     """DNS name that leads to one of Aurora's readers, each time to another. Default: none."""
+    proxy_host: NotRequired[pulumi.Input[str]]
+    """DNS name of the RDS Proxy before it, which `pooler: rds-proxy` needs. Default: none."""
+    proxy_reader_host: NotRequired[pulumi.Input[str]]
+    """DNS name of the proxy's endpoint that leads to Aurora's readers. Default: none."""
+    proxy_security_group_id: NotRequired[pulumi.Input[str]]
+    """The proxy's group, to be let into. Default: none."""
+    proxy_percent: NotRequired[int]
+    """Percent of its connections that the proxy may have; without it, what machines leave that go past it, as they
+    measure the database. Default: none."""
     max_connections: NotRequired[pulumi.Input[int]]
     """How many connections it takes at the least; without it, PostgreSQL's own number. Default: 100."""
 

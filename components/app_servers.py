@@ -7,8 +7,8 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 import pulumi_aws as aws
 
-from . import _bundle, _logs, _machines, _secrets, _security, _user_data, planning
-from ._checks import Later, check_values, known, known_each, require, require_names
+from . import _bundle, _logs, _machines, _proxy, _secrets, _security, _user_data, planning
+from ._checks import Later, camel, check_values, known, known_each, require, require_names
 from .access import (
     ApmArgs,
     AppReleaseArgs,
@@ -38,13 +38,18 @@ _RULES = {
 }
 _APM_RULES = {"service": planning.APM_NAME, "environment": planning.APM_NAME}
 _CACHE_RULES = {"host": planning.HOST, "port": planning.PORT}
-_DATABASE_RULES = {
+_GIVEN_RULES = {
     **_CACHE_RULES,
     "replica_hosts": planning.HOSTS,
     "reader_host": planning.READER_HOST,
+    "proxy_host": planning.READER_HOST,
+    "proxy_reader_host": planning.READER_HOST,
     "max_connections": planning.POOL_SIZE,
 }
 _EXTERNAL_RULES = {"port": planning.PORT, "max_connections": planning.POOL_SIZE}
+_OF_A_PROXY = ("proxy_host", "proxy_security_group_id")
+"""What a database that has one tells of it."""
+_DATABASE_RULES = {**_GIVEN_RULES, "proxy_percent": planning.PROXY_PERCENT}
 
 BOOT_SECONDS = 600
 """How long a machine may take to become ready, and to drain, before AWS gives it up."""
@@ -101,12 +106,12 @@ class AppServersArgs(TypedDict):
     """A database that somebody else keeps, told to the app as DATABASE_URL, in place of `database` and `shards`.
     Default: none."""
     pooler: NotRequired[str]
-    """What keeps connections to the database few: `pgbouncer` on each machine, which DATABASE_URL then leads to, or
-    `none`. Default: pgbouncer."""
+    """What keeps connections to the database few: `pgbouncer` on each machine, which DATABASE_URL then leads to;
+    `rds-proxy`, which Database makes and it leads to then; or `none`. Default: pgbouncer."""
     pool_size: NotRequired[int]
     """Connections to the database of each machine: as many as fit while all are replaced, unless it is given. With
-    `none`, of each worker: 10 unless it is given, as DATABASE_POOL_SIZE tells the app. Each of `shards` has as many
-    for itself. Default: as many as fit."""
+    `rds-proxy` and `none`, of each worker, as DATABASE_POOL_SIZE tells the app; with `none` 10 unless it is given. Each
+    of `shards` has as many for itself. Default: as many as fit."""
     cache: NotRequired[pulumi.Input[CacheAccessArgs]]
     """The cache, told to the app as REDIS_URL, and as REDIS_CLUSTER=true where it is a cluster. Default: none."""
     target_group_arns: NotRequired[pulumi.Input[list[str]]]
@@ -255,7 +260,8 @@ class AppServers(pulumi.ComponentResource):
         _security.accept_from(name, group.id, args.get("ingress", {}), args.get("port", 3000), child)
         _security.accept_scrapers(name, group.id, args.get("scrape_from", []), child)
         shards = ((f"database-{number}", shard) for number, shard in enumerate(given.shards, 2))
-        for role, target in (("database", given.database), *shards, ("cache", given.cache)):
+        databases = (("database", given.database), *shards)
+        for role, target in (*databases, ("cache", given.cache)):
             if target is not None:
                 rules += _security.connect(
                     f"{name}-{role}", group.id, target["security_group_id"], target["port"], f"{name} to {role}", child
@@ -263,6 +269,13 @@ class AppServers(pulumi.ComponentResource):
         if external := args.get("external_database"):
             place = (external["egress"], external.get("port", planning.POSTGRESQL_PORT), f"{name} to database")
             rules += _security.reach(f"{name}-database", group.id, *place, child)
+        # Besides: what goes past the proxy goes on to, DATABASE_DIRECT_URL, replicas and what measures among it.
+        for role, target in databases if _proxied(args) else ():
+            if target is not None:
+                where = target["proxy_security_group_id"]
+                rules += _security.connect(
+                    f"{name}-{role}-proxy", group.id, where, _proxy.PORT, f"{name} to {role}'s RDS Proxy", child
+                )
         return group.id, rules
 
     def _find_external(self, name: str, args: AppServersArgs) -> pulumi.Output[str] | None:
@@ -431,11 +444,19 @@ class _Given:
                 master_secret_arn=None,
                 replica_hosts=[],
                 reader_host="",
+                proxy_host="",
+                proxy_reader_host="",
+                proxy_security_group_id=None,
+                proxy_percent=None,
                 max_connections=planning.DEFAULT_CONNECTIONS,
             )
-            found = later.check_values(found, _DATABASE_RULES, f"{path}.")
-            most = later.check("", found["max_connections"], lambda _, most: _check_connections(args, most))
-            return {**found, "max_connections": most}
+            found = later.check_values(found, _GIVEN_RULES, f"{path}.")
+            most = later.check("", found["max_connections"], lambda _, most: _check_connections(args, most, found))
+            proxy = {
+                name: later.check(f"{path}.{camel(name)}", found[name], lambda at, value: _check_proxy(args, at, value))
+                for name in _OF_A_PROXY
+            }
+            return {**found, **proxy, "max_connections": most}
 
         database, cache = args.get("database"), args.get("cache")
         if cache is not None:
@@ -466,6 +487,7 @@ def _find_mistakes(args: AppServersArgs) -> list[Finding]:
         *check_values(args.get("database"), _DATABASE_RULES, "database."),
         *_check_shards(args),
         *_check_external(args),
+        *_check_proxies(args),
         *_find_too_many_connections(args),
         *check_values(args.get("cache"), _CACHE_RULES, "cache."),
     ]
@@ -510,10 +532,36 @@ def _told_of_external(args: AppServersArgs, secret: pulumi.Output[str]) -> dict[
     }
 
 
+def _proxied(args: AppServersArgs) -> bool:
+    return args.get("pooler") == planning.RDS_PROXY
+
+
+def _check_proxies(args: AppServersArgs) -> list[Finding]:
+    """Each database that is known as a mapping has a proxy, where the app is to go by it."""
+    shards = ((f"shards[{index}]", each) for index, each in enumerate(args.get("shards", [])))
+    return [
+        finding
+        for path, each in (("database", args.get("database")), *shards)
+        if isinstance(each, Mapping)
+        for name in _OF_A_PROXY
+        for finding in _check_proxy(args, f"{path}.{camel(name)}", known(each.get(name)))
+    ]
+
+
+def _check_proxy(args: AppServersArgs, path: str, value: object) -> list[Finding]:
+    if not _proxied(args) or value:
+        return []
+    rule = f"it must be there with pooler {planning.RDS_PROXY}"
+    return [Finding(path, planning.NOTHING, rule, "Give Database proxyPercent, or set pooler to pgbouncer.")]
+
+
 def _told_of_database(args: AppServersArgs, database: Mapping[str, Any]) -> dict[str, Any]:
     """What a machine is told of one."""
     most = pulumi.Output.from_input(database["max_connections"])
+    # Absent, not empty: machines without a proxy are told what they were before there was any.
+    proxy = {name: database[name] for name in ("proxy_host", "proxy_reader_host")} if _proxied(args) else {}
     return {
+        **proxy,
         "host": database["host"],
         "port": database["port"],
         "name": database["name"],
@@ -521,7 +569,7 @@ def _told_of_database(args: AppServersArgs, database: Mapping[str, Any]) -> dict
         "master_secret": database["master_secret_arn"],
         "replica_hosts": database["replica_hosts"],
         "reader_host": database["reader_host"],
-        "pool_size": most.apply(lambda most: _budget(args, most).size),
+        "pool_size": most.apply(lambda most: _budget(args, most, database).size),
     }
 
 
@@ -547,20 +595,24 @@ def _find_too_many_connections(args: AppServersArgs) -> list[Finding]:
     """Of the databases whose number is known already: of that with the fewest."""
     all_of_them = (args.get("database"), *args.get("shards", []), args.get("external_database"))
     databases = [each for each in all_of_them if isinstance(each, Mapping)]
-    most = [known(each.get("max_connections", planning.DEFAULT_CONNECTIONS)) for each in databases]
-    return _check_connections(args, min((each for each in most if isinstance(each, int)), default=None))
+    counted = [(known(each.get("max_connections", planning.DEFAULT_CONNECTIONS)), each) for each in databases]
+    most, fewest = min(
+        ((most, each) for most, each in counted if isinstance(most, int)), key=lambda both: both[0], default=(None, {})
+    )
+    return _check_connections(args, most, fewest)
 
 
-def _check_connections(args: AppServersArgs, most: object) -> list[Finding]:
+def _check_connections(args: AppServersArgs, most: object, database: Mapping[str, Any]) -> list[Finding]:
     alone = check_values(args, {name: _RULES[name] for name in ("pooler", "pool_size", "instance_type")})
     alone += planning.FLEET_SIZE.check("maxSize", args.get("max_size", 4))
     alone += planning.POOL_SIZE.check("database.maxConnections", most)
+    alone += planning.PROXY_PERCENT.check("proxyPercent", percent) if (percent := _percent(database)) else []
     # What is wrong by itself has a finding of its own.
-    return [] if alone or not isinstance(most, int) else _budget(args, most).check()
+    return [] if alone or not isinstance(most, int) else _budget(args, most, database).check()
 
 
-def _budget(args: AppServersArgs, most: int) -> planning.Budget:
-    """The machines' connections, against a database's."""
+def _budget(args: AppServersArgs, most: int, database: Mapping[str, Any]) -> planning.Budget:
+    """The machines' connections, against those of a database that takes `most`."""
     return planning.Budget(
         most=most,
         servers=args.get("max_size", 4),
@@ -568,7 +620,15 @@ def _budget(args: AppServersArgs, most: int) -> planning.Budget:
         pool_size=args.get("pool_size"),
         workers=planning.workers(args.get("instance_type", "t3.small")),
         **({"place_for_more": planning.PLACE_FOR_MORE} if "external_database" in args else {}),
+        percent=_percent(database),
+        replicas=isinstance(there := known(database.get("replica_hosts")), list) and bool(there),
     )
+
+
+def _percent(database: Mapping[str, Any]) -> int | None:
+    """What its proxy may have; None where nobody has said so, or another resource has yet to."""
+    found = known(database.get("proxy_percent"))
+    return found if isinstance(found, int) else None
 
 
 def _has_target_groups(args: AppServersArgs) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 import pulumi
 import pulumi_aws as aws
 
-from . import _aurora, _logs, _replicas, _secrets, _security, planning, state
+from . import _aurora, _logs, _proxy, _replicas, _secrets, _security, planning, state
 from ._checks import require, require_names
 from ._database_args import USER, DatabaseArgs, capacity, find_mistakes, instance_class, start
 from .access import DatabaseAccessArgs
@@ -48,6 +48,8 @@ class Database(pulumi.ComponentResource):
     """Those of its read replicas."""
     reader_host: pulumi.Output[str]
     """The DNS name that leads to one of Aurora's readers; empty where there are none."""
+    proxy_host: pulumi.Output[str]
+    """The DNS name of its RDS Proxy; empty without one."""
     log_group: pulumi.Output[str]
     """The group of CloudWatch Logs that RDS tells its log; empty without logs."""
     access: DatabaseAccessArgs
@@ -79,6 +81,9 @@ class Database(pulumi.ComponentResource):
         }
         if app_login:
             self.access["master_secret_arn"] = self.secret_arn
+        self.proxy_host = pulumi.Output.from_input("")
+        if percent := args.get("proxy_percent"):
+            self._create_proxy(name, args, percent)
         self.register_outputs(
             {
                 "host": self.host,
@@ -92,6 +97,7 @@ class Database(pulumi.ComponentResource):
                 "identifier": self.identifier,
                 "replica_identifiers": self.replica_identifiers,
                 "reader_host": self.reader_host,
+                "proxy_host": self.proxy_host,
                 "log_group": self.log_group,
                 "access": self.access,
             }
@@ -182,6 +188,8 @@ class Database(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, ignore_changes=[each for each in ignored if each != SNAPSHOT]),
         )
 
+        self._subnets, self._instances = subnets, list[pulumi.Resource]()
+        self._target = {"db_instance_identifier": instance.identifier}
         self.host = instance.address
         self.port = instance.port.apply(int)
         # RDS tells of a copy what it was made with once, and not what is in it.
@@ -223,6 +231,8 @@ class Database(pulumi.ComponentResource):
             opts=child,
         )
         cluster = made.cluster
+        self._subnets, self._instances = subnets, list[pulumi.Resource]([made.writer, *made.readers])
+        self._target = {"db_cluster_identifier": cluster.cluster_identifier}
         self.host = cluster.endpoint
         self.port = cluster.port.apply(int)
         self.name = cluster.database_name
@@ -236,6 +246,26 @@ class Database(pulumi.ComponentResource):
         # Each of those is told how far behind it is; nothing on Aurora tells that of itself.
         self._replica_hosts = pulumi.Output.from_input(list[str]())
         self.log_group = made.log_group
+
+    def _create_proxy(self, name: str, args: DatabaseArgs, percent: int) -> None:
+        made = _proxy.create(
+            name,
+            args,
+            percent=percent,
+            # The master user's too, as whom servers go on that run while the app gets a role of its own.
+            secret_arns=[self.access["secret_arn"], *([self.secret_arn] if args.get("app_user") else [])],
+            port=self.port,
+            subnets=self._subnets,
+            database_group_id=self.security_group_id,
+            target=self._target,
+            instances=self._instances,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.proxy_host = made.host
+        self.access["proxy_host"] = made.host
+        self.access["proxy_reader_host"] = made.reader_host
+        self.access["proxy_security_group_id"] = made.security_group_id
+        self.access["proxy_percent"] = percent
 
     def _follow_version(
         self,

@@ -170,6 +170,11 @@ def _settings(overrides: Sequence[str]) -> settings.Settings:
             "expressway:database.engine = aurora: the lab has no Aurora, which runs on AWS alone; try the app with "
             "-c expressway:database.engine=postgresql, and without what only Aurora has"
         )
+    if found.database.proxied:
+        raise UpError(
+            "expressway:database.pooler = rds-proxy: the lab has no RDS Proxy, which runs on AWS alone; try "
+            "the app with -c expressway:database.pooler=pgbouncer"
+        )
     return found
 
 

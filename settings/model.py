@@ -243,9 +243,9 @@ class DatabaseSettings(Section):
     restore_time: Annotated[str, Ruled(planning.RESTORE_TIME)] | None = None
     """The point in time of `restoreFrom`, in UTC. Without it the latest."""
     pooler: Annotated[str, Ruled(planning.POOLER)] = planning.PGBOUNCER
-    """What keeps the app servers' connections to it few: pgbouncer, on each of them, or none."""
+    """What keeps the app servers' connections few: pgbouncer, on each, rds-proxy, or none (docs/connections.md)."""
     pool_size: Annotated[int, Ruled(planning.POOL_SIZE)] | None = None
-    """Connections of each app server, or with none of each worker. As many as fit; with none 10."""
+    """Connections of each app server, or with rds-proxy and none of each worker. As many as fit; with none 10."""
 
     @property
     def further_shards(self) -> tuple[str, ...]:
@@ -261,6 +261,11 @@ class DatabaseSettings(Section):
     def external(self) -> bool:
         """Whether somebody else keeps it."""
         return self.engine == planning.EXTERNAL
+
+    @property
+    def proxied(self) -> bool:
+        """Whether each has an RDS Proxy."""
+        return self.pooler == planning.RDS_PROXY
 
     @property
     def capacity(self) -> tuple[float, float] | None:
@@ -348,6 +353,8 @@ class Document(Section):
             pooler=database.pooler,
             pool_size=database.pool_size,
             workers=planning.workers(self.app.instance_type),
+            # Aurora's readers are behind the proxy too.
+            replicas=self.database.replicas > 0 and not self.database.aurora,
         )
         return replace(budget, place_for_more=planning.PLACE_FOR_MORE) if database.external else budget
 

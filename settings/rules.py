@@ -193,7 +193,8 @@ def _app(document: Document, sound: Sound) -> Iterator[Problem]:
 def _connections(document: Document, sound: Sound) -> Iterator[Problem]:
     """The servers' connections, against those that the database takes."""
     keys = {"poolSize": "database.poolSize", "pooler": "database.pooler", "maxSize": "app.maxSize"}
-    others = ("app.instanceType", "database.instanceClass", "database.parameters", "database.maxConnections")
+    others = ("app.instanceType", "database.engine", "database.instanceClass", "database.parameters")
+    others += ("database.maxConnections",)
     if all(sound(key) for key in (*keys.values(), *others)):
         for finding in document.connections.check():
             yield Problem(f"expressway:{keys[finding.path]}", finding.shown, finding.rule, finding.remedy)

@@ -5,18 +5,20 @@ A fleet that doesn't fit works until the day that it grows, or rolls: then Postg
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .findings import Finding
 from .parameters import MAX_CONNECTIONS
 from .rule import choice, number
 
-PGBOUNCER, NO_POOLER = "pgbouncer", "none"
-POOLER = choice((PGBOUNCER, NO_POOLER))
+PGBOUNCER, RDS_PROXY, NO_POOLER = "pgbouncer", "rds-proxy", "none"
+POOLER = choice((PGBOUNCER, RDS_PROXY, NO_POOLER))
 """What keeps the connections of a server's workers to the database few."""
 
 POOL_SIZE = number(1, 5000)
 """Connections: of each server with PgBouncer, of each worker without."""
+PROXY_PERCENT = number(1, 100)
+"""Of a database's max_connections, that its RDS Proxy may have."""
 
 DEFAULT_CONNECTIONS = 100
 """PostgreSQL's own max_connections, for a database that nobody has said more of.
@@ -125,17 +127,24 @@ class Budget:
     servers: int
     """App servers, at most, when none is being replaced."""
     pooler: str = PGBOUNCER
-    """`pgbouncer` or `none`."""
+    """`pgbouncer`, `rds-proxy` or `none`."""
     pool_size: int | None = None
     """Of each server with PgBouncer, of each worker without; None for what fits, or what clients open."""
     workers: int = FEWEST_WORKERS
     """Of each server; PgBouncer makes their number irrelevant."""
     place_for_more: str = "take a larger instanceClass for the database"
     """How the database comes to take more."""
+    percent: int | None = None
+    """Of max_connections, for an RDS Proxy; None for what is left by those that go past it."""
+    replicas: bool = False
+    """Whether there are read replicas, which no RDS Proxy can stand before."""
 
     @property
     def fitting(self) -> int:
         """The largest pool that fits; below 1 where none does."""
+        if self._proxied:
+            # Not more than the proxy has for them: a client that it pins keeps one.
+            return self._proxys // self._all_workers
         share = (self.most - RESERVED - DIRECT) // (ROLLING * self.servers) - COLLECTOR
         return share if self._pooled else share // self.workers
 
@@ -144,21 +153,36 @@ class Budget:
         """What each pool gets: what was asked for, or what follows."""
         if self.pool_size is not None:
             return self.pool_size
+        if self._proxied:
+            return max(self.fitting, 1)
         return max(self.fitting, FEWEST_WORKERS) if self._pooled else CLIENT_POOL
+
+    @property
+    def proxy_percent(self) -> int:
+        """Of max_connections, for an RDS Proxy: what was asked for, or what the others leave."""
+        return self.percent or max((self.most - self._past) * 100 // self.most, 1)
 
     @property
     def used(self) -> int:
         """Connections, while all servers are being replaced and each has as many as it may."""
+        if self._proxied:
+            return self._proxys + self._past
         return ROLLING * self.servers * (self._of_a_server + COLLECTOR) + RESERVED + DIRECT
 
     @property
     def fits(self) -> bool:
         """Whether the database takes them."""
-        return self.used <= self.most
+        return self.used <= self.most and (not self._proxied or self.fitting >= 1)
 
     @property
     def line(self) -> str:
         """The arithmetic."""
+        if self._proxied:
+            return (
+                f"{self._proxys} of RDS Proxy ({self.proxy_percent} %) for {self._clients_line}, "
+                f"+ {self._past - RESERVED - DIRECT} to measure + {RESERVED + DIRECT} kept = {self.used} "
+                f"of max_connections {self.most}"
+            )
         pool = f"{self.size} in its pool" if self._pooled else f"{self.workers} workers x {self.size}"
         return (
             f"{ROLLING} x {self.servers} servers while rolling x ({pool} + {COLLECTOR} to measure) "
@@ -167,6 +191,8 @@ class Budget:
 
     def check(self) -> list[Finding]:
         """What is wrong with it: nothing, or one finding at what is to change: `poolSize`, `pooler` or `maxSize`."""
+        if self._proxied:
+            return self._check_proxy()
         if self.fits:
             return []
         if self.pool_size is not None and self.fitting >= 1:
@@ -180,8 +206,49 @@ class Budget:
         return self.pooler == PGBOUNCER
 
     @property
+    def _proxied(self) -> bool:
+        return self.pooler == RDS_PROXY
+
+    @property
     def _of_a_server(self) -> int:
         return self.size if self._pooled else self.workers * self.size
+
+    @property
+    def _all_workers(self) -> int:
+        return ROLLING * self.servers * self.workers
+
+    @property
+    def _clients_line(self) -> str:
+        return f"{ROLLING} x {self.servers} servers while rolling x {self.workers} workers x {self.size}"
+
+    @property
+    def _proxys(self) -> int:
+        """The connections that an RDS Proxy may have."""
+        return self.most * self.proxy_percent // 100
+
+    @property
+    def _past(self) -> int:
+        """Those that go past it."""
+        return ROLLING * self.servers * COLLECTOR + RESERVED + DIRECT
+
+    def _check_proxy(self) -> list[Finding]:
+        """More clients than the proxy has connections wait; each worker needs one, and replicas have no proxy."""
+        if not self.fits:
+            servers = next((each for each in range(self.servers, 0, -1) if replace(self, servers=each).fits), 0)
+            ways = [f"lower maxSize to {servers}"] if servers else []
+            if self.percent and (left := replace(self, percent=None)).fits:
+                ways.insert(0, f"set proxyPercent to at most {left.proxy_percent}")
+            rule = f"the database must take all connections, and each worker have one of the proxy's: {self.line}"
+            return [Finding("maxSize", self.servers, rule, _ways(ways))]
+        replica_takes = (self.most - RESERVED - DIRECT) // self._all_workers
+        if not self.replicas or self.size <= replica_takes:
+            return []
+        total = self._all_workers * self.size + RESERVED + DIRECT
+        rule = (
+            "read replicas, which no RDS Proxy can stand before, must take all connections: "
+            f"{self._clients_line} + {RESERVED + DIRECT} kept = {total} of max_connections {self.most}"
+        )
+        return [Finding("poolSize", self.size, rule, _ways([f"set poolSize to at most {replica_takes}"]))]
 
     def _mend(self) -> str:
         ways: list[str] = []
@@ -193,5 +260,10 @@ class Budget:
         servers = (self.most - RESERVED - DIRECT) // (ROLLING * (self._of_a_server + COLLECTOR))
         if servers >= 1:
             ways.append(f"lower maxSize to {servers}")
-        told = ", or ".join([*ways, self.place_for_more])
-        return f"{told[0].upper()}{told[1:]}."
+        return _ways(ways, self.place_for_more)
+
+
+def _ways(ways: list[str], place_for_more: str) -> str:
+    """A sentence of ways to mend it; a larger database always is one."""
+    told = ", or ".join([*ways, place_for_more])
+    return f"{told[0].upper()}{told[1:]}."

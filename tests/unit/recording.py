@@ -231,6 +231,8 @@ _OUTPUTS: dict[str, Callable[[str], dict[str, Any]]] = {
         "port": 5432,
         "masterUserSecrets": [{"secretArn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}"}],
     },
+    "aws:rds/proxy:Proxy": lambda name: {"endpoint": f"{name}.proxy-x.rds.example"},
+    "aws:rds/proxyEndpoint:ProxyEndpoint": lambda name: {"endpoint": f"{name}.endpoint.proxy-x.rds.example"},
     "aws:rds/clusterInstance:ClusterInstance": lambda name: {"identifier": name},
     "aws:elasticache/replicationGroup:ReplicationGroup": lambda name: {
         "primaryEndpointAddress": f"{name}.cache.example",

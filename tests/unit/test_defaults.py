@@ -68,6 +68,8 @@ OTHERS: dict[str, Any] = {
     "packages": ["ffmpeg"],
     "pooler": "none",
     "poolSize": 5,
+    "proxyPercent": 60,
+    "proxyReaderHost": "reader-proxy.example",
     "readinessPath": "/ready",
     "appUser": "shop",
     "masterSecretArn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:master",
@@ -138,11 +140,14 @@ def _plain(made: Registered) -> dict[str, Any]:
 
 
 def watched(base: Any, path: str) -> Any:
-    """The example arguments, with an APM agent, Aurora or another's database where the one at `path` is of that."""
+    """The example arguments, with what the one at `path` is of: an APM agent, another's database, a proxy, Aurora."""
     if path.startswith("apm."):
         return {**base, "apm": example_args.APM}
     if path.startswith("externalDatabase."):
         return {**without("database", base), "external_database": example_args.EXTERNAL}
+    if path.startswith("database.proxy"):
+        proxy = {"proxy_host": "proxy.example", "proxy_security_group_id": "sg-proxy"}
+        return {**base, "pooler": "rds-proxy", "database": {**base["database"], **proxy}}
     if path in ("serverless", "maxReplicas"):
         return {**base, "engine": "aurora", "replicas": 1}
     if path == "replicaCpu":

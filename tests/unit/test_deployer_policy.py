@@ -34,6 +34,8 @@ def everything() -> list[Recording]:
 
     The one with what is off, and one of those on Aurora, have shards.
 
+    The one on Aurora has RDS Proxy.
+
     Off are a secret of the app's own, its own role at the database, events, alarms.
     """
     dev = load("dev")
@@ -42,7 +44,13 @@ def everything() -> list[Recording]:
     monitoring = dev.monitoring.model_copy(update={"alarm_emails": ["team@example.com"], "dashboard": True})
     database = dev.database.model_copy(update={"app_user": "app", "shards": 3, "replicas": 1})
     more = dev.model_copy(update={"app": app, "edge": edge, "monitoring": monitoring, "database": database})
-    cluster = {"engine": "aurora", "instance_class": "db.r7g.large", "replicas": 1, "max_replicas": 2}
+    cluster = {
+        "engine": "aurora",
+        "instance_class": "db.r7g.large",
+        "replicas": 1,
+        "max_replicas": 2,
+        "pooler": "rds-proxy",
+    }
     aurora = dev.model_copy(update={"database": dev.database.model_copy(update=cluster)})
     clusters = dev.model_copy(update={"database": dev.database.model_copy(update={**cluster, "shards": 2})})
     replicated = dev.model_copy(update={"database": dev.database.model_copy(update={"replicas": 1})})
@@ -114,7 +122,8 @@ def test_what_belongs_to_a_named_thing_is_restricted_to_the_same_names() -> None
         if kind.startswith("aws:s3/bucket") and "Object" not in kind:
             assert entry["on"] == kinds["aws:s3/bucket:Bucket"]["on"], kind
     assert kinds["aws:s3/bucketObjectv2:BucketObjectv2"]["on"] == [f"{kinds['aws:s3/bucket:Bucket']['on'][0]}/*"]
-    assert kinds["aws:iam/rolePolicy:RolePolicy"]["on"] == kinds["aws:iam/role:Role"]["on"] == kinds["passing"]["on"]
+    passed = [*kinds["passing"]["on"], *kinds["passingToProxy"]["on"]]
+    assert kinds["aws:iam/rolePolicy:RolePolicy"]["on"] == kinds["aws:iam/role:Role"]["on"] == passed
 
 
 def test_iam_takes_each_policy_as_a_managed_one() -> None:
@@ -125,10 +134,14 @@ def test_iam_takes_each_policy_as_a_managed_one() -> None:
             assert statement["Action"] == sorted(set(statement["Action"]))
 
 
-def test_a_role_can_be_passed_to_nothing_but_ec2() -> None:
-    [passing] = [each for each in deployer.statements() if "iam:PassRole" in each.actions]
-    assert passing.condition == {"iam:PassedToService": ("ec2.amazonaws.com",)}
-    assert passing.resources != deployer.EVERYTHING
+def test_machines_roles_can_be_passed_to_ec2_alone_and_a_proxys_to_rds() -> None:
+    passing = [each for each in deployer.statements() if "iam:PassRole" in each.actions]
+    assert [each.condition["iam:PassedToService"] for each in passing] == [
+        *(("ec2.amazonaws.com",), ("rds.amazonaws.com",)),
+    ]
+    machines, proxy = (set(each.resources) for each in passing)
+    assert machines == {f"arn:aws:iam::*:role/*-{tier}-role-*" for tier in ("app", "edge")}
+    assert proxy == {"arn:aws:iam::*:role/*-database*-role-*"}
 
 
 def test_every_action_is_an_operation_of_its_service() -> None:

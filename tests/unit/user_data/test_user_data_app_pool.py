@@ -342,3 +342,57 @@ def test_who_reaches_shards_by_different_names_gets_in_with_each(sharded: dict[s
     assert users.startswith(f'"app" "{local}"\n"other" "{local}"\n')
     url = current.refresh(sharded, manager, "i-1", starting=True).variables["DATABASE_SHARD_URLS"].split(",")[1]
     assert urlsplit(url).username == "other"
+
+
+@pytest.fixture
+def proxied(sharded: dict[str, Any]) -> dict[str, Any]:
+    """machine.json of one whose databases have an RDS Proxy each."""
+    database = sharded["database"]
+    database |= {"pooler": "rds-proxy", "proxy_host": "proxy.internal", "proxy_reader_host": ""}
+    for place, each in enumerate(database["shards"], 1):
+        each |= {"proxy_host": f"proxy-{place}.internal", "proxy_reader_host": ""}
+    return sharded
+
+
+def test_with_rds_proxy_the_app_is_told_of_it_with_the_databases_login_and_the_systems_authorities(
+    proxied: dict[str, Any], manager: Any
+) -> None:
+    variables = current.refresh(proxied, manager, "i-1").variables
+    end = "/app?sslmode=verify-full&sslrootcert=/etc/ssl/certs/ca-certificates.crt"
+    assert variables["DATABASE_URL"] == f"postgresql://app:first@proxy.internal:5432{end}"
+    urls = variables["DATABASE_SHARD_URLS"].split(",")
+    # A proxy has a port of its own, whatever the database's is.
+    assert urls[1] == f"postgresql://app:first-1@proxy-1.internal:5432{end}"
+    assert variables["DATABASE_POOL_SIZE"] == "6", "of each worker, as with none"
+    assert not paths.POOL.exists(), "PgBouncer has nothing to do"
+
+
+def test_past_rds_proxy_go_replicas_what_is_direct_and_what_measures(proxied: dict[str, Any], manager: Any) -> None:
+    variables = current.refresh(proxied, manager, "i-1").variables
+    direct = urlsplit(variables["DATABASE_DIRECT_URL"])
+    assert (direct.hostname, direct.query) == (
+        *("db.internal", "sslmode=verify-full&sslrootcert=/etc/expressway/rds-ca.pem"),
+    )
+    replicas = [urlsplit(each) for each in variables["DATABASE_REPLICA_URLS"].split(",")]
+    assert [each.hostname for each in replicas] == ["replica-1.internal", "replica-2.internal"]
+    assert {each.query for each in replicas} == {direct.query}
+    told = json.loads(paths.SERVICES.read_text())
+    assert told["DATABASE_URL"] == variables["DATABASE_DIRECT_URL"]
+    assert "POOL_URL" not in told
+    known = {"login": json.dumps(LOGIN), "login-1": json.dumps(LOGIN), "login-2": json.dumps(LOGIN), "token": "t1"}
+    release = environment.build(proxied, "abc123", "i-1", known | {"shop/api-key": "k1"})
+    assert urlsplit(release["DATABASE_URL"]).hostname == "db.internal", "migrations take locks of a session"
+
+
+def test_auroras_readers_are_behind_rds_proxy_too(proxied: dict[str, Any], manager: Any) -> None:
+    proxied["database"] |= {"replica_hosts": [], "reader_host": "ro.internal", "proxy_reader_host": "ro-proxy.internal"}
+    variables = current.refresh(proxied, manager, "i-1").variables
+    assert urlsplit(variables["DATABASE_READER_URL"]).hostname == "ro-proxy.internal"
+
+
+def test_a_rotated_password_reloads_workers_behind_rds_proxy(proxied: dict[str, Any], manager: Any) -> None:
+    first = current.refresh(proxied, manager, "i-1")
+    rotate(manager, "second")
+    second = current.refresh(proxied, manager, "i-1")
+    assert "second" in second.variables["DATABASE_URL"]
+    assert first.digest != second.digest, "the proxy asks its clients for the database's password"

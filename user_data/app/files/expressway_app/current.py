@@ -24,7 +24,7 @@ from .environment import SecretError
 SECRET = 0o600
 FOR_THE_APP = 0o640
 DIRECT = "DATABASE_DIRECT_URL"
-"""Past PgBouncer, with the database's own password."""
+"""Past PgBouncer or RDS Proxy, with the database's own password."""
 MEASURED = ("DATABASE_URL", "REDIS_URL", "REDIS_CLUSTER")
 """The variables that say which services the collector looks at, with the passwords that the app has."""
 
@@ -63,7 +63,8 @@ def refresh(machine: config.Machine, client: Any, instance_id: str, *, starting:
         # `current` was made by install: its target's name is the release.
         release_id = paths.RELEASES.joinpath("current").readlink().name
         pooled = pool.passwords() if pool.used(machine) else None
-        variables = environment.build(machine, release_id, instance_id, known, pooled.app if pooled else None)
+        proxied, local = environment.proxied(machine), pooled.app if pooled else None
+        variables = environment.build(machine, release_id, instance_id, known, local, through_proxy=proxied)
         before = _read(paths.CURRENT)
         changed = tuple(name for name in sorted(variables) if variables[name] != before.get(name))
         refreshed = Refreshed(variables, tuple(unreadable), changed, _quiet(machine))
@@ -74,9 +75,10 @@ def refresh(machine: config.Machine, client: Any, instance_id: str, *, starting:
             pool.follow(pool.write(machine, known))
         if machine["metrics"]:
             services = {name: variables[name] for name in MEASURED if name in variables}
-            if pooled and not {"DATABASE_URL"} & _own(machine):
+            if (pooled or proxied) and not {"DATABASE_URL"} & _own(machine):
                 # The database is measured past the pool, and the pool by itself.
-                services |= {"DATABASE_URL": variables[DIRECT], "POOL_URL": pool.statistics_url(pooled)}
+                services |= {"DATABASE_URL": variables[DIRECT]}
+                services |= {"POOL_URL": pool.statistics_url(pooled)} if pooled else {}
             files.write(paths.SERVICES, json.dumps(services, indent=1), FOR_THE_APP, group=paths.SERVICES_GROUP)
         if starting:
             workers_run_with(refreshed.digest)

@@ -13,6 +13,8 @@ from . import apm, external, paths
 
 POOL_PORT = 6432
 """PgBouncer's, on this machine alone."""
+PROXY_PORT = 5432
+"""Of each RDS Proxy of PostgreSQL's."""
 
 
 class SecretError(Exception):
@@ -20,12 +22,18 @@ class SecretError(Exception):
 
 
 def build(
-    machine: config.Machine, release_id: str, instance_id: str, secrets: Mapping[str, str], pooled: str | None = None
+    machine: config.Machine,
+    release_id: str,
+    instance_id: str,
+    secrets: Mapping[str, str],
+    pooled: str | None = None,
+    *,
+    through_proxy: bool = False,
 ) -> dict[str, str]:
     """The app's variables. `secrets` maps each name or ARN in `machine` to its value; APM's may be missing.
 
-    `pooled` is the app's password for this machine's PgBouncer, which DATABASE_URL then leads to; without it, as for a
-    release's command, that leads to the database itself.
+    `pooled` is the app's password for this machine's PgBouncer, which DATABASE_URL then leads to; `through_proxy`, it
+    leads to the database's RDS Proxy. Without either, as for a release's command, to the database itself.
 
     A team's own variables win over NODE_ENV, HOST and the addresses, so that an app can be pointed elsewhere; not over
     what says who and where this process is. Its NODE_OPTIONS follow those that measure and watch the app.
@@ -35,7 +43,7 @@ def build(
     variables = {"NODE_ENV": "production", "HOST": "0.0.0.0", "NODE_EXTRA_CA_CERTS": str(paths.CA_BUNDLE)}  # noqa: S104
     variables["EXPRESSWAY_ENVIRONMENT"] = str(paths.CURRENT)
     if database := machine["database"]:
-        variables |= _database(database, secrets, pooled)
+        variables |= _database(database, secrets, pooled, through_proxy)
     if cache := machine["cache"]:
         variables["REDIS_URL"] = cache_url(cache, secrets)
         if cache["cluster"] and "REDIS_URL" not in {*app["environment"], *app["secrets"]}:
@@ -108,6 +116,12 @@ def as_environment_file(variables: Mapping[str, str]) -> str:
     return "".join(lines)
 
 
+def proxied(machine: config.Machine) -> bool:
+    """Whether the app reaches its database through an RDS Proxy."""
+    database = machine["database"]
+    return bool(database) and database["pooler"] == "rds-proxy"
+
+
 def shards(database: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
     """The database, and the others that have a part of the data each. Their order is what tells them apart."""
     return [database, *database.get("shards", [])] if database else []
@@ -164,13 +178,17 @@ def hosts(database: Mapping[str, Any]) -> list[str]:
     return [database["host"], *database["replica_hosts"], *([reader] if reader else [])]
 
 
-def _database(database: Mapping[str, Any], secrets: Mapping[str, str], pooled: str | None) -> dict[str, str]:
+def _database(
+    database: Mapping[str, Any], secrets: Mapping[str, str], pooled: str | None, through_proxy: bool
+) -> dict[str, str]:
     database, logins = all_located(database, secrets)
     direct = [_direct(shard, *each) for shard, each in zip(shards(database), logins, strict=True)]
     told = direct
     if pooled is not None:
         names = zip(logins, pool_names(database), strict=True)
         told = [[_through_pool(user, pooled, name) for name in each] for (user, _), each in names]
+    if through_proxy:
+        told = [_through_proxy(shard, *each) for shard, each in zip(shards(database), logins, strict=True)]
     variables = {
         "DATABASE_DIRECT_URL": direct[0][0],
         "DATABASE_URL": told[0][0],
@@ -187,17 +205,33 @@ def _database(database: Mapping[str, Any], secrets: Mapping[str, str], pooled: s
             variables[f"DATABASE_SHARD_{place}_REPLICA_URLS"] = ",".join(others)
         if reader:
             variables[f"DATABASE_SHARD_{place}_READER_URL" if place else "DATABASE_READER_URL"] = reader
-    if database["pooler"] == "none":
+    if database["pooler"] != "pgbouncer":
         variables["DATABASE_POOL_SIZE"] = str(database["pool_size"])
     return variables
 
 
 def _direct(database: Mapping[str, Any], user: str, password: str) -> list[str]:
     """The addresses of a shard, its replicas and its readers themselves."""
+    where = database["port"], database["name"], tls(database)
+    return [_address(user, password, host, *where) for host in hosts(database)]
+
+
+def _through_proxy(database: Mapping[str, Any], user: str, password: str) -> list[str]:
+    """The same, of the database and its readers by their RDS Proxy. No proxy can stand before a replica."""
+    proxies = {database["host"]: database["proxy_host"], database.get("reader_host"): database["proxy_reader_host"]}
+    # A proxy's certificate is of ACM's, whose authorities are in every system's list, and not of RDS's.
+    where = PROXY_PORT, database["name"], {"sslmode": "verify-full", "sslrootcert": str(paths.SYSTEM_CA)}
+    return [
+        _address(user, password, proxy, *where) if proxy else direct
+        for direct, host in zip(_direct(database, user, password), hosts(database), strict=True)
+        for proxy in [proxies.get(host)]
+    ]
+
+
+def _address(user: str, password: str, host: str, port: int, name: str, tls: Mapping[str, str]) -> str:
     who = f"{quote(user, safe='')}:{quote(password, safe='')}"
-    encrypted = "&".join(f"{key}={value}" for key, value in tls(database).items())
-    where = f"{database['port']}/{quote(database['name'], safe='')}?{encrypted}"
-    return [f"postgresql://{who}@{host}:{where}" for host in hosts(database)]
+    encrypted = "&".join(f"{key}={value}" for key, value in tls.items())
+    return f"postgresql://{who}@{host}:{port}/{quote(name, safe='')}?{encrypted}"
 
 
 def _through_pool(user: str, password: str, name: str) -> str:

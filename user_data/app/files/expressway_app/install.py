@@ -18,7 +18,6 @@ from .report import Reporter
 
 BUNDLE = Path(__file__).resolve().parent.parent
 SYSTEMD = Path("/etc/systemd/system")
-SYSTEM_CA = Path("/etc/ssl/certs/ca-certificates.crt")
 FOLLOWER = "expressway-secrets.service"
 DEPLOYS = "expressway-deploys.service"
 METRICS = "expressway-metrics.service"
@@ -122,7 +121,7 @@ def prepare(machine: config.Machine, reporter: Reporter, deploy: str | None) -> 
         node.result()
         rds_ca = certificates.result() if certificates else ""
     print(f"expressway: release {release.release_id}, Node runtime {runtime_sha[:12]}", flush=True)
-    trusted = files.write(paths.CA_BUNDLE, SYSTEM_CA.read_text() + rds_ca)
+    trusted = files.write(paths.CA_BUNDLE, paths.SYSTEM_CA.read_text() + rds_ca)
     with_secrets = (s3, clients.get("secretsmanager"))
     command.before_start(
         *(machine, release, folder, metadata.instance_id(), with_secrets),

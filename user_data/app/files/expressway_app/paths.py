@@ -97,6 +97,9 @@ HOME = Path("/var/lib/expressway-app")
 RDS_CA = Path("/etc/expressway/rds-ca.pem")
 """The authorities that sign RDS's certificates."""
 
+SYSTEM_CA = Path("/etc/ssl/certs/ca-certificates.crt")
+"""The authorities that Debian trusts: Amazon's are among them, which sign the certificates of RDS Proxy."""
+
 CA_BUNDLE = Path("/etc/expressway/ca-bundle.pem")
 """What Node trusts besides its own list: the system's authorities and RDS's."""
 
