@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from components import planning
 from operate.doctor import Cache, Database, Machines, Wanted
 from settings import AppSettings, EdgeSettings, Settings
 
@@ -36,6 +37,8 @@ def wanted(settings: Settings, folder: Path) -> Wanted:
             app_user=database.app_user is not None,
             insights=database.insights,
             connections=settings.connections.line,
+            proxied=database.proxied,
+            vcpus=planning.workers(database.instance_class),
             shards=database.shards,
             aurora=database.aurora,
             capacity=database.capacity,

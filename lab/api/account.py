@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 STANDARD_VCPUS, ADDRESSES, VPCS, NAT_GATEWAYS = "L-1216C47A", "L-0263D0A3", "L-F678F1CE", "L-FE5A380F"
-DATABASES = "L-7B6409FD"
+DATABASES, PROXIES = "L-7B6409FD", "L-D94C7EA3"
 
-DEFAULT_QUOTAS = {STANDARD_VCPUS: 5.0, ADDRESSES: 5.0, VPCS: 5.0, NAT_GATEWAYS: 5.0, DATABASES: 40.0}
+DEFAULT_QUOTAS = {STANDARD_VCPUS: 5.0, ADDRESSES: 5.0, VPCS: 5.0, NAT_GATEWAYS: 5.0, DATABASES: 40.0, PROXIES: 20.0}
 """What AWS gives a new account.
 https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html
 https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html

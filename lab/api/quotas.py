@@ -10,10 +10,10 @@ from moto.servicequotas.exceptions import NoSuchResource
 from moto.servicequotas.models import ServiceQuotasBackend
 from moto.servicequotas.responses import ServiceQuotasResponse
 
-from lab.api.account import ADDRESSES, DATABASES, DEFAULT_QUOTAS, NAT_GATEWAYS, STANDARD_VCPUS, VPCS, facts
+from lab.api.account import ADDRESSES, DATABASES, DEFAULT_QUOTAS, NAT_GATEWAYS, PROXIES, STANDARD_VCPUS, VPCS, facts
 from lab.api.patching import add, instead
 
-SERVICES = {"ec2": (STANDARD_VCPUS, ADDRESSES), "vpc": (VPCS, NAT_GATEWAYS), "rds": (DATABASES,)}
+SERVICES = {"ec2": (STANDARD_VCPUS, ADDRESSES), "vpc": (VPCS, NAT_GATEWAYS), "rds": (DATABASES, PROXIES)}
 
 
 def install() -> None:

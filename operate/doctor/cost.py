@@ -146,6 +146,12 @@ def _items(wanted: Wanted, prices: Mapping[str, Any]) -> Iterator[Item]:
     if database.max_storage_gb:
         more = database.max_storage_gb - database.storage_gb
         yield Item(f"database storage, {more} GB more when it grows", 0, _times(price("storage", "gp3"), more), copies)
+    if database.proxied:
+        # Aurora's are charged by capacity units too, where that follows the load: the file has no price of theirs.
+        price_of_proxy = None if database.aurora else prices.get("proxy", {"prices": {}})["prices"].get("vcpu")
+        vcpus = database.vcpus
+        monthly = _times(price_of_proxy, vcpus * hours())
+        yield Item(f"RDS Proxy, {vcpus} vCPUs", database.shards, monthly, database.shards)
     if database.insights == "advanced":
         yield Item("Database Insights, advanced mode", copies, None, copies)
     node = _times(hourly("cache", cache_.node_type), VALKEY if cache_.engine == "valkey" else 1)

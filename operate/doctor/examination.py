@@ -81,6 +81,7 @@ def _checks(account: Account, caller: Caller, wanted: Wanted) -> Iterator[Check]
     yield quotas.CHECK, lambda: quotas.check_vpcs(account, wanted)
     yield quotas.CHECK, lambda: quotas.check_nat_gateways(account, wanted, zones)
     yield quotas.CHECK, lambda: quotas.check_databases(account, wanted)
+    yield quotas.CHECK, lambda: quotas.check_proxies(account, wanted)
     yield data.DATABASE, lambda: data.check_database(account, wanted, zones)
     yield data.CACHE, lambda: data.check_cache(account, wanted)
     for where, name in wanted.secrets.items():

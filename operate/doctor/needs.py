@@ -23,6 +23,7 @@ ACTIONS = (
     "kms:ListGrants",
     "rds:DescribeDBEngineVersions",
     "rds:DescribeDBInstances",
+    "rds:DescribeDBProxies",
     "rds:DescribeOrderableDBInstanceOptions",
     "s3:GetBucketVersioning",
     "s3:ListBucket",

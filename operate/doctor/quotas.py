@@ -33,9 +33,11 @@ FAMILIES = {"f": "L-74FC7D96", "g": "L-DB2E81BA", "inf": "L-1945791B", "p": "L-4
 ADDRESSES, VPCS, NAT_GATEWAYS = "L-0263D0A3", "L-F678F1CE", "L-FE5A380F"
 DATABASES = "L-7B6409FD"
 """RDS's DB instances."""
+PROXIES = "L-D94C7EA3"
+"""RDS's proxies."""
 
 ADDRESS_NAME, VPC_NAME, NAT_NAME = "Elastic IPs", "VPCs", "NAT gateways"
-_SERVICES = {VPCS: "vpc", NAT_GATEWAYS: "vpc", DATABASES: "rds"}
+_SERVICES = {VPCS: "vpc", NAT_GATEWAYS: "vpc", DATABASES: "rds", PROXIES: "rds"}
 """Whose quota it is, where it isn't EC2's."""
 
 
@@ -117,6 +119,17 @@ def check_databases(account: Account, wanted: Wanted) -> Iterator[Finding]:
     others = [each for each in instances if not wanted.owns_database(str(each["DBInstanceIdentifier"]))]
     need = Need("RDS instances", DATABASES, "expressway:database.shards", count, most, most)
     yield judge(need, _limit(account, "rds", DATABASES), len(others))
+
+
+def check_proxies(account: Account, wanted: Wanted) -> Iterator[Finding]:
+    """RDS proxies: one for each shard, where the app goes by them."""
+    if not wanted.database.proxied:
+        return
+    count = wanted.database.shards
+    proxies = account.every("rds", "DescribeDBProxies", "DBProxies")
+    others = [each for each in proxies if not wanted.owns_database(str(each["DBProxyName"]))]
+    need = Need("RDS proxies", PROXIES, "expressway:database.shards", count, count, count)
+    yield judge(need, _limit(account, "rds", PROXIES), len(others))
 
 
 def vcpu_needs(tiers: Iterable[Machines], sizes: Mapping[str, int]) -> list[Need]:

@@ -47,6 +47,10 @@ class Database:
     """The mode of Database Insights: `none`, `standard` or `advanced`."""
     connections: str = ""
     """The arithmetic of the app servers' connections to it, which fit."""
+    proxied: bool = False
+    """Whether each database has an RDS Proxy."""
+    vcpus: int = 2
+    """Of its class, two at least, which a proxy is charged by."""
     shards: int = 1
     """How many databases there are, all alike."""
     aurora: bool = False
@@ -138,7 +142,7 @@ class Wanted:
         return 0 if not self.nat else self.zones if self.nat_per_zone else 1
 
     def owns_database(self, identifier: str) -> bool:
-        """Whether an RDS instance is one of this stack's, by its name: a tag Name it has none."""
+        """Whether an RDS instance or proxy is one of this stack's, by its name: a tag Name it has none."""
         return identifier.startswith(f"{self.stack}-database-")
 
     def owns(self, tags: Mapping[str, str]) -> bool:

@@ -250,7 +250,7 @@ def _connections(seen: Comparison) -> Bottleneck | None:
     fewer = (
         "Lower database.poolSize, and see who has the others: DATABASE_DIRECT_URL, other programs (pg_stat_activity)."
         if seen.value("database", "clients") is not None
-        else "Fewer connections for each worker's pool, or PgBouncer before the database (database.pooler)."
+        else "Fewer connections for each worker's pool, or a pooler before the database (database.pooler)."
     )
     steps = (
         fewer,

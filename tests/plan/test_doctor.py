@@ -78,7 +78,7 @@ def test_the_doctor_asks_what_its_policy_allows_and_nothing_else(site: Site, mon
     key = site.client("kms").create_key()["KeyMetadata"]["KeyId"]
     site.client("ec2").modify_ebs_default_kms_key_id(KmsKeyId=key)
     try:
-        site.look()
+        site.look(database=replace(site.wanted.database, proxied=True))
     finally:
         site.client("ec2").modify_ebs_default_kms_key_id(KmsKeyId="alias/aws/ebs")
     assert asked - {"sts:GetCallerIdentity"} == set(ACTIONS), "what everybody may ask is in no policy"
@@ -323,6 +323,26 @@ def test_a_shard_too_many_for_the_account_is_told_and_ones_own_are_not_counted_t
         site.plant()
         for name in ("another", f"{site.wanted.stack}-database-instance-0a1b2c3"):
             rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
+
+
+def test_a_proxy_too_many_for_the_account_is_told_and_ones_own_are_not_counted_twice(site: Site) -> None:
+    rds, database = site.client("rds"), replace(site.wanted.database, shards=2, proxied=True)
+    subnets = [each["SubnetId"] for each in site.client("ec2").describe_subnets()["Subnets"]][:2]
+    names = ("another", f"{site.wanted.stack}-database-proxy-0a1b2c3")
+    for name in names:
+        auth = [{"AuthScheme": "SECRETS", "SecretArn": "arn:aws:secretsmanager:us-east-1:1:secret:db"}]
+        role = "arn:aws:iam::123456789012:role/proxy"
+        rds.create_db_proxy(DBProxyName=name, EngineFamily="POSTGRESQL", Auth=auth, RoleArn=role, VpcSubnetIds=subnets)
+    site.plant(quotas={"L-1216C47A": 64, "L-D94C7EA3": 2})
+    try:
+        finding = only_fault(site.look(database=database))
+        assert (finding.what, finding.where) == ("RDS proxies: 1 of 2 free, 2 needed", "expressway:database.shards")
+        assert "--service-code rds --quota-code L-D94C7EA3 --desired-value 3" in finding.mend
+        assert faults(site.look(database=replace(database, proxied=False))) == [], "nobody asks without one"
+    finally:
+        site.plant()
+        for name in names:
+            rds.delete_db_proxy(DBProxyName=name)
 
 
 @pytest.mark.parametrize(

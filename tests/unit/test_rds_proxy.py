@@ -18,6 +18,7 @@ from cli.doctor.wanted import wanted as wanted_of
 from components import AppServers, Database, DatabaseArgs
 from components.planning import Budget
 from lab import up
+from operate.doctor import cost
 from settings import Settings, SettingsError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -275,6 +276,18 @@ def test_pools_may_be_larger_than_the_proxys_share_but_not_than_what_a_replica_t
     assert re.search(r"x 20 \+ 15 kept = 335 of max_connections 78.*to at most 3", found["database.poolSize"])
     assert load(poolSize=3, replicas=1).connections.size == 3
     assert load(engine="aurora", poolSize=100, replicas=1).connections.size == 100, "a cluster's are behind it too"
+
+
+def test_a_proxy_is_part_of_the_price() -> None:
+    def item(**database: Any) -> cost.Item:
+        estimate = cost.estimate(wanted_of(load(**database), ROOT))
+        return next(each for each in estimate.items if each.name.startswith("RDS Proxy"))
+
+    assert item().price == pytest.approx(2 * 0.015 * 730), "two vCPUs are the least"
+    large = item(instanceClass="db.m7g.2xlarge", shards=2)
+    assert (large.name, large.count, large.price) == ("RDS Proxy, 8 vCPUs", 2, pytest.approx(8 * 0.015 * 730))
+    assert item(engine="aurora").price is None, "the file has no price of Aurora's"
+    assert not [each for each in cost.estimate(wanted_of(load(pooler="pgbouncer"), ROOT)).items if "Proxy" in each.name]
 
 
 def test_the_lab_says_before_it_makes_anything_that_it_has_no_rds_proxy() -> None:
