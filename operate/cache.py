@@ -199,7 +199,8 @@ def failover(
         if changed is not None and former and primary and group["Status"] == "available":
             return Failover(shard["NodeGroupId"], former, primary, round(changed, 1), round(passed, 1))
         pause(POLL_SECONDS)
-    what = f"{who} is still the same" if changed is None else f"{identifier} is still {group['Status']}"
+    same = f"{former} is still the primary" if former else f"shard {shard['NodeGroupId']} has no other primary"
+    what = same if changed is None else f"{identifier} is still {group['Status']}"
     raise CacheError(f"{what} after {FAILOVER_SECONDS:.0f} s: aws elasticache describe-events says what happened")
 
 

@@ -92,7 +92,7 @@ def test_other_packages_configuration_is_none_of_our_business(base: Path) -> Non
         ({"ap": {}}, "ap", "a mapping", "Did you mean expressway:app?"),
         ({"edge": {"nodeVersion": 24}}, "edge.nodeVersion", "24", "Did you mean expressway:app.nodeVersion?"),
         ({"nodeVersion": 24}, "nodeVersion", "24", "Did you mean expressway:app.nodeVersion?"),
-        ({"cache": {"zzz": 1}}, "cache.zzz", "1", "The keys here are engine, engineVersion, nodeType, replicas, evict"),
+        ({"cache": {"zzz": 1}}, "cache.zzz", "1", "The keys here are engine, engineVersion, nodeType, shards, replic"),
         ({"app": []}, "app", "a list", "must be a mapping"),
         ({"app": {"port": "3000"}}, "app.port", '"3000"', "must be a whole number"),
         ({"app": {"port": 3000.5}}, "app.port", "3000.5", "must be a whole number"),
