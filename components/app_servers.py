@@ -513,6 +513,7 @@ def _check_external(args: AppServersArgs) -> list[Finding]:
     findings = check_values(given, _EXTERNAL_RULES, "externalDatabase.")
     findings += planning.check_secret_name("externalDatabase.secret", known(given["secret"]))
     findings += planning.check_egress("externalDatabase.egress", given["egress"])
+    findings += planning.check_external_pooler("pooler", args.get("pooler", planning.PGBOUNCER))
     if args.get("database") is not None:
         rule = "it must not be there with database: the app is told of one of them"
         findings.append(Finding("externalDatabase", planning.NOTHING, rule, "Leave one of them out."))
@@ -527,7 +528,7 @@ def _told_of_external(args: AppServersArgs, secret: pulumi.Output[str]) -> dict[
         "url_secret": True,
         "secret": secret,
         "port": given.get("port", planning.POSTGRESQL_PORT),
-        "pool_size": _budget(args, most).size,
+        "pool_size": _budget(args, most, {}).size,
         "pooler": args.get("pooler", planning.PGBOUNCER),
     }
 
@@ -619,9 +620,9 @@ def _budget(args: AppServersArgs, most: int, database: Mapping[str, Any]) -> pla
         pooler=args.get("pooler", planning.PGBOUNCER),
         pool_size=args.get("pool_size"),
         workers=planning.workers(args.get("instance_type", "t3.small")),
-        **({"place_for_more": planning.PLACE_FOR_MORE} if "external_database" in args else {}),
         percent=_percent(database),
         replicas=isinstance(there := known(database.get("replica_hosts")), list) and bool(there),
+        **({"place_for_more": planning.PLACE_FOR_MORE} if "external_database" in args else {}),
     )
 
 

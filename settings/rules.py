@@ -147,6 +147,8 @@ def _engine(document: Document, sound: Sound) -> Iterator[planning.Finding]:
     given = [fields[name].alias or name for name in database.model_fields_set]
     yield from planning.check_external(database.engine, given, [each.alias or name for name, each in fields.items()])
     if database.external:
+        if sound("database.pooler"):
+            yield from planning.check_external_pooler("pooler", database.pooler)
         if database.secret is not None:
             yield from planning.check_secret_name("secret", database.secret)
         if database.egress is not None and sound("database.egress"):

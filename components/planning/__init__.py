@@ -112,6 +112,7 @@ from .external import (
     STACK_DATABASE,
     check_egress,
     check_external,
+    check_external_pooler,
     is_group,
 )
 from .findings import HIDDEN, NOTHING, UNKNOWN, Finding, looks_secret, show
@@ -296,6 +297,7 @@ __all__ = [
     "check_egress",
     "check_engine",
     "check_external",
+    "check_external_pooler",
     "check_further_shards",
     "check_keys",
     "check_max_storage",

@@ -239,7 +239,7 @@ class Budget:
             if self.percent and (left := replace(self, percent=None)).fits:
                 ways.insert(0, f"set proxyPercent to at most {left.proxy_percent}")
             rule = f"the database must take all connections, and each worker have one of the proxy's: {self.line}"
-            return [Finding("maxSize", self.servers, rule, _ways(ways))]
+            return [Finding("maxSize", self.servers, rule, _ways(ways, self.place_for_more))]
         replica_takes = (self.most - RESERVED - DIRECT) // self._all_workers
         if not self.replicas or self.size <= replica_takes:
             return []
@@ -248,7 +248,11 @@ class Budget:
             "read replicas, which no RDS Proxy can stand before, must take all connections: "
             f"{self._clients_line} + {RESERVED + DIRECT} kept = {total} of max_connections {self.most}"
         )
-        return [Finding("poolSize", self.size, rule, _ways([f"set poolSize to at most {replica_takes}"]))]
+        return [
+            Finding(
+                "poolSize", self.size, rule, _ways([f"set poolSize to at most {replica_takes}"], self.place_for_more)
+            )
+        ]
 
     def _mend(self) -> str:
         ways: list[str] = []

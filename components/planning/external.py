@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import cast
 
 from .aurora import AURORA, POSTGRESQL
+from .connections import PGBOUNCER, RDS_PROXY
 from .findings import NOTHING, UNKNOWN, Finding
 from .rule import Each, Rule, choice
 
@@ -92,3 +93,11 @@ def check_external(engine: str, given: Collection[str], every: Collection[str]) 
         if name not in given:
             findings.append(Finding(name, NOTHING, f"it must be there with engine {EXTERNAL}: {what}", mend))
     return findings
+
+
+def check_external_pooler(path: str, pooler: str) -> list[Finding]:
+    """Whether it can stand before a database that isn't the stack's."""
+    if pooler != RDS_PROXY:
+        return []
+    rule = f"it must not be {RDS_PROXY} with engine {EXTERNAL}: the stack makes one for a database of its own alone"
+    return [Finding(path, pooler, rule, f"Set it to {PGBOUNCER}.")]

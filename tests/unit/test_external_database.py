@@ -152,6 +152,7 @@ def test_what_only_a_database_of_the_stack_has_is_refused_with_the_mend(name: st
         ({**WELL, "port": 0}, "database.port", "1 to 65535"),
         ({**WELL, "maxConnections": 0}, "database.maxConnections", "1 to 5000"),
         ({**WELL, "maxConnections": 20}, "app.maxSize", "of max_connections 20 Set maxConnections to what"),
+        ({**WELL, "pooler": "rds-proxy"}, "database.pooler", "a database of its own alone Set it to pgbouncer"),
         ({**WELL, "poolSize": 50}, "database.poolSize", "of max_connections 100 Set poolSize to at most 9"),
         ({"engine": "postgresql", "secret": "shop/citus"}, "database.secret", "set engine to external"),
         ({"engine": "aurora", "egress": ["10.9.0.0/16"]}, "database.egress", "set engine to external"),
@@ -197,6 +198,7 @@ def servers(**more: Any) -> AppServersArgs:
             {"database": None, "external_database": {**example_args.EXTERNAL, "max_connections": 30}},
             "max_connections 30.*set maxConnections to what the database takes",
         ),
+        ({"database": None, "pooler": "rds-proxy"}, "pooler: .*of its own alone"),
         ({"database": None, "shards": [example_args.SHARD]}, "shards: there is no database"),
     ],
 )
