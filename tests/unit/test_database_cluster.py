@@ -214,8 +214,19 @@ def test_a_reader_takes_over_and_the_name_leads_there(site: Site) -> None:
     assert "leads to 10.20.1.5" in "\n".join(said)
 
 
-def test_a_failover_where_names_are_not_resolved_waits_for_the_writer_alone(site: Site) -> None:
-    assert failover.failover(site.stack, pause=at_once, resolve=lambda _: None).moved_seconds is None
+def test_a_failover_where_names_are_not_resolved_waits_for_another_writer(site: Site) -> None:
+    looks = list[float]()
+    # RDS has begun, and moto would be through with it.
+    site.answers["FailoverDBCluster"] = {"DBCluster": {}}
+
+    def rds(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 3:
+            site.rds.failover_db_cluster(DBClusterIdentifier=NAME)
+
+    done = failover.failover(site.stack, pause=rds, resolve=lambda _: None)
+    assert (len(looks), done.writer, done.moved_seconds) == (3, READERS[0], None)
+    assert site.given("FailoverDBCluster") == {"DBClusterIdentifier": NAME}
 
 
 def test_a_snapshot_by_hand_is_listed_and_its_name_is_taken(site: Site) -> None:
