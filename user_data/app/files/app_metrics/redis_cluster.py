@@ -97,9 +97,9 @@ def primaries(session: RedisSession) -> list[str]:
     found: list[str] = []
     for line in session.ask("CLUSTER", "NODES").splitlines():
         fields = line.split(" ")
-        where, flags = fields[1], fields[2].split(",")
-        if "master" in flags and len(fields) > _BEFORE_SLOTS:
-            numbers, _, named = where.partition(",")
+        # A replica has no slots of its own.
+        if len(fields) > _BEFORE_SLOTS:
+            numbers, _, named = fields[1].partition(",")
             host, _, port = numbers.partition("@")[0].rpartition(":")
             # What is behind a host name's comma are shard ids and the like.
             found.append(f"{named.partition(',')[0] or host}:{port}")
