@@ -201,7 +201,11 @@ def test_what_is_no_profile_is_told(account: Account, answer: str, told: str) ->
         take(account.stack, account.machine, 7, pause=account.second)
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", gzip.compress(b"{"), gzip.compress(b"[]"), gzip.compress(b"1")[:-9]])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{}", gzip.compress(b"{"), gzip.compress(b"[]"), gzip.compress(b"1")[:-9]],
+    ids=["empty", "not packed", "half a line", "no object", "cut off"],
+)
 def test_an_answer_that_cannot_be_read_is_told_at_once(account: Account, body: bytes) -> None:
     def second(_seconds: float) -> None:
         asked = (account.tag() or "").split()[0]
