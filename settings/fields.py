@@ -12,6 +12,9 @@ import artifact
 from components import planning
 from components.planning import Rule
 
+LONGEST_NAME = 255
+"""Bytes of a file's name."""
+
 
 @dataclass(frozen=True)
 class Ruled:
@@ -37,6 +40,9 @@ def _text_from_number(value: object) -> object:
 def _folder(value: Any, info: ValidationInfo) -> Path:
     if not isinstance(value, str | Path):
         raise PydanticCustomError("string_type", "it must be text")
+    if "\0" in str(value) or any(len(os.fsencode(part)) > LONGEST_NAME for part in Path(value).parts):
+        rule = f"it must be a path, whose names have {LONGEST_NAME} bytes at most"
+        raise PydanticCustomError("rule", "{rule}", {"rule": rule, "remedy": "Write it like ../my-app."})
     base: Path = (info.context or {})["base"]
     return Path(os.path.normpath(base / value))
 

@@ -107,11 +107,17 @@ def _plain(value: object) -> object:
     return value
 
 
-def _repeated(node: yaml.Node, path: str) -> Iterator[Problem]:
-    """Keys given twice in one mapping: YAML would let the last one win, silently."""
+def _repeated(node: yaml.Node, path: str, outer: tuple[yaml.Node, ...] = ()) -> Iterator[Problem]:
+    """Keys given twice in one mapping: YAML would let the last one win, silently. And values that hold themselves."""
+    if any(node is each for each in outer):
+        line = node.start_mark.line + 1
+        rule = f"it must not be a part of itself, which begins on line {line}"
+        yield Problem(path.removeprefix("config."), "", rule, "Write it without the alias.")
+        return
+    outer = (*outer, node)
     if isinstance(node, yaml.SequenceNode):
         for index, entry in enumerate(node.value):
-            yield from _repeated(entry, f"{path}[{index}]")
+            yield from _repeated(entry, f"{path}[{index}]", outer)
     if not isinstance(node, yaml.MappingNode):
         return
     seen: dict[str, int] = {}
@@ -123,4 +129,4 @@ def _repeated(node: yaml.Node, path: str) -> Iterator[Problem]:
             rule = f"a key must be given once, and line {seen[name]} has it too"
             yield Problem(full.removeprefix("config."), f"on line {line}", rule, "Remove one of them.")
         seen.setdefault(name, line)
-        yield from _repeated(value, full)
+        yield from _repeated(value, full, outer)

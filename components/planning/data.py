@@ -1,5 +1,7 @@
 """Cache and database: versions, classes and sizes that AWS has."""
 
+import re
+
 from .findings import Finding
 from .rule import Rule, either, matching, number
 
@@ -20,7 +22,7 @@ READ_REPLICAS = number(0, 5)
 
 def _is_postgres_version(value: str) -> bool:
     major, dot, minor = value.partition(".")
-    return major in POSTGRES_VERSIONS and (not dot or minor.isdecimal())
+    return major in POSTGRES_VERSIONS and (not dot or re.fullmatch("[0-9]{1,3}", minor) is not None)
 
 
 POSTGRES_VERSION = Rule(

@@ -6,6 +6,7 @@ Source: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_PIT.html
 import re
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -57,13 +58,11 @@ class Restored:
 
 def moment(text: str) -> datetime:
     """A time as one writes it: ISO 8601, with its zone. RequestError."""
-    try:
+    with suppress(ValueError, OverflowError):
         found = datetime.fromisoformat(text)
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
-        raise RequestError(f"{text!r} is no time with a zone: write it like 2026-11-26T09:30:00Z, where Z is UTC")
-    return found.astimezone(UTC)
+        if found.tzinfo is not None:
+            return found.astimezone(UTC)
+    raise RequestError(f"{text!r} is no time with a zone: write it like 2026-11-26T09:30:00Z, where Z is UTC")
 
 
 def window(stack: Stack, database: Instance) -> Window:

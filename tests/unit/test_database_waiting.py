@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from operate.database import failover, instance, password, restore, snapshots
-from operate.database.instance import DatabaseError, Settled
+from operate.database.instance import DatabaseError, RequestError, Settled
 from operate.stack import Stack
 
 NotFoundError = type("NotFoundError", (Exception,), {})
@@ -170,6 +170,12 @@ def test_a_password_that_rds_draws_counts_once_the_secret_has_another_version() 
     asked = {"DBInstanceIdentifier": "shop", "RotateMasterUserPassword": True, "ApplyImmediately": True}
     assert rds.asked == [("modify_db_instance", asked)]
     assert next(secrets.versions, None) is None, "machines would have been told of the old one"
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "nan", "", "2026-11-26"])
+def test_a_time_that_no_calendar_has_is_refused(text: str) -> None:
+    with pytest.raises(RequestError, match="is no time with a zone: write it like"):
+        restore.moment(text)
 
 
 def test_times_are_told_in_utc_and_what_is_not_known_as_that() -> None:

@@ -128,6 +128,7 @@ CASES: list[tuple[str, str, Any, str]] = [
     ("Database", "replicaCpu", 5, "database.replicaCpu"),
     ("Database", "engineVersion", "9.6", "database.engineVersion"),
     ("Database", "engineVersion", "17.x", "database.engineVersion"),
+    ("Database", "engineVersion", "17." + "9" * 5000, "database.engineVersion"),
     ("Database", "instanceClass", "t4g.micro", "database.instanceClass"),
     ("Database", "storageGb", 5, "database.storageGb"),
     ("Database", "backupDays", 0, "database.backupDays"),

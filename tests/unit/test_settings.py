@@ -307,6 +307,14 @@ def test_an_app_that_cannot_run_is_refused(base: Path, files: dict[str, str] | N
     assert problem.value == str(base / "mine")
 
 
+@pytest.mark.parametrize("path", ["x" * 256, "../" + "ä" * 128 + "/app", "my\0app"])
+@pytest.mark.parametrize(("section", "key"), [("app", "path"), ("sessionManager", "agentKey")])
+def test_a_path_that_no_file_system_takes_is_refused(base: Path, section: str, key: str, path: str) -> None:
+    given: dict[str, Any] = {section: {key: path}}
+    problem = problems(base, **given)[f"expressway:{section}.{key}"]
+    assert "names have 255 bytes at most" in problem.rule
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -173,6 +173,12 @@ def test_a_file_whose_name_tells_no_stack_is_refused(tmp_path: Path, name: str) 
             "expressway:app.port",
             "on line 5 a key must be given once, and line 3",
         ),
+        (
+            "config:\n  expressway:app: &all\n    environment: *all\n",
+            "expressway:app.environment",
+            "must not be a part of itself, which begins on line 2",
+        ),
+        ("config:\n  a:b: &all [1, [*all]]\n", "a:b[1][0]", "must not be a part of itself, which begins on line 2"),
     ],
 )
 def test_a_file_that_is_not_configuration_is_told_where(stack_file: Path, text: str, path: str, words: str) -> None:
