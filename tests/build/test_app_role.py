@@ -208,6 +208,40 @@ def test_machines_that_boot_at_once_wait_for_each_other(site: Site) -> None:
         assert run(app, "SELECT current_user") == [("app",)]
 
 
+@pytest.mark.timeout(60)
+def test_a_machine_that_died_with_the_lock_keeps_no_other_waiting(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(role, "LOCK_PATIENCE", "200ms")
+    with site.master() as dead:
+        run(dead, f"SELECT pg_advisory_lock({role.LOCK})")
+        with pytest.raises(role.RoleError, match="lock timeout"):
+            site.settle()
+    site.settle()
+    with site.app() as app:
+        assert run(app, "SELECT 1")
+
+
+def test_both_ends_notice_in_seconds_that_the_other_is_gone(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect, found = psycopg2.connect, list[Any]()
+
+    def look(**given: Any) -> Any:
+        connection = connect(**given)
+        told = ("tcp_user_timeout", "keepalives_idle", "keepalives_interval", "keepalives_count")
+        client = [connection.get_dsn_parameters()[each] for each in told]
+        # On a Unix socket they would be 0.
+        names = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count")
+        server = [run(connection, f"SHOW {each}")[0][0] for each in names]
+        connection.rollback()
+        found.append((client, server))
+        return connection
+
+    with monkeypatch.context() as looked_at:
+        looked_at.setattr(psycopg2, "connect", look)
+        site.settle()
+    assert found
+    for client, server in found:
+        assert (client, server) == (["15000", "5", "3", "3"], ["5", "3", "3"])
+
+
 def test_an_older_answer_does_not_come_last(site: Site) -> None:
     """A machine that read the secret before another one gave PostgreSQL the next reads it again, under the lock."""
     answers = [("app", FIRST), ("owner", "master"), ("app", SECOND)]

@@ -22,6 +22,17 @@ ATTEMPTS = 3
 """To connect as the master user: RDS may be changing its password, and the secret says so seconds later."""
 PAUSE = 3.0
 CONNECT_SECONDS = 5
+LOCK_PATIENCE = "30s"
+"""What a machine waits for another one that is at it, and may have died; the next look tries again."""
+DEAD: dict[str, Any] = {
+    "tcp_user_timeout": 15_000,
+    "keepalives_idle": 5,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    # For the server, so that a machine which is no more doesn't have the lock for minutes.
+    "options": "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=3 -c tcp_keepalives_count=3",
+}
+"""A connection whose other end is gone ends: nobody follows secrets meanwhile."""
 LOCK_TIMEOUT = "5s"
 """What a table may wait for that gets another owner: who uses it waits behind."""
 LOCK = 0x65787072
@@ -177,6 +188,7 @@ def _as_master(client: Any, machine: config.Machine, database: Mapping[str, Any]
         connection.autocommit = True
         with connection.cursor() as cursor:
             try:
+                cursor.execute(f"SET lock_timeout = '{LOCK_PATIENCE}'")
                 cursor.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
                 cursor.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
             except psycopg2.Error as error:
@@ -205,6 +217,7 @@ def _connect(database: Mapping[str, Any], user: str, password: str) -> Any:
         user=user,
         password=password,
         **TLS,
+        **DEAD,
         connect_timeout=CONNECT_SECONDS,
         application_name="expressway-role",
     )
