@@ -88,6 +88,9 @@ CASES: list[tuple[str, str, Any, str]] = [
     ("AppServers", "database.port", 0, ""),
     ("AppServers", "database.replicaHosts", ["db-1.example", "db-2 example"], ""),
     ("AppServers", "database.readerHost", "readers example", ""),
+    ("AppServers", "database.proxyHost", "proxy example", ""),
+    ("AppServers", "database.proxyReaderHost", "readers example", ""),
+    ("AppServers", "database.proxyPercent", 101, ""),
     ("AppServers", "externalDatabase.secret", "hunter2 is not a name!", ""),
     ("AppServers", "externalDatabase.egress", ["10.9.0.0/16", "10.9.0.1/16"], ""),
     ("AppServers", "externalDatabase.egress", ["10.9.0.0/16", "sg-app"], ""),
@@ -114,6 +117,7 @@ CASES: list[tuple[str, str, Any, str]] = [
         ("Cache", "maintenanceWindow", window, "cache.maintenanceWindow")
         for window in ("sun:05:00-sun:05:30", "Sun:05:00-Sun:06:00", "05:00-06:00", "sun:23:30-mon:00:15")
     ),
+    ("Database", "proxyPercent", 0, ""),
     ("Database", "replicas", -1, "database.replicas"),
     ("Database", "replicas", 6, "database.replicas"),
     *(
@@ -186,6 +190,9 @@ CASES: list[tuple[str, str, Any, str]] = [
     ("AppServers", "shards[0].replicaHosts", ["db-1.example", "db-2 example"], ""),
     ("AppServers", "shards[0].readerHost", "readers example", ""),
     ("AppServers", "shards[0].maxConnections", 0, ""),
+    ("AppServers", "shards[0].proxyHost", "proxy example", ""),
+    ("AppServers", "shards[0].proxyReaderHost", "readers example", ""),
+    ("AppServers", "shards[0].proxyPercent", 101, ""),
     ("Network", "cidr", "10.20.3.0/16", "network.cidr"),
     ("Network", "cidr", "10.20.0.0/28", "network.cidr"),
     ("Network", "cidr", "10.20.0.0/255.255.0.0", "network.cidr"),
@@ -209,7 +216,7 @@ CASES: list[tuple[str, str, Any, str]] = [
 FREE = {
     # Names, ids and ARNs of what is in AWS already: only AWS knows whether they are right.
     *("vpcId", "subnetIds", "bucket", "bucketArn", "securityGroupId", "secretArn", "groupName", "groupArn"),
-    "masterSecretArn",
+    *("masterSecretArn", "proxySecurityGroupId"),
     *("parameterName", "parameterArn", "runtimeKey", "runtimeSha256"),
     *("identifier", "replicationGroupId", "targetGroupArns", "securityGroupIds", "roleName", "lifecycleHooks"),
     "name",  # a database's; a URL takes any, escaped
