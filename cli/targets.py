@@ -133,7 +133,10 @@ def _exported(name: str) -> Mapping[str, Any]:
     if done.returncode != 0:
         said = (done.stderr.strip() or done.stdout.strip()).splitlines()
         refuse(f"the Pulumi CLI has no outputs of a stack {name}: {said[-1] if said else 'it does not say why'}")
-    return json.loads(done.stdout or "{}")
+    try:
+        return json.loads(done.stdout or "{}")
+    except ValueError:
+        refuse(f"the Pulumi CLI did not answer with outputs in JSON: run {' '.join(command)} to see what it says")
 
 
 def _app_of(name: str) -> Path | None:

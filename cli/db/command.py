@@ -136,7 +136,8 @@ def restore(
     except RequestError as error:
         refuse(f"--time: {error}")
     target = targets.find(stack, outputs)
-    with _told(f"RDS goes on with {name}; aws rds describe-db-instances --db-instance-identifier {name} shows it"):
+    shows = f"aws rds describe-db-instances --db-instance-identifier {name}"
+    with _told(f"where RDS was asked already, it goes on with {name}, which {shows} shows"):
         done = restoring.restore(_of(target, shard), name, at, snapshot, _tell)
     if json:
         print_json(done.as_json())

@@ -18,6 +18,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from operate.doctor.account import code
+from operate.stack import StackError
 
 KEY = "deploys/current.json"
 DEAD_SECONDS = 60.0
@@ -98,14 +99,20 @@ class Held:
 
 
 def read(s3: Any, bucket: str) -> tuple[Record, str] | None:
-    """The record that is there, and its ETag."""
+    """The record that is there, and its ETag. StackError for one that nobody who deploys has written."""
     try:
         answer = s3.get_object(Bucket=bucket, Key=KEY)
     except s3.exceptions.NoSuchKey:
         return None
-    told = json.loads(answer["Body"].read())
     known = Record.__dataclass_fields__
-    return Record(**{key: value for key, value in told.items() if key in known}), answer["ETag"]
+    try:
+        told = json.loads(answer["Body"].read())
+        return Record(**{key: value for key, value in told.items() if key in known}), answer["ETag"]
+    except (ValueError, TypeError, AttributeError) as error:
+        raise StackError(
+            f"s3://{bucket}/{KEY} is no record of a deploy ({error}): take its last good version back, or delete it, "
+            "after which expressway deploy begins anew"
+        ) from None
 
 
 def take(s3: Any, bucket: str, record: Record, former: tuple[Record, str] | None) -> Held:

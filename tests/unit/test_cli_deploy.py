@@ -149,8 +149,17 @@ def test_a_stack_that_does_not_exist_is_named(outputs: Path, monkeypatch: pytest
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     refused(run("status", "--stack", "shop"), 2, "no outputs of a stack shop", "no stack named 'shop' found")
+    program.write_text("#!/bin/sh\necho 'a new version of Pulumi is available'\n")
+    refused(run("status", "--stack", "shop"), 2, "did not answer with outputs in JSON", "pulumi stack output --json")
     program.unlink()
     refused(run("status", "--stack", "shop"), 2, "takes a Pulumi CLI on PATH", "--outputs FILE")
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "[]", "{}", '{"id": "d1"}'])
+def test_a_record_that_is_none_of_a_deploy_is_named(outputs: Path, text: str) -> None:
+    boto3.client("s3", region_name="us-east-1").put_object(Bucket="shop", Key="deploys/current.json", Body=text)
+    for command in (["status"], ["rollback", "r0"]):
+        refused(run(*command, "--outputs", str(outputs)), 1, "s3://shop/deploys/current.json is no record of a deploy")
 
 
 def test_a_file_that_holds_no_outputs_is_named(outputs: Path, tmp_path: Path) -> None:
