@@ -43,10 +43,11 @@ CASES = (
         "aws:rds/parameterGroup:ParameterGroup",
         make=lambda world: {
             "family": "postgres17",
+            # By name, as RDS tells them.
             "parameters": [
-                {"name": "work_mem", "value": "8192"},
-                {"name": "rds.force_ssl", "value": "1"},
                 {"name": "max_connections", "value": "100", "applyMethod": "pending-reboot"},
+                {"name": "rds.force_ssl", "value": "1"},
+                {"name": "work_mem", "value": "8192"},
             ],
         },
         changes={
@@ -54,9 +55,9 @@ CASES = (
             "family": "postgres16",
             "description": "how they are",
             "parameters": [
-                {"name": "rds.force_ssl", "value": "0"},
-                {"name": "max_connections", "value": "100", "applyMethod": "pending-reboot"},
                 {"name": "log_statement", "value": "ddl"},
+                {"name": "max_connections", "value": "100", "applyMethod": "pending-reboot"},
+                {"name": "rds.force_ssl", "value": "0"},
             ],
         },
     ),
