@@ -136,8 +136,7 @@ def restore(
     except RequestError as error:
         refuse(f"--time: {error}")
     target = targets.find(stack, outputs)
-    shows = f"aws rds describe-db-instances --db-instance-identifier {name}"
-    with _told(f"where RDS was asked already, it goes on with {name}, which {shows} shows"):
+    with _told(f"where RDS was asked already, it goes on with {name}: aws rds describe-events shows it"):
         done = restoring.restore(_of(target, shard), name, at, snapshot, _tell)
     if json:
         print_json(done.as_json())

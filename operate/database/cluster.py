@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from operate.database.instance import AVAILABLE, DatabaseError, Instance, Kind, named
+from operate.database import instance
+from operate.database.instance import AVAILABLE, Instance, Kind
 from operate.stack import Stack
 
 Cluster = Mapping[str, Any]
@@ -19,27 +20,17 @@ def describe(stack: Stack, identifier: str) -> Cluster | None:
         return None
 
 
-CLUSTER: Final = Kind(describe, "Status", "db-cluster")
+CLUSTER: Final = Kind("Aurora cluster", describe, "DBClusterIdentifier", "Status", "db-cluster")
 
 
 def find(stack: Stack) -> Cluster:
     """The stack's cluster. DatabaseError without one; botocore's errors."""
-    identifier = named(stack)
-    found = describe(stack, identifier)
-    if found is None:
-        raise DatabaseError(f"there is no Aurora cluster {identifier} in {stack.region}")
-    return found
+    return instance.find(stack, CLUSTER)
 
 
 def find_available(stack: Stack) -> Cluster:
     """The same, which nothing is done to at the moment. DatabaseError while RDS does, as it refuses most then."""
-    found = find(stack)
-    if not is_available(found):
-        raise DatabaseError(
-            f"{found['DBClusterIdentifier']} is {found['Status']}: wait until it is available; expressway db status "
-            "shows it"
-        )
-    return found
+    return instance.find_available(stack, CLUSTER)
 
 
 def is_available(found: Cluster) -> bool:

@@ -39,7 +39,11 @@ Instance = Mapping[str, Any]
 class Kind:
     """What can be waited for: an instance, or a cluster."""
 
+    words: str
+    """What people call it."""
     describe: Callable[[Stack, str], Mapping[str, Any] | None]
+    identifier: str
+    """Where its identifier is."""
     status: str
     """Where its status is."""
     source: str
@@ -76,29 +80,6 @@ def _endpoint(stack: Stack) -> str:
     return str(stack.outputs.get("databaseEndpoint") or "")
 
 
-def find(stack: Stack) -> Instance:
-    """The stack's instance. DatabaseError without one; botocore's errors."""
-    identifier = named(stack)
-    found = describe(stack, identifier)
-    if found is None:
-        raise DatabaseError(f"there is no database instance {identifier} in {stack.region}")
-    return found
-
-
-def find_available(stack: Stack) -> Instance:
-    """The same, which nothing is done to at the moment."""
-    found = find(stack)
-    require_available(found)
-    return found
-
-
-def require_available(found: Instance) -> None:
-    """DatabaseError while RDS does something to an instance, which refuses most other things meanwhile."""
-    if found["DBInstanceStatus"] != AVAILABLE:
-        name, status = found["DBInstanceIdentifier"], found["DBInstanceStatus"]
-        raise DatabaseError(f"{name} is {status}: wait until it is available; expressway db status shows it")
-
-
 def describe(stack: Stack, identifier: str) -> Instance | None:
     """An instance by its identifier; None when there is none. botocore's errors."""
     rds = stack.client("rds")
@@ -108,7 +89,35 @@ def describe(stack: Stack, identifier: str) -> Instance | None:
         return None
 
 
-INSTANCE: Final = Kind(describe, "DBInstanceStatus", "db-instance")
+INSTANCE: Final = Kind("database instance", describe, "DBInstanceIdentifier", "DBInstanceStatus", "db-instance")
+
+
+def find(stack: Stack, kind: Kind = INSTANCE) -> Mapping[str, Any]:
+    """The stack's database. DatabaseError without one; botocore's errors."""
+    identifier = named(stack)
+    found = kind.describe(stack, identifier)
+    if found is None:
+        raise DatabaseError(f"there is no {kind.words} {identifier} in {stack.region}")
+    return found
+
+
+def find_available(stack: Stack, kind: Kind = INSTANCE) -> Mapping[str, Any]:
+    """The same, which nothing is done to at the moment."""
+    found = find(stack, kind)
+    require_available(found, kind)
+    return found
+
+
+def require_available(found: Mapping[str, Any], kind: Kind = INSTANCE) -> None:
+    """DatabaseError while RDS does something to it, which refuses most other things meanwhile."""
+    if found[kind.status] != AVAILABLE:
+        name, status = found[kind.identifier], found[kind.status]
+        raise DatabaseError(f"{name} is {status}: wait until it is available; expressway db status shows it")
+
+
+def major(found: Mapping[str, Any]) -> str:
+    """The major version of PostgreSQL that a database, or a snapshot, is of."""
+    return found["EngineVersion"].partition(".")[0]
 
 
 class Settled:

@@ -23,6 +23,7 @@ from operate.database.instance import (
     clustered,
     describe,
     find,
+    major,
     wait,
 )
 from operate.database.window import Window, written
@@ -167,22 +168,11 @@ def _given(database: Instance) -> dict[str, Any]:
 
 
 def _of_snapshot(stack: Stack, snapshot: str, database: Instance) -> dict[str, Any]:
-    found = snapshots.describe(stack, snapshot)
-    if found is None:
-        raise RequestError(f"there is no snapshot {snapshot}: expressway db snapshots lists them")
-    if found["Status"] != AVAILABLE:
-        raise DatabaseError(f"{snapshot} is {found['Status']}: wait until it is available")
-    if found["Engine"] != database["Engine"]:
-        raise RequestError(f"{snapshot} is of {found['Engine']}, and the stack's database is {database['Engine']}")
-    if not found.get("Encrypted"):
-        raise RequestError(
-            f"{snapshot} is not encrypted, and the copy wouldn't be: aws rds copy-db-snapshot --kms-key-id "
-            "alias/aws/rds makes one that is"
-        )
-    if _major(found) == _major(database):
+    found = snapshots.restorable(stack, snapshot, database)
+    if major(found) == major(database):
         return {}
     # The group of another major version isn't taken; its family's own, which RDS has, is.
-    return {"DBParameterGroupName": f"default.{database['Engine']}{_major(found)}"}
+    return {"DBParameterGroupName": f"default.{database['Engine']}{major(found)}"}
 
 
 def _of_time(stack: Stack, at: datetime | None, database: Instance) -> dict[str, Any]:
@@ -191,11 +181,5 @@ def _of_time(stack: Stack, at: datetime | None, database: Instance) -> dict[str,
         raise DatabaseError(f"{identifier} keeps no backups: set expressway:database.backupDays, or give a snapshot")
     if at is None:
         return {"UseLatestRestorableTime": True}
-    times = window(stack, database)
-    if (times.earliest and at < times.earliest) or (times.latest and at > times.latest):
-        raise RequestError(f"{identifier} can't be had of {written(at)}: {times}")
+    window(stack, database).require(identifier, at)
     return {"RestoreTime": at}
-
-
-def _major(found: Mapping[str, Any]) -> str:
-    return found["EngineVersion"].partition(".")[0]

@@ -16,9 +16,10 @@ from operate.database.instance import (
     Pause,
     RequestError,
     describe,
+    major,
     wait,
 )
-from operate.database.window import Window, written
+from operate.database.window import Window
 from operate.stack import Stack
 
 SUFFIX: Final = "-writer"
@@ -113,34 +114,18 @@ def _given(found: cluster.Cluster) -> dict[str, Any]:
 
 
 def _check_snapshot(stack: Stack, snapshot: str, found: cluster.Cluster) -> None:
-    known = snapshots.describe(stack, snapshot)
-    if known is None:
-        raise RequestError(f"there is no snapshot {snapshot}: expressway db snapshots lists them")
-    if known["Status"] != AVAILABLE:
-        raise DatabaseError(f"{snapshot} is {known['Status']}: wait until it is available")
-    if known["Engine"] != found["Engine"]:
-        raise RequestError(f"{snapshot} is of {known['Engine']}, and the stack's database is {found['Engine']}")
-    if not known.get("StorageEncrypted"):
+    known = snapshots.restorable(stack, snapshot, found)
+    if major(known) != major(found):
         raise RequestError(
-            f"{snapshot} is not encrypted, and the copy wouldn't be: aws rds copy-db-cluster-snapshot --kms-key-id "
-            "alias/aws/rds makes one that is"
-        )
-    if _major(known) != _major(found):
-        raise RequestError(
-            f"{snapshot} is of PostgreSQL {_major(known)}, whose parameters are others than those of {_major(found)}, "
+            f"{snapshot} is of PostgreSQL {major(known)}, whose parameters are others than those of {major(found)}, "
             "which the stack has: aws rds restore-db-cluster-from-snapshot, with --db-cluster-parameter-group-name "
-            f"default.{found['Engine']}{_major(known)}"
+            f"default.{found['Engine']}{major(known)}"
         )
 
 
 def _of_time(at: datetime | None, found: cluster.Cluster) -> dict[str, Any]:
     if at is None:
         return {"UseLatestRestorableTime": True}
-    earliest, latest = found.get("EarliestRestorableTime"), found.get("LatestRestorableTime")
-    if (earliest and at < earliest) or (latest and at > latest):
-        raise RequestError(f"{found['DBClusterIdentifier']} can't be had of {written(at)}: {Window(earliest, latest)}")
+    times = Window(found.get("EarliestRestorableTime"), found.get("LatestRestorableTime"))
+    times.require(found["DBClusterIdentifier"], at)
     return {"RestoreToTime": at}
-
-
-def _major(found: cluster.Cluster) -> str:
-    return found["EngineVersion"].partition(".")[0]

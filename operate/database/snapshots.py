@@ -98,6 +98,27 @@ def describe(stack: Stack, name: str) -> Mapping[str, Any] | None:
         return None
 
 
+def restorable(stack: Stack, name: str, database: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A snapshot that the stack's database can be made of, as RDS has it.
+
+    RequestError for one that it can't, DatabaseError for one that isn't there yet; botocore's errors.
+    """
+    found = describe(stack, name)
+    if found is None:
+        raise RequestError(f"there is no snapshot {name}: expressway db snapshots lists them")
+    if found["Status"] != AVAILABLE:
+        raise DatabaseError(f"{name} is {found['Status']}: wait until it is available")
+    if found["Engine"] != database["Engine"]:
+        raise RequestError(f"{name} is of {found['Engine']}, and the stack's database is {database['Engine']}")
+    if not _read(found).encrypted:
+        copy = "copy-db-cluster-snapshot" if clustered(stack) else "copy-db-snapshot"
+        raise RequestError(
+            f"{name} is not encrypted, and the copy wouldn't be: aws rds {copy} --kms-key-id alias/aws/rds makes one "
+            "that is"
+        )
+    return found
+
+
 def take(
     stack: Stack, name: str | None = None, listener: Listener = lambda _: None, pause: Pause = time.sleep
 ) -> Taken:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from operate.database.instance import RequestError
+
 
 @dataclass(frozen=True)
 class Window:
@@ -14,6 +16,11 @@ class Window:
     def __str__(self) -> str:
         first, last = (written(each) if each else "not known" for each in (self.earliest, self.latest))
         return f"earliest {first}, latest {last}"
+
+    def require(self, identifier: str, at: datetime) -> None:
+        """RequestError where that database can't be had of a time."""
+        if (self.earliest and at < self.earliest) or (self.latest and at > self.latest):
+            raise RequestError(f"{identifier} can't be had of {written(at)}: {self}")
 
 
 def written(at: datetime) -> str:

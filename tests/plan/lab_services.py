@@ -38,8 +38,8 @@ def machine_of(api: ApiServer, kind: str, identifier: str) -> dict[str, Any]:
     return next(machine for machine in api.control(kind) if machine["id"] == identifier)
 
 
-def create_cache(api: ApiServer, fleet: Fleet, nodes: int, version: str = "7.1") -> dict[str, Any]:
-    elasticache, name = api.client("elasticache"), f"cache-{uuid.uuid4().hex[:8]}"
+def _create_groups(elasticache: Any, fleet: Fleet, name: str, parameter: str, value: str) -> None:
+    """The subnets, and a parameter that is not its family's."""
     elasticache.create_cache_subnet_group(
         CacheSubnetGroupName=name, CacheSubnetGroupDescription="d", SubnetIds=fleet.private
     )
@@ -48,8 +48,13 @@ def create_cache(api: ApiServer, fleet: Fleet, nodes: int, version: str = "7.1")
     )
     elasticache.modify_cache_parameter_group(
         CacheParameterGroupName=name,
-        ParameterNameValues=[{"ParameterName": "maxmemory-policy", "ParameterValue": "allkeys-lru"}],
+        ParameterNameValues=[{"ParameterName": parameter, "ParameterValue": value}],
     )
+
+
+def create_cache(api: ApiServer, fleet: Fleet, nodes: int, version: str = "7.1") -> dict[str, Any]:
+    elasticache, name = api.client("elasticache"), f"cache-{uuid.uuid4().hex[:8]}"
+    _create_groups(elasticache, fleet, name, "maxmemory-policy", "allkeys-lru")
     return elasticache.create_replication_group(
         ReplicationGroupId=name,
         ReplicationGroupDescription="d",
@@ -68,16 +73,7 @@ def create_cache(api: ApiServer, fleet: Fleet, nodes: int, version: str = "7.1")
 def create_cluster(api: ApiServer, fleet: Fleet, shards: int, replicas: int = 1, **other: Any) -> dict[str, Any]:
     """A cache in cluster mode. `other`: arguments besides, or others."""
     elasticache, name = api.client("elasticache"), f"cluster-{uuid.uuid4().hex[:8]}"
-    elasticache.create_cache_subnet_group(
-        CacheSubnetGroupName=name, CacheSubnetGroupDescription="d", SubnetIds=fleet.private
-    )
-    elasticache.create_cache_parameter_group(
-        CacheParameterGroupName=name, CacheParameterGroupFamily="redis7", Description="d"
-    )
-    elasticache.modify_cache_parameter_group(
-        CacheParameterGroupName=name,
-        ParameterNameValues=[{"ParameterName": "cluster-enabled", "ParameterValue": "yes"}],
-    )
+    _create_groups(elasticache, fleet, name, "cluster-enabled", "yes")
     given: dict[str, Any] = {
         "ReplicationGroupId": name,
         "ReplicationGroupDescription": "d",

@@ -2,57 +2,30 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
 
-from lab.api import tls
-from lab.config import LabConfig
-from lab.controller.api import Api
-from lab.controller.identity import Identities
-from lab.controller.plan import Failover, ParameterChange, Service, TokenChange, Wanted
+from lab.controller.plan import Failover, ParameterChange, TokenChange
 from lab.controller.wanted import wanted
 from lab.network.model import Direction, Group
 from tests.plan.lab_api_server import ApiServer
+from tests.plan.lab_caches import Controlled
 from tests.plan.lab_fleet import Fleet
 from tests.plan.lab_services import TOKEN, create_cache
 
 
-class Cache:
+class Cache(Controlled):
     """A cache with two nodes, and the controller's view of it."""
 
     def __init__(self, server: ApiServer) -> None:
-        self.server, self.aws = server, server.client("elasticache")
-        self.name = create_cache(server, Fleet(server), nodes=2)["ReplicationGroupId"]
+        super().__init__(server, create_cache(server, Fleet(server), nodes=2)["ReplicationGroupId"])
         self.aws.modify_replication_group(ReplicationGroupId=self.name, AutomaticFailoverEnabled=True)
         server.control(f"replication-groups/{self.name}", "PUT", {"status": "available"})
-        self.api = Api(server.endpoint, "us-east-1")
-        self.config = LabConfig(server.port, "us-east-1", {}, {"redis": ["/image"], "postgresql": ["/image"]})
-
-    def wanted(self) -> Wanted:
-        return wanted(self.api.read(), self.config, Path("/authority"))
-
-    def service(self) -> Service:
-        (service,) = self.wanted().services
-        return service
-
-    def described(self) -> dict[str, Any]:
-        (group,) = self.server.control("replication-groups")
-        return group
 
     def leads_to(self, name: str) -> str:
         lines = [line.split() for line in self.wanted().records.splitlines()]
         return next(address for address, *names in lines if self.described()[name] in names)
-
-    def told(self, address: str, certificates: Path) -> str:
-        tls.ca(certificates)
-        identities = Identities(self.api, certificates, "us-east-1")
-        identities.update(self.api.read())
-        found = identities.lookup(address)
-        assert found, f"nobody at {address}"
-        assert found.user_data, f"nothing is told to {address}"
-        return found.user_data.decode()
 
 
 @pytest.fixture(scope="module")

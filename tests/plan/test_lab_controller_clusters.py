@@ -1,49 +1,23 @@
 """From what the API says of a cache in cluster mode to machines, names and what each node is told at its boot."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lab.api import tls
-from lab.config import LabConfig
-from lab.controller.api import Api
-from lab.controller.identity import Identities
-from lab.controller.plan import Failover, Primary, Reshape, Service, Wanted
-from lab.controller.wanted import wanted
+from lab.controller.plan import Failover, Primary, Reshape
 from lab.machines.services.redis_cluster import node_id
-from tests.plan.lab_api_server import ApiServer, running_api
+from tests.plan.lab_api_server import ApiServer
+from tests.plan.lab_caches import Controlled
 from tests.plan.lab_fleet import Fleet
 from tests.plan.lab_services import create_cluster
 
 
-@pytest.fixture(scope="module")
-def own_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    """An API with nothing else in it: two networks of one range are more than one lab can be."""
-    with running_api(tmp_path_factory.mktemp("controller")) as server:
-        yield server
-
-
-class Cluster:
+class Cluster(Controlled):
     """Two shards of two nodes, and the controller's view of them."""
 
     def __init__(self, server: ApiServer) -> None:
-        self.server, self.aws = server, server.client("elasticache")
-        self.name = create_cluster(server, Fleet(server), shards=2)["ReplicationGroupId"]
-        self.api = Api(server.endpoint, "us-east-1")
-        self.config = LabConfig(server.port, "us-east-1", {}, {"redis": ["/image"], "postgresql": ["/image"]})
-
-    def wanted(self) -> Wanted:
-        return wanted(self.api.read(), self.config, Path("/authority"))
-
-    def service(self) -> Service:
-        (service,) = self.wanted().services
-        return service
-
-    def described(self) -> dict[str, Any]:
-        (group,) = self.server.control("replication-groups")
-        return group
+        super().__init__(server, create_cluster(server, Fleet(server), shards=2)["ReplicationGroupId"])
 
     def led_to(self) -> set[str]:
         """By the configuration endpoint."""
@@ -61,14 +35,8 @@ class Cluster:
     def finish(self) -> None:
         self.api.put(f"replication-groups/{self.name}/shape/{self.reshape().version}")
 
-    def told(self, short: str, certificates: Path) -> str:
-        tls.ca(certificates)
-        identities = Identities(self.api, certificates, "us-east-1")
-        identities.update(self.api.read())
-        found = identities.lookup(self.node(short)["address"])
-        assert found, f"nobody is {short}"
-        assert found.user_data, f"nothing is told to {short}"
-        return found.user_data.decode()
+    def told_to(self, short: str, certificates: Path) -> str:
+        return self.told(self.node(short)["address"], certificates)
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +66,7 @@ def test_the_configuration_endpoint_leads_to_every_node(cluster: Cluster) -> Non
 
 
 def test_a_node_is_told_all_members_and_a_primary_its_slots(cluster: Cluster, tmp_path: Path) -> None:
-    primary, replica = (cluster.told(f"0002-00{number}", tmp_path) for number in (1, 2))
+    primary, replica = (cluster.told_to(f"0002-00{number}", tmp_path) for number in (1, 2))
     for told in (primary, replica):
         assert all(node_id(node["endpoint"]) in told for node in cluster.described()["nodes"])
         assert "cluster-enabled yes" in told
@@ -119,8 +87,8 @@ def test_a_shard_fails_over_by_itself(cluster: Cluster, tmp_path: Path) -> None:
     assert [machine for _, machine in change.machines] == [of, new], "the other shard has nothing to do with it"
     cluster.api.put(f"replication-groups/{cluster.name}/primary/{change.node}")
     assert [each.machine for each in cluster.service().primaries] == [f"cache-{cluster.name}-0001-001", new]
-    assert f"myself,slave {node_id(cluster.node('0002-002')['endpoint'])}" in cluster.told("0002-001", tmp_path)
-    assert "connected 8192-16383" in cluster.told("0002-002", tmp_path), "also when all have to be made anew"
+    assert f"myself,slave {node_id(cluster.node('0002-002')['endpoint'])}" in cluster.told_to("0002-001", tmp_path)
+    assert "connected 8192-16383" in cluster.told_to("0002-002", tmp_path), "also when all have to be made anew"
 
 
 def test_a_new_shard_s_nodes_are_started_and_then_slots_move_and_the_api_is_told(cluster: Cluster) -> None:

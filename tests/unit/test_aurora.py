@@ -5,13 +5,13 @@ import re
 from pathlib import Path
 from typing import Any, cast
 
+import database_settings
 import example_args
 import pulumi
 import pytest
 from recording import Recording, record
 from test_stack import built as built  # a fixture that applies here too
 
-import settings
 import stack
 from cli.doctor.wanted import wanted as wanted_of
 from components import Database, DatabaseArgs, planning, state
@@ -22,7 +22,7 @@ from operate.doctor.finding import Status
 from operate.doctor.wanted import Wanted
 from operate.load.metrics import Places
 from operate.load.metrics import wanted as metrics_of
-from settings import Settings, SettingsError
+from settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 CLUSTER = "aws:rds/cluster:Cluster"
@@ -40,13 +40,7 @@ def make(**more: object) -> Recording:
 
 
 def load(environment: str = "dev", **database: object) -> Settings:
-    config = {
-        "aws:region": "us-east-1",
-        "expressway:environment": environment,
-        "expressway:database": {"engine": "aurora", **database},
-        "expressway:monitoring": {"alarmEmails": ["team@example.com"], "dashboard": True},
-    }
-    return settings.parse(config, stack="dev", base=ROOT, source="test")
+    return database_settings.load("aurora", environment, {**database})
 
 
 def build(**database: Any) -> Recording:
@@ -55,11 +49,7 @@ def build(**database: Any) -> Recording:
 
 
 def refusals(**database: Any) -> dict[str, str]:
-    """Path -> rule and remedy, as a preview says them."""
-    with pytest.raises(SettingsError) as refused:
-        load(**database)
-    problems = refused.value.problems
-    return {each.path.removeprefix("expressway:database."): f"{each.rule} {each.remedy}" for each in problems}
+    return database_settings.refusals("aurora", database, "expressway:database.")
 
 
 def test_the_cluster_is_what_production_needs_unless_told_otherwise() -> None:

@@ -372,9 +372,8 @@ def test_no_reader_becomes_a_database_of_its_own(site: Site) -> None:
         promote.promote(site.stack, READERS[0], pause=at_once)
 
 
-def test_while_rds_does_something_to_it_nothing_else_is_begun(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    there = site.cluster()
-    monkeypatch.setattr(cluster, "describe", lambda _stack, _name: {**there, "Status": "upgrading"})
+def test_while_rds_does_something_to_it_nothing_else_is_begun(site: Site) -> None:
+    site.answers["DescribeDBClusters"] = {"DBClusters": [{**site.cluster(), "Status": "upgrading"}]}
     for begin in (failover.failover, password.rotate, snapshots.take):
         with pytest.raises(DatabaseError, match=f"{NAME} is upgrading: wait until it is available"):
             begin(site.stack)

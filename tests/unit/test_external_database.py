@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any, cast
 
+import database_settings
 import example_args
 import pulumi
 import pytest
@@ -32,13 +33,7 @@ pytestmark = pytest.mark.usefixtures("user_data")
 
 
 def load(environment: str = "dev", **database: object) -> Settings:
-    config = {
-        "aws:region": "us-east-1",
-        "expressway:environment": environment,
-        "expressway:database": {"engine": "external", **database},
-        "expressway:monitoring": {"alarmEmails": ["team@example.com"], "dashboard": True},
-    }
-    return settings.parse(config, stack="dev", base=ROOT, source="test")
+    return database_settings.load("external", environment, {**database})
 
 
 def build(environment: str = "dev", **database: Any) -> Recording:
@@ -47,11 +42,7 @@ def build(environment: str = "dev", **database: Any) -> Recording:
 
 
 def refusals(**database: Any) -> dict[str, str]:
-    """Path -> rule and remedy, as a preview says them."""
-    with pytest.raises(SettingsError) as refused:
-        load(**database)
-    problems = refused.value.problems
-    return {each.path.removeprefix("expressway:"): f"{each.rule} {each.remedy}" for each in problems}
+    return database_settings.refusals("external", database, "expressway:")
 
 
 @pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
