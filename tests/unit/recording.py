@@ -59,8 +59,9 @@ class Recording:
         return found[0]
 
     def all(self, kind: str) -> list[Registered]:
-        """Every resource of a type."""
-        return [each for each in self.resources.values() if each.type == kind]
+        """Every resource of a type, by name: siblings register in an order of chance."""
+        found = [each for each in self.resources.values() if each.type == kind]
+        return sorted(found, key=lambda each: each.name)
 
     def called(self, token: str) -> list[dict[str, Any]]:
         """The arguments of each call of a function."""
