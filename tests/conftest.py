@@ -1,10 +1,13 @@
-"""For all tests: no time limits that a busy host would break; and without a Pulumi CLI, none that are marked `engine`.
+"""For all tests: no time limits that a busy host would break, and boto3's models are parsed once.
 
-One line says how many were left out and why.
+Without a Pulumi CLI, none are run that are marked `engine`: one line says how many were left out and why.
 """
 
+import functools
+from collections.abc import Iterator
 from typing import Any
 
+import botocore.session
 import pytest
 from hypothesis import settings
 
@@ -14,6 +17,16 @@ from lab.engine.pulumi_cli import NoCliError
 # By default a property fails when one example takes 200 ms, which says more about the host than about the code.
 settings.register_profile("any host", deadline=None)
 settings.load_profile("any host")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def aws_models() -> Iterator[None]:
+    """Most of what a mocked AWS costs: each session parses the services' models anew, each start makes 600 images."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", functools.cache(botocore.session.create_loader))
+        patch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
+        yield
+
 
 _left_out: dict[str, Any] = {}
 

@@ -90,7 +90,7 @@ def fill(session: boto3.Session) -> None:
 
 def data(ec2: Any, version: int) -> dict[str, str]:
     told = {"bucket": "shop-artifacts", "bundle": {"key": f"bundles/{version}"}, "runtime": {"key": "runtime/1"}}
-    image = ec2.describe_images()["Images"][0]["ImageId"]
+    image = ec2.register_image(Name=f"debian-{version}")["ImageId"]
     return {"ImageId": image, "UserData": base64.b64encode(json.dumps(told).encode()).decode()}
 
 

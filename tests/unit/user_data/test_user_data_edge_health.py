@@ -320,7 +320,7 @@ def aws() -> Iterator[dict[str, Any]]:
         ec2, autoscaling = (boto3.client(each, region_name="us-east-1") for each in ("ec2", "autoscaling"))
         vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
         subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.0.0/24")["Subnet"]["SubnetId"]
-        image = ec2.describe_images()["Images"][0]["ImageId"]
+        image = ec2.register_image(Name="debian")["ImageId"]
         autoscaling.create_launch_configuration(LaunchConfigurationName="edge", ImageId=image, InstanceType="t3.small")
         autoscaling.create_auto_scaling_group(
             AutoScalingGroupName="shop-edge",
