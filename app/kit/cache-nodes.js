@@ -10,10 +10,25 @@ class Node {
   /** No read from it before all workers have told it what they wrote meanwhile. */
   unsettledUntil = 0;
 
-  constructor(redis, breaker, interrupted) {
+  /** @param {number} [lostAt] since when it can't be reached, if it can't now */
+  constructor(redis, breaker, interrupted, lostAt = Date.now()) {
     this.redis = redis;
     this.breaker = new Breaker(breaker);
     this.interrupted = interrupted;
+    this.lostAt = redis.status === "ready" ? null : lostAt;
+    redis.on("ready", () => {
+      this.lostAt = null;
+    });
+    for (const event of ["close", "end"]) redis.on(event, () => this.lose());
+  }
+
+  lose() {
+    this.lostAt ??= Date.now();
+  }
+
+  /** Whether it can be reached, or could a moment ago, or this process has only just heard of it. */
+  reachableWithin(milliseconds) {
+    return this.lostAt === null || Date.now() - this.lostAt < milliseconds;
   }
 
   /** @returns {"ready" | "away" | "settling"} */
@@ -59,6 +74,10 @@ export class OneNode {
     return this.#node;
   }
 
+  known() {
+    return this.#node;
+  }
+
   snapshot() {
     return { redis: this.#node.state, breaker: this.#node.breaker.state };
   }
@@ -74,7 +93,7 @@ export class ClusterNodes {
   #cluster;
   #breaker;
   #onReady;
-  #nodes = new Map(); // by host and port, as the cluster names them
+  #nodes = new Map(); // by host and port, as the cluster names them; the last one there, also when its connection ended
   #slots = new Map(); // by hash tag
   #started = false;
   #looking = null;
@@ -96,9 +115,14 @@ export class ClusterNodes {
 
   /** The node that has `name` now, as far as is known; undefined while none is known. */
   at(name) {
-    const node = this.#nodes.get(this.#cluster.slots[this.#slot(name)]?.[0]);
+    const node = this.known(name);
     if (node) this.#see(node);
     return this.#cluster.status === "ready" ? node : undefined;
+  }
+
+  /** The node that had `name` when the cluster was last heard. */
+  known(name) {
+    return this.#nodes.get(this.#cluster.slots[this.#slot(name)]?.[0]);
   }
 
   /** Of the whole, and of each shard, in the order of its lowest slot: `slots` that nobody has are in none. */
@@ -119,14 +143,15 @@ export class ClusterNodes {
   }
 
   #add(redis) {
-    const node = new Node(redis, this.#breaker, this.#started);
+    const node = new Node(redis, this.#breaker, this.#started, this.#nodes.get(idOf(redis))?.lostAt ?? undefined);
     this.#nodes.set(idOf(redis), node);
     redis.on("ready", () => this.#see(node, true));
     if (this.#started) this.#open(node);
   }
 
   #remove(redis) {
-    if (this.#nodes.get(idOf(redis))?.redis === redis) this.#nodes.delete(idOf(redis));
+    const node = this.#nodes.get(idOf(redis));
+    if (node?.redis === redis) node.lose();
     if (!this.#started || this.#looking) return;
     this.#looking = setTimeout(() => {
       this.#looking = null;

@@ -12,6 +12,7 @@ const LONGEST_POLL = 50;
 const RECENT = 10_000; // what a primary was told and its replica not yet, when that took its place
 const BEHIND = 60_000; // for how long a write's position counts: far longer than a replica that is read may be behind
 const FORGETTING = 1_000; // for Redis to take an invalidation: a write waits longer than a read would
+const AGAIN = 20; // until an invalidation that failed is tried again
 
 const DEFAULTS = {
   namespace: "cache",
@@ -281,9 +282,22 @@ export class Cache {
     if (this.#redis === null) return;
     this.#counts.invalidations += 1;
     const after = this.#options.position();
-    this.#owe(names.map((name) => [name, after]));
+    const invalidations = names.map((name) => [name, after]);
+    for (const patience = performance.now() + FORGETTING; ; await sleep(AGAIN)) {
+      this.#owe(invalidations);
+      if (await this.#told(names)) return;
+      // Other workers may ask a node whose connection only this one lost, or hasn't yet, as that of a shard just added. One that
+      // is away for longer is away for all.
+      const hope = names.some((name) => this.#nodes.known(name)?.reachableWithin(FORGETTING));
+      if (!hope || performance.now() > patience) return;
+    }
+  }
+
+  /** Tell the nodes that have `names` all they are owed. @returns whether all of them heard it */
+  async #told(names) {
     const nodes = new Set(names.map((name) => this.#nodes.at(name)));
-    await Promise.all([...nodes].map((node) => this.#settle(node)?.catch(() => {})));
+    const heard = (node) => this.#settle(node)?.then(() => true).catch(() => false) ?? false;
+    return (await Promise.all([...nodes].map(heard))).every(Boolean);
   }
 
   /** Send the invalidations that a node hasn't heard of; what fails stays owed. */

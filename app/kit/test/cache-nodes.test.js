@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { EventEmitter } from "node:events";
 import { mock, test } from "node:test";
-import { setImmediate as turn } from "node:timers/promises";
+import { setTimeout as sleep, setImmediate as turn } from "node:timers/promises";
 import { Cache } from "@expressway/kit/cache";
 import { FakeRedis } from "../../test/fakes.js";
 import { NONE } from "../cache-scripts.js";
@@ -16,7 +16,7 @@ class FakeCluster extends FakeRedis {
   constructor() {
     super();
     this.add(1);
-    this.add(2, true);
+    this.add(2, { readOnly: true });
     this.refreshSlotsCache = mock.fn();
     this.claimBelieving = (key, lease) => this.claim(key, "", lease);
     this.get = async () => NONE;
@@ -26,8 +26,8 @@ class FakeCluster extends FakeRedis {
 
   nodes = () => [...this.members.values()];
 
-  add(port, readOnly = false) {
-    const node = Object.assign(new EventEmitter(), { status: "ready", options: { host: "host", port, readOnly }, ping: this.ping });
+  add(port, { readOnly = false, status = "ready" } = {}) {
+    const node = Object.assign(new EventEmitter(), { status, options: { host: "host", port, readOnly }, ping: this.ping });
     this.members.set(port, node);
     this.emit("+node", node);
     return node;
@@ -67,6 +67,40 @@ test("a shard whose connection ended is not asked, and once it is back only when
   assert.equal(writer.snapshot().owed, 0);
   t.mock.timers.tick(2_600);
   assert.deepEqual([await read(reader), await read(reader)], ["miss new", "hit new"]);
+});
+
+test("a write waits for the connection to a shard that was added: other workers may ask that already", async () => {
+  const cluster = new FakeCluster();
+  const [writer, reader] = [new Cache(cluster), new Cache(cluster)];
+  await read(reader, "old");
+  const added = cluster.add(3, { status: "connecting" });
+  cluster.slots = Array(16_384).fill(["host:3"]); // with what was there
+
+  const through = mock.fn();
+  const written = writer.invalidate("k").then(through);
+  await sleep(50);
+  assert.deepEqual([cluster.keys.size, through.mock.callCount()], [1, 0]);
+  added.status = "ready";
+  added.emit("ready");
+  await written;
+
+  assert.deepEqual([cluster.keys.size, writer.snapshot().owed], [0, 0]);
+});
+
+test("a shard that is away for more than a second is waited for by no write, however often its connection is opened", async (t) => {
+  t.mock.timers.enable({ apis: ["Date"], now: 1_000_000 });
+  const cluster = new FakeCluster();
+  const cache = new Cache(cluster);
+  cluster.end(1);
+  t.mock.timers.tick(900);
+  cluster.add(1, { status: "connecting" });
+  t.mock.timers.tick(200);
+
+  const began = performance.now();
+  await cache.invalidate("k");
+
+  assert.ok(performance.now() - began < 500);
+  assert.equal(cache.snapshot().owed, 1);
 });
 
 test("a replica that leads now is told what the one before was told lately, though its connection was open", async (t) => {
