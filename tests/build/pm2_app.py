@@ -95,9 +95,9 @@ class App:
         answers = [self.ask()[1] for _ in range(12)]
         return {answer.get("worker", "0"): answer["SECRET"] for answer in answers}
 
-    def reload(self, secret: str) -> None:
+    def reload(self, secret: str, parallel: int = 1) -> None:
         """What the follower does when the secret is another one."""
-        reload.workers({"SECRET": secret, "PORT": str(self.port)}, self.app, self.runtime)
+        reload.workers({"SECRET": secret, "PORT": str(self.port)}, self.app, self.runtime, parallel=parallel)
 
     def stop(self) -> None:
         """End PM2 and its workers."""

@@ -17,10 +17,13 @@ from artifact.runtime import tools
 from tests.build.pm2_app import App
 
 SERVER = """
-import { existsSync } from "node:fs";
+import { appendFileSync, existsSync } from "node:fs";
 import { serve } from "KIT";
 if (existsSync("broken")) process.exit(1);
 const { SECRET, NODE_APP_INSTANCE } = process.env;
+const note = (what) => appendFileSync("notes", `${what}\\n`);
+note("began");
+process.on("exit", () => note("ended"));
 serve((_request, response) => response.end(JSON.stringify({ SECRET, worker: NODE_APP_INSTANCE, pid: process.pid })), {
   ready: async () => {
     if (SECRET === "useless") throw new Error("refused");
@@ -83,6 +86,20 @@ def test_a_secret_with_which_workers_do_not_get_ready_reaches_one_of_them_only(a
 
     app.reload("two")
     assert app.secrets() == {"0": "two", "1": "two"}, "and the next try mends it"
+
+
+def test_where_nobody_asks_workers_are_reloaded_two_at_a_time_and_what_fails_is_mended_by_the_next(app: App) -> None:
+    notes = app.home / "notes"
+    while notes.read_text().split() != ["began"] * 2:
+        app.ask()
+    app.reload("two", parallel=2)
+    assert app.secrets() == {"0": "two", "1": "two"}
+    assert notes.read_text().split()[2:] == ["began", "began", "ended", "ended"]
+
+    with pytest.raises(reload.ReloadError, match="worker 0 or 1 isn't ready with the new environment"):
+        app.reload("useless", parallel=2)
+    app.reload("three", parallel=2)
+    assert app.secrets() == {"0": "three", "1": "three"}
 
 
 def test_workers_that_exit_at_each_start_are_started_ever_more_slowly_and_by_the_same_pm2(app: App) -> None:

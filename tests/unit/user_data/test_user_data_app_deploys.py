@@ -44,7 +44,7 @@ class Machine:
         value = json.dumps({"release_id": name, "key": name, "sha256": HASH})
         self.ssm.put_parameter(Name=POINTER, Value=value, Type="String", Overwrite=True)
 
-    def workers(self, variables: dict[str, str], _app: Any) -> None:
+    def workers(self, variables: dict[str, str], _app: Any, *, parallel: int) -> None:
         """PM2's reload."""
         if self.interrupted:
             raise KeyboardInterrupt
@@ -110,13 +110,18 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine
 
 
 @pytest.fixture
-def follow(machine: Machine, app_machine: config.Machine) -> Callable[[str], bool]:
+def follower(machine: Machine, app_machine: config.Machine) -> deploys.Follower:
     class Clients:
         def get(self, service: str) -> Any:
             return boto3.client(service, region_name="us-east-1")
 
     clients: Any = Clients()
-    return deploys.Follower(app_machine, "i-1", Reporter(app_machine, "i-1", clients.get("s3")), clients).follow
+    return deploys.Follower(app_machine, "i-1", Reporter(app_machine, "i-1", clients.get("s3")), clients)
+
+
+@pytest.fixture
+def follow(follower: deploys.Follower) -> Callable[[str], bool]:
+    return follower.follow
 
 
 def named(name: str, sha256: str = HASH) -> artifact.Release:
@@ -205,7 +210,10 @@ def test_a_deploy_of_what_runs_touches_no_worker(machine: Machine, follow: Calla
     assert (machine.asked, report()) == ([], ("ready", "one", "d-1"))
 
 
-def test_a_deploy_is_followed_once_and_a_tag_that_cannot_be_read_changes_nothing(machine: Machine) -> None:
+def test_a_deploy_is_followed_once_and_a_tag_that_cannot_be_read_changes_nothing(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deploys, "PERIOD", 0.01)
     seen: list[str] = []
     answers: list[dict[str, str] | OSError] = [
         {},
@@ -227,8 +235,45 @@ def test_a_deploy_is_followed_once_and_a_tag_that_cannot_be_read_changes_nothing
     tags = requests.Tags([deploys.TAG], read)
     for _ in range(7):
         tags.look()
-        deploys.run(tags, follow, lambda: None, lambda: None, rounds=1)
+        deploys.run(tags, lambda: None, follow, lambda: None, lambda: None, rounds=1)
     assert seen == ["d-1", "d-2"]
+
+
+def test_what_comes_is_fetched_once_while_a_deploy_has_the_machine_drained_and_not_for_another_drain(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deploys, "PERIOD", 0.01)
+    begun: list[str] = []
+    told = [
+        {},
+        {deploys.DRAIN: "mine"},
+        *[{deploys.DRAIN: "deploy"}] * 2,
+        {deploys.DRAIN: "deploy", deploys.TAG: "d-1"},
+        {deploys.TAG: "d-1"},
+    ]
+    tags = requests.Tags([deploys.TAG, deploys.DRAIN], lambda _keys: told.pop(0))
+
+    def follow(deploy: str) -> None:
+        begun.append(deploy)
+        deploys.followed(deploy, "one")
+
+    tags.look()
+    deploys.run(tags, lambda: begun.append("prepare"), follow, tags.look, lambda: None, rounds=len(told))
+    assert begun == ["prepare", "d-1"]
+
+
+def test_what_was_fetched_before_the_deploy_runs_only_then_and_what_cannot_be_fetched_is_told_only_then(
+    machine: Machine, follower: deploys.Follower
+) -> None:
+    machine.point(machine.release("two"))
+    follower.prepare()
+    assert (machine.asked, paths.release(), (paths.RELEASES / "two").is_dir()) == ([], "one", True)
+    shutil.rmtree(paths.RELEASES.with_name("bucket") / "two")
+    assert follower.follow("d-1"), "it is there already"
+    machine.point("corrupt")
+    follower.prepare()
+    assert report() == ("ready", "two", "d-1")
+    assert not follower.follow("d-2")
 
 
 def test_three_releases_stay_on_the_disk_and_those_that_are_needed_always(machine: Machine) -> None:

@@ -65,6 +65,28 @@ def test_who_waits_for_a_tag_is_woken_by_the_look_that_finds_it() -> None:
     assert tags.get("move") == "01234567"
 
 
+def test_more_looks_are_taken_while_a_request_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[dict[str, str]] = [
+        {},
+        {"drain": "mine"},
+        {"drain": "deploy"},
+        {"drain": "deploy", "move": "01234567"},
+        {"move": "01234567"},
+    ]
+    pauses: list[float] = []
+    tags = requests.Tags(["drain", "move"], lambda _: told.pop(0), announces=("drain", "deploy"))
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if not told:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(requests.time, "sleep", sleep)
+    with pytest.raises(KeyboardInterrupt):
+        tags.follow()
+    assert pauses == [*[requests.PERIOD] * 2, *[requests.SOON] * 2, requests.PERIOD]
+
+
 @pytest.mark.parametrize("problem", [OSError("no answer"), ValueError("no tag")])
 def test_tags_that_cannot_be_read_stay_as_they_were_and_it_is_said_once(
     problem: Exception, capsys: pytest.CaptureFixture[str]

@@ -329,6 +329,33 @@ def test_an_edge_that_cannot_be_asked_holds_a_leaving_machine(world: World) -> N
     assert "i-other: report" in world.published()["error"]
 
 
+def test_the_api_is_asked_more_often_during_a_drain_and_for_a_while_after_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+
+    def pause(_failures: int, _throttled: bool, urgent: bool = False) -> float:
+        asked.append(urgent)
+        return 0.02
+
+    monkeypatch.setattr(retry, "pause", pause)
+    monkeypatch.setattr("reconciler.loop.NEXT_DRAIN", 0.5)
+    at_rest = world.api.answer = answer(i1="InService", i2="InService")
+    world.well = {"i-1", "i-2"}
+
+    async def scenario(_: Reconciler) -> None:
+        await world.until(lambda: len(asked) > 5, "it does not ask")
+        assert not any(asked)
+        world.api.answer = answer(i1="InService", i2="InService", drained=(2,))
+        await world.until(lambda: world.published()["members"][1]["state"] == "draining", "it is not drained")
+        world.api.answer = at_rest
+        await world.until(lambda: world.published()["members"][1]["state"] == "serving", "it stays drained")
+        assert asked[-1], "the next one is likely"
+        await world.until(lambda: not asked[-1], "it goes on for ever")
+
+    world.run(scenario)
+
+
 def test_a_drain_is_reported_step_by_step(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reconciler.report.LEAST_SECONDS", 0.0)
     world.api.answer, world.well = answer(i1="InService", i2="InService"), {"i-1", "i-2"}

@@ -5,6 +5,7 @@ nothing: a release that doesn't get ready here gives way to the one that did, an
 point and run again, that ends in the same state: what is compared is what should run with what does.
 """
 
+import contextlib
 import functools
 import json
 import threading
@@ -39,10 +40,14 @@ from .report import Reporter
 from .service import identify, say
 
 TAG = "expressway:deploy"
+DRAIN, DEPLOYING = "expressway:drain", "deploy"
+"""The tag by which this machine is taken out of the edges' lists, and its value where a deploy does that."""
 REQUESTS = {each.TAG: each.follow for each in (profiles, moves, flush)}
 """What else this machine is asked for by tags, and what answers, in a thread of its own: a deploy takes minutes."""
 PERIOD = 1.0
 """Seconds between two looks at how the app is."""
+PARALLEL = 2
+"""Workers that are reloaded at a time, as by `pm2 reload`: no edge sends requests here meanwhile."""
 REPORT_AGAIN = 6 * 3600
 """Seconds: the bucket clears reports away that nobody renews for two days."""
 
@@ -80,6 +85,11 @@ class Follower:
         self._reporter = reporter
         self._s3, self._ssm = clients.get("s3"), clients.get("ssm")
         self._secrets = clients.get("secretsmanager")
+
+    def prepare(self) -> None:
+        """Fetch the release that comes, while requests are still answered. What fails is told by the deploy."""
+        with contextlib.suppress(Exception):
+            releases.fetch(self._s3, self._machine, read_pointer(self._ssm, self._machine["release_parameter"]))
 
     def follow(self, deploy: str) -> bool:
         """Do what deploy `deploy` says, and report it. Whether the release that the pointer names runs now."""
@@ -146,13 +156,14 @@ class Follower:
             if not current.pm2_runs(ecosystem):
                 host.run("systemctl", "restart", journal.UNIT)
             elif current.workers_have() != refreshed.digest:
-                reload.workers(refreshed.variables, self._machine["app"])
+                reload.workers(refreshed.variables, self._machine["app"], parallel=PARALLEL)
                 current.workers_run_with(refreshed.digest)
         start.wait_until_ready(self._machine["app"])
 
 
 def run(
     tags: requests.Tags,
+    prepare: Callable[[], None],
     follow: Callable[[str], Any],
     look: Callable[[], None],
     again: Callable[[], None],
@@ -160,10 +171,13 @@ def run(
 ) -> None:
     """Follow deploys, and look at how the app is every second; report `again` from time to time. For ever."""
     due = time.monotonic() + REPORT_AGAIN
+    drain: str | None = None
     while rounds is None or (rounds := rounds - 1) >= 0:
-        deploy = tags.get(TAG)
+        deploy, before, drain = tags.get(TAG), drain, tags.get(DRAIN)
         if deploy and deploy != state().followed:
             follow(deploy)
+        elif drain == DEPLOYING != before:
+            prepare()
         look()
         if time.monotonic() >= due:
             again()
@@ -189,7 +203,7 @@ def main() -> int:
     )
     # By itself: a deploy takes longer than a lease lasts.
     threading.Thread(target=leases.keep, args=(holder, fleet_wide), daemon=True).start()
-    tags = requests.Tags([TAG, *REQUESTS])
+    tags = requests.Tags([TAG, DRAIN, *REQUESTS], announces=(DRAIN, DEPLOYING))
     answers = requests.Answers(
         Clients(machine["region"], attempts=3, read_timeout=20).get("s3"), machine["bucket"], instance_id
     )
@@ -197,5 +211,5 @@ def main() -> int:
         following = functools.partial(asked, machine, instance_id, tags, answers)
         threading.Thread(target=requests.keep, args=(tag, following), daemon=True).start()
     threading.Thread(target=tags.follow, daemon=True).start()
-    run(tags, follower.follow, watch.look, reporter.again)
+    run(tags, follower.prepare, follower.follow, watch.look, reporter.again)
     return 0

@@ -1,4 +1,4 @@
-"""Give the app's workers another environment, one after the other, through PM2."""
+"""Give the app's workers another environment through PM2."""
 
 import contextlib
 import fcntl
@@ -27,13 +27,15 @@ class ReloadError(Exception):
     """Not every worker has the new environment; the message says which, and why."""
 
 
-def workers(variables: Mapping[str, str], app: Mapping[str, Any], runtime: Path | None = None) -> None:
+def workers(
+    variables: Mapping[str, str], app: Mapping[str, Any], runtime: Path | None = None, *, parallel: int = 1
+) -> None:
     """Reload every worker with `variables`; ReloadError when one doesn't come up, and those after it are left alone.
 
-    In cluster mode a worker goes only when the one in its place has started, so that nothing is refused meanwhile; the
-    single process of an app in fork mode is stopped and started.
+    `parallel` of them go at a time, one by default. In cluster mode a worker goes only when the one in its place has
+    started, so that nothing is refused meanwhile; the single process of an app in fork mode is stopped and started.
     """
-    order = {"env": variables, "port": app["port"], "readinessPath": app["readiness_path"]}
+    order = {"env": variables, "port": app["port"], "readinessPath": app["readiness_path"], "parallel": parallel}
     try:
         done = pm2_client.run("reload.cjs", stdin=json.dumps(order), runtime=runtime, timeout=TIMEOUT)
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -24,6 +24,8 @@ from .service import say
 
 PERIOD = 1.0
 """Seconds between two looks at the tags."""
+SOON = 0.25
+"""The same, while more is about to be asked."""
 AGAIN = 30.0
 """Seconds until what can't be followed is tried anew."""
 _ID = "(?P<id>[0-9a-z]{8,40})"
@@ -60,9 +62,15 @@ class Tags:
     """Those of this machine's tags by which it is asked for something, as they were at the last look."""
 
     def __init__(
-        self, keys: Collection[str], look: Callable[[Collection[str]], Mapping[str, str]] = metadata.tags
+        self,
+        keys: Collection[str],
+        look: Callable[[Collection[str]], Mapping[str, str]] = metadata.tags,
+        *,
+        announces: tuple[str, str] | None = None,
     ) -> None:
+        """`announces` is one of the keys and a value of it: while the tag is that, another follows soon."""
         self._keys = keys
+        self._announces = announces
         self._look = look
         self._found: Mapping[str, str] = {}
         self._problem: str | None = None
@@ -84,10 +92,11 @@ class Tags:
                 self._changed.notify_all()
 
     def follow(self) -> None:
-        """Look every second, for ever."""
+        """Look every second, or more often while a request is announced. For ever."""
         while True:
             self.look()
-            time.sleep(PERIOD)
+            announced = self._announces is not None and self.get(self._announces[0]) == self._announces[1]
+            time.sleep(SOON if announced else PERIOD)
 
     def get(self, key: str) -> str | None:
         """A tag's value; None without one."""

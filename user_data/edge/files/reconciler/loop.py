@@ -30,6 +30,8 @@ FRESH_ANSWER_SECONDS = 10.0
 LEAST_BETWEEN_ANSWERS = 0.3
 """Seconds; events come in swarms."""
 KEEPS_DRAINED = report.FRESH_FOR
+NEXT_DRAIN = 60.0
+"""Seconds after a drain in which another one is likely: longer than a deploy compares its first machine."""
 
 
 class Balancer(Protocol):
@@ -150,10 +152,16 @@ class Reconciler:
             error = await self.ask()
             failures, throttled = (failures + 1, _code(error) in retry.THROTTLED) if error else (0, False)
             self._something.set()
-            draining = self._belief is not None and any(each.drain for each in self._belief.members)
             began = self._loop.time()
-            await _either(self._look, retry.pause(failures, throttled, urgent=draining))
+            await _either(self._look, retry.pause(failures, throttled, urgent=self._expects_drains()))
             await asyncio.sleep(max(0, began + LEAST_BETWEEN_ANSWERS - self._loop.time()))
+
+    def _expects_drains(self) -> bool:
+        """Whether a machine is drained, or one was a moment ago: a deploy in place takes one after the other."""
+        if self._belief is not None and any(each.drain for each in self._belief.members):
+            return True
+        last = self._clock.last_drained
+        return last is not None and self._loop.time() - last < NEXT_DRAIN
 
     async def ask(self) -> Exception | None:
         """Ask once, and believe a good answer; what was wrong with another."""

@@ -5,7 +5,7 @@ import random
 INTERVAL = 2.0
 """Seconds between questions, give or take a fifth, so that many edges don't ask in step."""
 URGENT = 1.0
-"""While an operator drains a machine."""
+"""While an operator, or a deploy, drains machines."""
 SLOWEST, SLOWEST_THROTTLED = 8.0, 30.0
 THROTTLED = frozenset({"Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException"})
 
