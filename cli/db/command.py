@@ -25,20 +25,26 @@ app = typer.Typer(
 
 @app.command()
 def status(shard: Shard = None, stack: StackName = None, outputs: OutputsFile = None, json: Json = False) -> None:
-    """Show each instance's zone, state, CPU, connections and lag, its storage and backups, and changes that wait."""
+    """Show each instance's zone, state, CPU, connections and lag, its storage and backups, and changes that wait.
+
+    Of all shards, unless one is named.
+    """
     from cli import targets
     from cli.db import tables
+    from operate.database import shards
     from operate.database import status as looking
 
     target = targets.find(stack, outputs)
     with _told():
-        found = looking.look(_of(target, shard))
+        chosen = shards.every(target.stack) if shard is None else [_of(target, shard)]
+        found = [looking.look(each) for each in chosen]
     if json:
-        print_json(found.as_json())
+        print_json([each.as_json() for each in found] if len(found) > 1 else found[0].as_json())
         return
-    out.print(tables.members(found))
-    for line in tables.remarks(found):
-        out.print(line, markup=False, soft_wrap=True)
+    for each in found:
+        out.print(tables.members(each))
+        for line in tables.remarks(each):
+            out.print(line, markup=False, soft_wrap=True)
 
 
 @app.command()

@@ -13,7 +13,7 @@ def choose(stack: Stack, number: int | None) -> Stack:
     RequestError for one that there isn't, and without a number where there are several: what is done to one of them
     must not pass for done to all.
     """
-    there: list[str] = stack.outputs.get("databaseEndpoints") or [stack.outputs.get("databaseEndpoint") or ""]
+    there = _endpoints(stack)
     if number is None and len(there) == 1:
         return stack
     known = "the stack has one database, shard 0" if len(there) == 1 else f"the stack has shards 0 to {len(there) - 1}"
@@ -27,6 +27,15 @@ def choose(stack: Stack, number: int | None) -> Stack:
     if app := _nth(stack, "databaseAppSecrets", number):
         told["databaseAppSecrets"] = [app]
     return replace(stack, outputs=told)
+
+
+def every(stack: Stack) -> list[Stack]:
+    """The stack as if it had one of its shards alone, for each of them."""
+    return [choose(stack, number) for number in range(len(_endpoints(stack)))]
+
+
+def _endpoints(stack: Stack) -> list[str]:
+    return stack.outputs.get("databaseEndpoints") or [stack.outputs.get("databaseEndpoint") or ""]
 
 
 def _nth(stack: Stack, output: str, number: int) -> str | None:

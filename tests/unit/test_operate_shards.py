@@ -1,10 +1,14 @@
 """Which of several databases a command of `expressway db` works on."""
 
+import json
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import boto3
 import pytest
+from test_database_tables import DATABASE
 from typer.testing import CliRunner, Result
 
 from cli import targets
@@ -24,7 +28,6 @@ SHARDED = {
 }
 ALONE = {"databaseEndpoint": HOSTS[0], "databaseEndpoints": HOSTS[:1]}
 COMMANDS = (
-    ("status",),
     ("failover",),
     ("snapshot",),
     ("snapshots",),
@@ -75,6 +78,22 @@ def test_of_several_databases_one_has_to_be_named(command: tuple[str, ...]) -> N
     wrong = run(*command[:1], "--shard", "3", *command[1:])
     assert wrong.exit_code == 2, wrong.output
     assert "there is no shard 3: the stack has shards 0 to 2" in wrong.stderr
+
+
+@pytest.mark.usefixtures("stand")
+def test_the_status_is_that_of_all_unless_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [each.partition(".")[0] for each in HOSTS]
+
+    def look(stack: Stack) -> status.Status:
+        return replace(DATABASE, id=stack.outputs["databaseEndpoint"].partition(".")[0])
+
+    monkeypatch.setattr(status, "look", look)
+    done = run("status")
+    assert done.exit_code == 0, done.output
+    assert re.findall(r"shop-database(?:-\d)?(?=: PostgreSQL)", done.stdout) == names
+    assert [each["id"] for each in json.loads(run("status", "--json").stdout)] == names
+    assert json.loads(run("status", "--json", "--shard", "1").stdout)["id"] == "shop-database-2"
+    assert "there is no shard 3: the stack has shards 0 to 2" in run("status", "--shard", "3").stderr
 
 
 @pytest.mark.parametrize("number", range(3))
