@@ -282,22 +282,24 @@ export class Cache {
     if (this.#redis === null) return;
     this.#counts.invalidations += 1;
     const after = this.#options.position();
-    const invalidations = names.map((name) => [name, after]);
-    for (const patience = performance.now() + FORGETTING; ; await sleep(AGAIN)) {
-      this.#owe(invalidations);
-      if (await this.#told(names)) return;
+    const patience = performance.now() + FORGETTING;
+    for (let unheard = names; ; await sleep(AGAIN)) {
+      this.#owe(unheard.map((name) => [name, after]));
+      unheard = await this.#tellAll(unheard);
       // Other workers may ask a node whose connection only this one lost, or hasn't yet, as that of a shard just added. One that
       // is away for longer is away for all.
-      const hope = names.some((name) => this.#nodes.known(name)?.reachableWithin(FORGETTING));
+      const hope = unheard.some((name) => this.#nodes.known(name)?.reachableWithin(FORGETTING));
       if (!hope || performance.now() > patience) return;
     }
   }
 
-  /** Tell the nodes that have `names` all they are owed. @returns whether all of them heard it */
-  async #told(names) {
-    const nodes = new Set(names.map((name) => this.#nodes.at(name)));
-    const heard = (node) => this.#settle(node)?.then(() => true).catch(() => false) ?? false;
-    return (await Promise.all([...nodes].map(heard))).every(Boolean);
+  /** Tell the nodes that have `names` all they are owed. @returns the names of those that didn't hear it */
+  async #tellAll(names) {
+    const nodes = names.map((name) => this.#nodes.at(name));
+    const told = (node) => this.#settle(node)?.then(() => true, () => false) ?? false;
+    const heard = new Map([...new Set(nodes)].map((node) => [node, told(node)]));
+    const answers = await Promise.all(nodes.map((node) => heard.get(node)));
+    return names.filter((_, i) => !answers[i]);
   }
 
   /** Send the invalidations that a node hasn't heard of; what fails stays owed. */

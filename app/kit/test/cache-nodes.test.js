@@ -103,6 +103,25 @@ test("a shard that is away for more than a second is waited for by no write, how
   assert.equal(cache.snapshot().owed, 1);
 });
 
+test("a write to a shard that is away and one that isn't tells that once, and waits for neither", async (t) => {
+  t.mock.timers.enable({ apis: ["Date"], now: 1_000_000 });
+  const cluster = new FakeCluster();
+  cluster.add(3);
+  cluster.slots = cluster.slots.map((owner, slot) => (slot % 2 ? owner : ["host:3"]));
+  const cache = new Cache(cluster);
+  cluster.end(3);
+  t.mock.timers.tick(1_100);
+  const keys = Array.from({ length: 20 }, (_, i) => `k${i}`);
+  const del = mock.method(cluster, "del");
+
+  const began = performance.now();
+  await cache.invalidate(...keys);
+
+  assert.ok(performance.now() - began < 500);
+  assert.ok(cache.snapshot().owed > 0, "some are of the shard that is away");
+  assert.equal(del.mock.callCount(), keys.length - cache.snapshot().owed);
+});
+
 test("a replica that leads now is told what the one before was told lately, though its connection was open", async (t) => {
   t.mock.timers.enable({ apis: ["Date"], now: 1_000_000 });
   const cluster = new FakeCluster();
