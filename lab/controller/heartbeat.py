@@ -1,12 +1,14 @@
-"""Asks databases that have a standby how they are, in the background, every two seconds.
+"""Asks databases that have a standby how they are, and read replicas, in the background, every two seconds.
 
-A machine that hangs runs as well as any other, seen from outside; only who asks its server notices.
+A machine that hangs runs as well as any other, seen from outside; only who asks its server notices. So does a replica
+that no longer follows.
 """
 
 import json
 import logging
 import threading
 from collections.abc import Callable, Collection
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -27,14 +29,16 @@ HUNG_SECONDS: Final = 8.0
 """Silence after which a primary is given up, if its standby answers: more than a host out of breath takes."""
 LOST_SECONDS: Final = 8.0
 """After which a primary goes on without the standby that it waits for."""
+CUT_OFF_SECONDS: Final = 20.0
+"""After which a replica can't follow any more: longer than a failover of its source takes."""
 
-Ask = Callable[[str, int], str]
-"""Runs postgresql.PULSE on a machine, at a port; what it answers. OSError or MachineError when it doesn't."""
+Ask = Callable[[str, int, str], str]
+"""Runs SQL on a machine, at a port; what it answers. OSError or MachineError when it doesn't."""
 
 
 @dataclass
 class _Seen:
-    """When a primary was asked last, answered last, and was last followed or could not have been."""
+    """When a server was asked last, answered last, and was last followed, or followed, or could not have."""
 
     machine: str
     asked: float
@@ -45,26 +49,26 @@ class _Seen:
 
 
 class Heartbeats:
-    """Remembers what each primary said. `machines` is the directory of the machines."""
+    """Remembers what each server said. `machines` is the directory of the machines."""
 
     def __init__(
         self, machines: Path, ask: Ask | None = None, begin: Callable[[Callable[[], None]], None] | None = None
     ):
-        self._ask = ask or (lambda machine, port: _run(machine, port, machines))
+        self._ask = ask or (lambda machine, port, asked: _run(machine, port, asked, machines))
         self._begin = begin or (lambda work: threading.Thread(target=work, name="heartbeat", daemon=True).start())
         self._lock = threading.Lock()
         self._seen: dict[str, _Seen] = {}
 
-    def look(self, services: Collection[Service], ready: Collection[str], now: float) -> dict[str, Pulse]:
+    def look(self, services: Collection[Service], ready: AbstractSet[str], now: float) -> dict[str, Pulse]:
         """What is known by now, by database; asks those whose turn it is. `ready` are machines."""
-        watched = {each.id: each for each in services if each.standby is not None}
+        watched = {each.id: each for each in services if each.standby or each.source}
         due: list[tuple[_Seen, Service]] = []
         with self._lock:
             for name, service in watched.items():
                 seen = self._seen.get(name)
                 if seen is None or seen.machine != service.machines[0]:
                     seen = self._seen[name] = _Seen(service.machines[0], now - PERIOD_SECONDS, now, now)
-                if service.standby and service.standby.machine not in ready:
+                if not _parties(service) <= ready:
                     seen.followed = now
                     seen.pulse = seen.pulse and replace(seen.pulse, streaming=False, lost=False)
                 if not seen.under_way and now - seen.asked >= PERIOD_SECONDS:
@@ -86,25 +90,35 @@ class Heartbeats:
             if told is not None:
                 seen.answered = seen.asked
                 seen.followed = seen.asked if told["streaming"] else seen.followed
-                lost = seen.asked - seen.followed >= LOST_SECONDS
+                lost = seen.asked - seen.followed >= (LOST_SECONDS if service.standby else CUT_OFF_SECONDS)
                 seen.pulse = Pulse(streaming=told["streaming"], waits=told["waits"], lost=lost)
             elif alone and seen.asked - seen.answered >= HUNG_SECONDS:
                 seen.pulse = Pulse(hung=True)
             elif not alone:
                 # Neither answers: that is this host's, and not the primary's.
                 seen.answered = seen.asked
+                if not service.standby:
+                    seen.followed = seen.asked
 
     def _told(self, machine: str, service: Service) -> dict[str, bool] | None:
         try:
-            return json.loads(self._ask(machine, service.port or 0))
+            asked = postgresql.PULSE if service.standby else postgresql.FOLLOWING
+            return json.loads(self._ask(machine, service.port or 0, asked))
         except (OSError, ValueError, access.MachineError) as error:
             log.debug("%s does not answer: %s", machine, error)
             return None
 
 
-def _run(machine: str, port: int, machines: Path) -> str:
+def _parties(service: Service) -> set[str]:
+    """The machines of which one follows the other; unless all are ready, it can't."""
+    if service.standby:
+        return {service.standby.machine}
+    return {service.machines[0], *([service.source] if service.source else ())}
+
+
+def _run(machine: str, port: int, asked: str, machines: Path) -> str:
     command = ["timeout", str(PATIENCE), *postgresql.questions(port)]
-    done = access.run(machine, command, machines, stdin=postgresql.PULSE)
+    done = access.run(machine, command, machines, stdin=asked)
     if done.returncode != 0:
         raise OSError(f"{machine}: {done.stderr.strip()}")
     return done.stdout

@@ -173,8 +173,8 @@ class Service:
     """A cache's: one, or in cluster mode one of each shard."""
     standby: Standby | None = None
     """A database's."""
-    copied: bool = False
-    """Whether what it has is a copy of another's: a read replica."""
+    source: str | None = None
+    """The machine that a read replica follows, and has a copy of."""
 
 
 @dataclass(frozen=True)
@@ -291,7 +291,7 @@ def plan(
 ) -> list[Action]:
     """Actions in the order in which to begin them; machines in `busy` have one under way and get none.
 
-    `pulses` are what databases with a standby say of themselves, by id.
+    `pulses` are what databases with a standby, and read replicas, say of themselves, by id.
     """
     pulses = pulses or {}
     specs = {spec.id: spec for spec in wanted.machines}
@@ -368,13 +368,18 @@ def _behind_service(
 ) -> list[Action]:
     """The lab's own, whatever ended it: it is started again on its disk, but a cache's node and a copy anew, empty.
 
-    So is a database that has nothing yet: it may have had half of what it begins with.
+    So is a database that has nothing yet: it may have had half of what it begins with. And a replica that can't follow
+    any more: it had got more than the standby that took over. On RDS, where a standby is a copy of the primary's disk,
+    that can't be.
     """
     if service.standby:
         return _one_of_pair(service, service.standby, spec, states, pulse)
     if status.state in ALIVE:
-        return []
-    anew = service.kind == "cache" or service.copied or (service.kind == "database" and service.status == "creating")
+        cut_off = service.source and status.state is State.READY and pulse is not None and pulse.lost
+        # Who is being promoted follows nobody, and has what nobody else has.
+        return [Stop(status.id)] if cut_off and not service.change else []
+    copied = service.source is not None
+    anew = service.kind == "cache" or copied or (service.kind == "database" and service.status == "creating")
     return [Stop(status.id)] if anew else [Resume(spec)]
 
 

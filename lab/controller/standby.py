@@ -63,10 +63,11 @@ class Standby:
 
 @dataclass(frozen=True)
 class Pulse:
-    """What a primary said when it was asked last, and since when.
+    """What a primary, or a read replica, said when it was asked last, and since when.
 
     `hung`: it hasn't answered for long, though its standby does. `streaming`: its standby follows it. `waits`: it
     acknowledges nothing without a standby. `lost`: it answers, and nobody has followed it for long.
+    Of a replica, which follows: it does, and it has not for long.
     """
 
     hung: bool = False

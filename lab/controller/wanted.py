@@ -104,7 +104,7 @@ def wanted(api: ApiState, config: LabConfig, authority: Path, kept: Path = paths
                     int(item["port"]),
                     primary=database_machine(item["id"], item["node"]),
                     standby=_standby(item),
-                    copied=item["source"] is not None,
+                    source=_source(item, api.databases),
                 )
                 for item in api.databases
             ),
@@ -189,6 +189,12 @@ def _service_machine(
         cpus=_cpus(item["vcpus"], config) if "vcpus" in item else None,
         memory=_memory(item.get("machine_memory")),
     )
+
+
+def _source(database: Mapping[str, Any], databases: Iterable[Mapping[str, Any]]) -> str | None:
+    """The machine that a replica follows; None of a database of its own."""
+    found = (database_machine(each["id"], each["node"]) for each in databases if each["id"] == database["source"])
+    return next(found, None)
 
 
 def _bases(kept: Mapping[str, Any]) -> Iterable[Base]:

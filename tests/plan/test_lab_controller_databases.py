@@ -53,8 +53,8 @@ def test_a_replica_is_a_machine_that_follows_its_source_by_name(
 ) -> None:
     assert databases.leads_to(replica) == str(databases.machine(replica).address)
     assert databases.leads_to(source) == str(databases.machine(source).address)
-    assert databases.service(replica).copied
-    assert not databases.service(source).copied
+    assert databases.service(replica).source == databases.service(source).primary == f"db-{source}"
+    assert databases.service(source).source is None
     address, login = databases.found(source)["Endpoint"], databases.server.control(f"db-instances/{source}/login")
     told = databases.told(replica, tmp_path)
     assert f"host={address['Address']} port={address['Port']}" in told
@@ -89,7 +89,7 @@ def test_a_promoted_replica_is_alone_once_it_takes_writes(databases: Databases, 
     assert not present.get("ReadReplicaSourceDBInstanceIdentifier")
     assert databases.found(source)["ReadReplicaDBInstanceIdentifiers"] == []
     assert databases.service(replica).change is None
-    assert not databases.service(replica).copied, "its disk is the only one that has what it has"
+    assert databases.service(replica).source is None, "its disk is the only one that has what it has"
     with pytest.raises(ClientError, match="is not a read replica"):
         databases.rds.promote_read_replica(DBInstanceIdentifier=replica)
     with pytest.raises(requests.HTTPError, match="404"):

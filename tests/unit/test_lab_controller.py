@@ -32,6 +32,7 @@ from lab.controller.plan import (
     Wanted,
     plan,
 )
+from lab.controller.standby import Pulse
 from lab.machines.machine import MachineSpec
 from lab.machines.observation import MachineStatus, State
 from lab.network.model import Network
@@ -162,16 +163,30 @@ def test_a_password_is_set_where_the_database_runs_and_the_database_is_not_avail
 
 
 def test_a_replica_whose_machine_ended_is_copied_anew_and_once_promoted_it_keeps_its_disk() -> None:
-    replica = Service("database", "copy", ("db-copy",), "available", copied=True)
+    replica = Service("database", "copy", ("db-copy",), "available", source="db-main")
     for state in (State.DEAD, State.OFF, State.SHUT_DOWN, State.REBOOTING):
         should = wanted("db-copy", services=(replica,))
         assert plan(should, [status("db-copy", state)]) == [Stop("db-copy")], state
-        alone = wanted("db-copy", services=(dataclasses.replace(replica, copied=False),))
+        alone = wanted("db-copy", services=(dataclasses.replace(replica, source=None),))
         assert plan(alone, [status("db-copy", state)]) == [Resume(spec("db-copy"))], state
 
 
+def test_a_replica_that_can_not_follow_any_more_is_copied_anew_unless_it_is_being_promoted() -> None:
+    replica = Service("database", "copy", ("db-copy",), "available", source="db-main")
+    lost = {"copy": Pulse(lost=True)}
+
+    def planned(service: Service, state: State, pulses: dict[str, Pulse]) -> list[Action]:
+        return plan(wanted("db-copy", services=(service,)), [status("db-copy", state)], pulses=pulses)
+
+    assert planned(replica, State.READY, lost) == [Stop("db-copy")]
+    assert planned(replica, State.READY, {"copy": Pulse()}) == planned(replica, State.READY, {}) == []
+    assert planned(replica, State.BOOTING, lost) == [], "it is being copied"
+    promoted = dataclasses.replace(replica, status="modifying", change=Promotion(5432))
+    assert planned(promoted, State.READY, lost) == [CarryOut("copy", "db-copy", Promotion(5432))]
+
+
 def test_a_replica_is_promoted_where_it_runs() -> None:
-    replica = Service("database", "copy", ("db-copy",), "modifying", Promotion(5432), copied=True)
+    replica = Service("database", "copy", ("db-copy",), "modifying", Promotion(5432), source="db-main")
     should = wanted("db-copy", services=(replica,))
     assert plan(should, [status("db-copy")]) == [CarryOut("copy", "db-copy", Promotion(5432))]
     assert plan(should, [status("db-copy", State.BOOTING)]) == [], "it has nothing yet"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lab.controller import changes
 from lab.controller.boots import MOST, Boots
 from lab.controller.changes import ChangeError, carry_out
-from lab.controller.heartbeat import HUNG_SECONDS, LOST_SECONDS, PERIOD_SECONDS, Heartbeats
+from lab.controller.heartbeat import CUT_OFF_SECONDS, HUNG_SECONDS, LOST_SECONDS, PERIOD_SECONDS, Heartbeats
 from lab.controller.plan import (
     Action,
     CarryOut,
@@ -37,6 +37,7 @@ from lab.network.model import Network
 
 NOTHING = Network((), frozenset(), frozenset())
 FIRST, SECOND = "db-main", "db2-main"
+COPY = "db-copy"
 TAKEOVER = Takeover("2", SECOND, FIRST, 5432)
 MORE = Settings("v2", (("max_connections", "200"), ("rds.force_ssl", "1")))
 WELL = Pulse(streaming=True, waits=True)
@@ -349,8 +350,9 @@ class Asked:
         self._now = 0.0
         self._beats = Heartbeats(Path(), self._ask, lambda work: work())
 
-    def _ask(self, machine: str, port: int) -> str:
+    def _ask(self, machine: str, port: int, asked: str) -> str:
         assert port == 5432
+        assert asked == (postgresql.FOLLOWING if machine == COPY else postgresql.PULSE)
         if (answer := self.answers.get(machine)) is None:
             raise OSError("no answer")
         return answer
@@ -397,6 +399,26 @@ def test_a_standby_is_lost_when_a_primary_is_not_followed_for_long_by_one_that_i
     assert asked.after(PERIOD_SECONDS) == Pulse(waits=True, lost=True)
     asked.ready = {FIRST}
     assert asked.after(PERIOD_SECONDS) == Pulse(waits=True), "the next one has its own time"
+
+
+def test_a_replica_is_lost_when_it_has_not_followed_for_long_and_both_it_and_its_source_are_ready() -> None:
+    asked = Asked()
+    replica = Service("database", "main", (COPY,), "available", port=5432, source=FIRST)
+    asked.answers = {COPY: says(True, False)}
+    asked.ready = {FIRST, COPY}
+    assert asked.after(60, replica) == Pulse(streaming=True)
+    asked.answers[COPY] = says(False, False)
+    asked.ready = {COPY}
+    assert asked.after(60, replica) == Pulse(), "its source is away"
+    asked.ready = {FIRST, COPY}
+    assert asked.after(CUT_OFF_SECONDS - PERIOD_SECONDS, replica) == Pulse()
+    assert asked.after(PERIOD_SECONDS, replica) == Pulse(lost=True)
+    asked.ready, asked.answers = {FIRST}, {}
+    assert asked.after(60, replica) == Pulse(), "it is being copied anew"
+    asked.ready = {FIRST, COPY}
+    assert asked.after(60, replica) == Pulse(), "it does not say yet how it is"
+    asked.answers[COPY] = says(False, False)
+    assert asked.after(PERIOD_SECONDS, replica) == Pulse(), "who said nothing may have followed"
 
 
 def test_what_the_old_primary_said_is_not_said_of_the_new_one() -> None:

@@ -195,7 +195,7 @@ SELECT json_build_object(
     'StorageUsed', (SELECT sum(pg_database_size(oid)) FROM pg_database) + (SELECT sum(size) FROM pg_ls_waldir()),
     'ReplicaLag', CASE
         WHEN NOT pg_is_in_recovery() THEN NULL
-        WHEN NOT EXISTS (SELECT FROM pg_stat_wal_receiver) THEN -1
+        WHEN NOT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming') THEN -1
         WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
         ELSE extract(epoch FROM now() - pg_last_xact_replay_timestamp())
     END
@@ -226,6 +226,15 @@ SELECT json_build_object(
 );
 """
 """SQL that tells of a primary's standby: JSON."""
+
+FOLLOWING: Final = """\
+SELECT json_build_object(
+    'streaming', EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming'), 'waits', false
+);
+"""
+"""SQL that tells the same of a read replica: whether it follows. Who has more than its source keeps a receiver, which
+waits.
+"""
 
 WAIT_FOR_STANDBY: Final = """\
 ALTER SYSTEM SET synchronous_standby_names = 'rdsstandby';
