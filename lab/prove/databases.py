@@ -44,8 +44,7 @@ async def standby(stand: Stand) -> AsyncGenerator[None]:
         return described(stand)["standby"] is None
 
     def ask(multi_az: bool) -> None:
-        name = described(stand)["id"]
-        stand.aws("rds").modify_db_instance(DBInstanceIdentifier=name, MultiAZ=multi_az, ApplyImmediately=True)
+        _modify(stand, MultiAZ=multi_az)
 
     if not await alone():
         yield
@@ -73,6 +72,30 @@ async def lose_primary(stand: Stand, running: Running) -> float:
     return moved
 
 
+async def change(stand: Stand, what: str, **asked: Any) -> None:
+    """Have RDS change it at once, and wait until it is through. `what` says so when it isn't."""
+
+    async def through() -> bool:
+        return instance(stand)["DBInstanceStatus"] == "available"
+
+    _modify(stand, **asked)
+    await stand.until(through, f"a database with another {what}")
+
+
+def next_major(stand: Stand) -> dict[str, Any]:
+    """What asks for its next major version, with a parameter group that says what the present one says."""
+    rds, found = stand.aws("rds"), instance(stand)
+    version = str(int(found["EngineVersion"].partition(".")[0]) + 1)
+    group, family = f"proof-{version}", f"postgres{version}"
+    present = found["DBParameterGroups"][0]["DBParameterGroupName"]
+    rds.create_db_parameter_group(DBParameterGroupName=group, DBParameterGroupFamily=family, Description="of the proof")
+    told = rds.describe_db_parameters(DBParameterGroupName=present, Source="user")["Parameters"]
+    given = [{name: each[name] for name in ("ParameterName", "ParameterValue", "ApplyMethod")} for each in told]
+    if given:
+        rds.modify_db_parameter_group(DBParameterGroupName=group, Parameters=given)
+    return {"EngineVersion": version, "AllowMajorVersionUpgrade": True, "DBParameterGroupName": group}
+
+
 async def cut_off(stand: Stand, running: Running, seconds: float) -> None:
     """No packet passes between app servers and the primary for so many seconds."""
     servers = [each.address for each in stand.machines("app")]
@@ -96,6 +119,11 @@ async def behind(stand: Stand, machine: MachineStatus) -> float:
     """For how many seconds a replica has applied nothing."""
     asked = "select extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp())"
     return float(await stand.inside(machine.id, *holding.asked(asked)))
+
+
+async def names(stand: Stand, machine: str) -> list[str]:
+    """The name of each item that a machine has."""
+    return (await stand.inside(machine, *holding.asked("select name from items"))).splitlines()
 
 
 async def scans(stand: Stand, machine: MachineStatus) -> int:
@@ -126,9 +154,24 @@ def _instances(stand: Stand) -> list[dict[str, Any]]:
     return control(stand.lab, "GET", "db-instances")
 
 
+def identifier(stand: Stand) -> str:
+    """Of the stack's database; of its first shard, where it has many."""
+    return str(stand.outputs["databaseEndpoint"]).partition(".")[0]
+
+
 def described(stand: Stand) -> dict[str, Any]:
     """The stack's database, as the lab's API knows it."""
-    return next(each for each in _instances(stand) if each["source"] is None)
+    name = identifier(stand)
+    return next(each for each in _instances(stand) if each["id"] == name)
+
+
+def instance(stand: Stand) -> dict[str, Any]:
+    """The stack's database, as RDS describes it."""
+    return stand.aws("rds").describe_db_instances(DBInstanceIdentifier=identifier(stand))["DBInstances"][0]
+
+
+def _modify(stand: Stand, **asked: Any) -> None:
+    stand.aws("rds").modify_db_instance(DBInstanceIdentifier=identifier(stand), ApplyImmediately=True, **asked)
 
 
 def _machine(stand: Stand, instance: dict[str, Any]) -> MachineStatus:

@@ -7,7 +7,7 @@ whose end nobody knows may come true at any later time, or never.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import inf
 
@@ -79,6 +79,17 @@ def check(history: Sequence[Operation], stored: Mapping[str, Sequence[int]]) -> 
     )
 
 
+def until(history: Sequence[Operation], when: float) -> list[Operation]:
+    """As a database of that moment has to have it: what began later wasn't done, what ended later may have been."""
+
+    def then(each: Operation) -> End:
+        if each.began > when:
+            return End.FAILED
+        return End.UNKNOWN if each.ended > when and each.end is End.ACKNOWLEDGED else each.end
+
+    return [replace(each, end=then(each)) for each in history]
+
+
 def by_key(names: Iterable[str]) -> dict[str, list[int]]:
     """The values of each key, of names that are `name_of` one; others are somebody else's."""
     found: dict[str, list[int]] = defaultdict(list)
@@ -101,9 +112,10 @@ class _Writes:
     """All writes that may have been done."""
 
     def __init__(self, history: Sequence[Operation]) -> None:
-        done = [each for each in history if each.kind is Kind.WRITE and each.end is not End.FAILED]
+        writes = [each for each in history if each.kind is Kind.WRITE]
+        done = [each for each in writes if each.end is not End.FAILED]
         self._found = {(each.key, each.value): each for each in done}
-        self._acknowledged: dict[str, list[Operation]] = {each.key: [] for each in done}
+        self._acknowledged: dict[str, list[Operation]] = {each.key: [] for each in writes}
         for each in done:
             if each.end is End.ACKNOWLEDGED:
                 self._acknowledged[each.key].append(each)

@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +21,8 @@ from lab.prove import databases, history
 from lab.prove.__main__ import by_lab
 from lab.prove.history import End, Kind, Operation, Verdict
 from lab.prove.scenario import SCENARIOS, Own, Result
-from lab.prove.scenarios import faults, passwords, replicas
+from lab.prove.scenarios import fault_kinds, faults, passwords, replicas
+from lab.prove.scenarios.fault_kinds import FAULTS, ONCE, Fault
 from lab.prove.scenarios.faults import LOAD
 from lab.prove.sessions import Sessions
 from lab.prove.stand import Asked, Running, Stand, StandError
@@ -93,6 +96,7 @@ def test_faults_that_nobody_lost_a_write_by_pass_and_say_how_to_have_them_again(
     assert result.misses == ()
     assert result.figures == {
         "seed": 7,
+        "minutes": 0.1,
         "faults": 3,
         "faults_nginx_killed": 2,
         "faults_cache_gone": 1,
@@ -129,15 +133,16 @@ def test_each_other_bound_of_the_faults_can_be_missed(result: Result, said: str)
     assert result.misses == (said,)
 
 
-def test_a_seed_decides_the_order_and_each_round_has_every_fault() -> None:
+def test_a_seed_decides_the_order_and_each_round_has_every_fault_but_those_that_are_done_once() -> None:
     def drawn(seed: int) -> list[tuple[str, float]]:
-        draw = faults.Draw(seed)
-        return [draw.next() for _ in range(3 * len(faults.FAULTS))]
+        draw = faults.Draw(seed, FAULTS, ONCE)
+        return [draw.next() for _ in range(3 * len(FAULTS) - 2 * len(ONCE))]
 
     assert drawn(7) == drawn(7) != drawn(8)
     names = [name for name, _ in drawn(7)]
-    assert Counter(names) == dict.fromkeys(faults.FAULTS, 3)
-    assert Counter(names[: len(faults.FAULTS)]) == dict.fromkeys(faults.FAULTS, 1)
+    assert Counter(names) == {name: 1 if name in ONCE else 3 for name in FAULTS}
+    assert Counter(names[: len(FAULTS)]) == dict.fromkeys(FAULTS, 1)
+    assert FAULTS.keys() >= ONCE
     assert all(faults.PAUSES[0] <= pause <= faults.PAUSES[1] for _, pause in drawn(7))
 
 
@@ -175,7 +180,7 @@ def quiet(seconds: float | None = None, seed: int | None = None) -> QuietStand:
 def _faults_of(stand: QuietStand, monkeypatch: pytest.MonkeyPatch, ill: str = "") -> tuple[Result, list[str]]:
     done: list[str] = []
 
-    def made(name: str) -> faults.Fault:
+    def made(name: str) -> Fault:
         async def fault(*_: Any) -> None:
             done.append(name)
             if name == ill:
@@ -275,3 +280,88 @@ def test_a_password_is_changed_by_the_command_line_and_followed_by_all(monkeypat
     done.status = 1
     with pytest.raises(StandError, match="rotate-password ended with 1"):
         asyncio.run(passwords.rotate(stand, running))
+
+
+def _restored(stored: list[str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is done about a copy that has these names, of a write that was acknowledged and one that began later."""
+    done: list[str] = []
+
+    @asynccontextmanager
+    async def taken_away(_: Any, name: str) -> AsyncGenerator[None]:
+        try:
+            yield
+        finally:
+            done.append(f"{name} taken away")
+
+    async def archived(_: Any, at: datetime) -> float:
+        done.append("archived")
+        return 0.0
+
+    async def at_time(_: Any, name: str, at: datetime) -> float:
+        assert abs(at.timestamp() - time.time()) < 5
+        done.append(f"{name} restored")
+        return 0.0
+
+    async def names(_: Any, machine: str) -> list[str]:
+        done.append(f"{machine} read")
+        return stored
+
+    monkeypatch.setattr(fault_kinds, "MORE_SECONDS", 0.0)
+    monkeypatch.setattr(
+        fault_kinds, "copies", SimpleNamespace(taken_away=taken_away, archived=archived, at_time=at_time)
+    )
+    monkeypatch.setattr(databases, "names", names)
+    now = time.monotonic()
+    before = replace(WRITE, key="before", began=now - 9, ended=now - 8)
+    later = replace(WRITE, key="later", began=now + 8, ended=now + 9)
+    scene: Any = SimpleNamespace(
+        stand=None, running=SimpleNamespace(note=lambda _: None), sessions=SimpleNamespace(history=[before, later])
+    )
+    asyncio.run(fault_kinds.FAULTS["database_restored"](scene))
+    return done
+
+
+def test_a_copy_of_a_moment_under_load_has_what_was_acknowledged_and_is_taken_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    copy = fault_kinds.COPY
+    assert _restored(["before-0", "somebody-0"], monkeypatch) == [
+        "archived",
+        f"{copy} restored",
+        f"db-{copy} read",
+        f"{copy} taken away",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("stored", "said"),
+    [([], "1 acknowledged writes are not"), (["before-0", "later-0"], "1 values that nobody had written")],
+)
+def test_a_copy_with_less_or_with_what_came_later_is_a_trouble(
+    stored: list[str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(StandError, match=said):
+        _restored(stored, monkeypatch)
+
+
+def test_a_wrong_answer_to_one_of_many_reads_at_once_is_a_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers: list[tuple[int, bytes]] = []
+
+    class Client:
+        def __init__(self, _: str) -> None:
+            self._left = list(answers)
+
+        async def request(self, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
+            return (201, b'{"id": 7, "name": "misses"}') if method == "POST" else self._left.pop()
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(fault_kinds, "Client", Client)
+    scene: Any = SimpleNamespace(stand=SimpleNamespace(url=""), running=SimpleNamespace(note=lambda _: None))
+    answers = fault_kinds.TOGETHER * [(200, b'{"name": "misses"}')]
+    asyncio.run(fault_kinds.FAULTS["misses"](scene))
+    for wrong in ((503, b"{}"), (200, b'{"name": "another"}')):
+        answers[3] = wrong
+        with pytest.raises(StandError, match=f"1 of {fault_kinds.TOGETHER} reads at once had a wrong answer"):
+            asyncio.run(fault_kinds.FAULTS["misses"](scene))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from lab.prove.history import End, Kind, Operation, Verdict, by_key, check, name_of
+from lab.prove.history import End, Kind, Operation, Verdict, by_key, check, name_of, until
 
 CLEAN = Verdict((), (), (), ())
 
@@ -90,6 +90,20 @@ def test_a_value_that_nobody_wrote_or_not_yet_or_in_vain_is_found() -> None:
     refused = replace(SECOND, end=End.FAILED)
     assert check([FIRST, refused, read(1, 3, 4)], {"k": [0]}).unwritten == ("k-1",)
     assert check([FIRST, refused], {"k": [1]}).unwritten == ("k-1",)
+
+
+def test_an_item_whose_only_write_failed_is_not_there() -> None:
+    assert check([write(0, 0, 1, End.FAILED)], {"k": [0]}).unwritten == ("k-0",)
+
+
+def test_a_database_of_a_moment_has_what_was_acknowledged_by_then_and_nothing_that_began_later() -> None:
+    done = [FIRST, SECOND, read(1, 2.5, 4), read(1, 3.5, 4)]
+    for when, there in ((0.5, []), (0.5, [0]), (1, [0]), (1.5, [0]), (2.5, [0]), (2.5, [1]), (3, [1]), (9, [1])):
+        assert check(until(done, when), {"k": there}) == CLEAN, (when, there)
+    assert check(until(done, 1.5), {}).lost == (FIRST,)
+    assert check(until(done, 3), {"k": [0]}).lost == (SECOND,)
+    assert check(until(done, 1.5), {"k": [1]}).unwritten == ("k-1",)
+    assert check(until([write(0, 2, 3)], 1), {"k": [0]}).unwritten == ("k-0",), "made later"
 
 
 def test_a_read_that_failed_tells_nothing() -> None:

@@ -216,43 +216,19 @@ async def changes(stand: Stand) -> Result:
     gaps: dict[str, float] = {}
     async with _load(stand) as running:
         change = functools.partial(_changed, stand, running, gaps)
-        present = _described(stand)["DBInstanceClass"]
+        present = databases.instance(stand)
         await change("class", DBInstanceClass=LARGER)
-        await change("storage", AllocatedStorage=2 * _described(stand)["AllocatedStorage"])
+        await change("storage", AllocatedStorage=2 * present["AllocatedStorage"])
         async with databases.standby(stand):
-            await change("class_with_standby", DBInstanceClass=present)
+            await change("class_with_standby", DBInstanceClass=present["DBInstanceClass"])
             await stand.until(lambda: databases.synchronous(stand), "the old primary as the standby")
-            await change("upgrade", **_next_major(stand))
+            await change("upgrade", **databases.next_major(stand))
     return await _result(stand, running, gaps)
 
 
 async def _changed(stand: Stand, running: Running, gaps: dict[str, float], what: str, **asked: Any) -> None:
-    async def settled() -> bool:
-        return _described(stand)["DBInstanceStatus"] == "available"
-
     at = running.note(what.replace("_", " "))
-    name = databases.described(stand)["id"]
-    stand.aws("rds").modify_db_instance(DBInstanceIdentifier=name, ApplyImmediately=True, **asked)
-    await stand.until(settled, f"a database with another {what}")
+    await databases.change(stand, what, **asked)
     await asyncio.sleep(LEAD_SECONDS)
     meanwhile = [each for each in running.outcome.samples if each.at + each.milliseconds / 1000 >= at - 1]
     gaps[f"{what}_gap_seconds"] = round(written(Outcome(meanwhile)).gap() / 1000, 1)
-
-
-def _described(stand: Stand) -> dict[str, Any]:
-    name = databases.described(stand)["id"]
-    return stand.aws("rds").describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]
-
-
-def _next_major(stand: Stand) -> dict[str, Any]:
-    """What asks for it, with a parameter group of its family that says what the present one says."""
-    rds, found = stand.aws("rds"), _described(stand)
-    version = str(int(found["EngineVersion"].partition(".")[0]) + 1)
-    group, family = f"proof-{version}", f"postgres{version}"
-    present = found["DBParameterGroups"][0]["DBParameterGroupName"]
-    rds.create_db_parameter_group(DBParameterGroupName=group, DBParameterGroupFamily=family, Description="of the proof")
-    told = rds.describe_db_parameters(DBParameterGroupName=present, Source="user")["Parameters"]
-    given = [{name: each[name] for name in ("ParameterName", "ParameterValue", "ApplyMethod")} for each in told]
-    if given:
-        rds.modify_db_parameter_group(DBParameterGroupName=group, Parameters=given)
-    return {"EngineVersion": version, "AllowMajorVersionUpgrade": True, "DBParameterGroupName": group}

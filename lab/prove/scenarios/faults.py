@@ -5,101 +5,43 @@ import random
 import secrets
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Final
 
 from lab.bench.load import Outcome, Plan
 from lab.machines.access import MachineError
-from lab.prove import breaking, databases, history, slow_cache
+from lab.prove import databases, history
 from lab.prove.cache_nodes import Nodes
 from lab.prove.history import End, Kind
 from lab.prove.scenario import Result, scenario, unmet
 from lab.prove.sessions import ANOTHERS, Sessions
-from lab.prove.stand import Running, Stand, StandError
+from lab.prove.stand import Stand, StandError
 
-from . import cache, edge, passwords
-from .database import CUT_SECONDS, written
-from .replicas import BEHIND_SECONDS, OWN, verdict_figures, verdict_misses, verdict_of
+from .database import written
+from .fault_kinds import FAULTS, ONCE, Scene
+from .replicas import OWN, verdict_figures, verdict_misses, verdict_of
 
 SECONDS: Final = 300.0
 LOAD: Final = Plan(rate=150, writes_percent=40, fresh_percent=10)
 """Fewer than elsewhere: more machines than elsewhere share the cores, and each fault has some of them made anew."""
-SLOW_SECONDS: Final = 10.0
 PAUSES: Final = (1.0, 4.0)
 """Seconds between a stack that is well again and the next fault, at the least and at the most."""
 
 
-Fault = Callable[[Stand, Nodes, Running], Awaitable[None]]
-
-
-async def _database_off(stand: Stand, _nodes: Nodes, running: Running) -> None:
-    await databases.lose_primary(stand, running)
-
-
-async def _database_cut(stand: Stand, _nodes: Nodes, running: Running) -> None:
-    await databases.cut_off(stand, running, CUT_SECONDS)
-
-
-async def _replica_behind(stand: Stand, _nodes: Nodes, running: Running) -> None:
-    running.note("replay paused")
-    async with databases.replay_paused(stand, databases.replica(stand)):
-        await asyncio.sleep(BEHIND_SECONDS)
-    running.note("replay goes on")
-
-
-async def _cache_slow(stand: Stand, nodes: Nodes, running: Running) -> None:
-    primary = nodes.roles()[0].id
-    async with slow_cache.led_round(stand, primary, cache.ANSWER_SECONDS):
-        await cache.slow_down(stand, primary, running, SLOW_SECONDS)
-
-
-async def _password(stand: Stand, _nodes: Nodes, running: Running) -> None:
-    await passwords.rotate(stand, running)
-
-
-async def _server_off(stand: Stand, _nodes: Nodes, running: Running) -> None:
-    victim = stand.machines("app")[0]
-    running.note("app server powered off")
-    await asyncio.to_thread(breaking.power_off, victim)
-    await stand.settled(gone=[victim.id])
-    running.note("replaced")
-
-
-async def _reconciler_killed(stand: Stand, _nodes: Nodes, running: Running) -> None:
-    await edge.lose_reconciler(stand, running)
-
-
-async def _nginx_killed(stand: Stand, _nodes: Nodes, running: Running) -> None:
-    await edge.lose_nginx(stand, running)
-
-
-FAULTS: Final[Mapping[str, Fault]] = {
-    "database_off": _database_off,
-    "database_cut": _database_cut,
-    "replica_behind": _replica_behind,
-    "cache_primary_off": cache.lose_primary,
-    "cache_gone": cache.lose_all,
-    "cache_slow": _cache_slow,
-    "password_changed": _password,
-    "app_server_off": _server_off,
-    "reconciler_killed": _reconciler_killed,
-    "nginx_killed": _nginx_killed,
-}
-"""Each breaks one thing, and heals what doesn't heal by itself."""
-
-
 class Draw:
-    """The faults in an order that a seed decides: each as often as the others, but for the last round."""
+    """Names in an order that a seed decides: each as often as the others, but for the last round and for `once`."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, names: Iterable[str], once: Container[str]) -> None:
         self._random = random.Random(seed)  # noqa: S311, the same order for the same seed
+        self._names, self._once = list(names), once
         self._round: list[str] = []
 
     def next(self) -> tuple[str, float]:
         """The name of the next fault, and for how many seconds all is left alone before it."""
         if not self._round:
-            self._round = list(FAULTS)
+            self._round = list(self._names)
             self._random.shuffle(self._round)
+            self._names = [each for each in self._names if each not in self._once]
         return self._round.pop(), self._random.uniform(*PAUSES)
 
 
@@ -126,6 +68,7 @@ def judged(
         ),
         {
             "seed": seed,
+            "minutes": round(max((each.at for each in outcome.samples), default=0.0) / 60, 1),
             "faults": sum(done.values()),
             **{f"faults_{name}": count for name, count in done.items()},
             "acknowledged_writes": acknowledged,
@@ -139,25 +82,26 @@ def judged(
 
 @scenario(
     "faults",
-    "faults of all kinds in random order, one after the other, for 5 minutes",
+    "faults and changes of all kinds in random order, one after the other",
     "0 acknowledged writes lost, none twice; 0 reads older than their session's own write; well again after each",
     own=OWN,
 )
 async def faults(stand: Stand) -> Result:
-    """With the seed and the time of the command line, where it names them."""
+    """For 5 minutes, or with the seed and the time of the command line, where it names them."""
     seed = secrets.randbelow(10**6) if stand.asked.seed is None else stand.asked.seed
-    seconds, draw = stand.asked.seconds or SECONDS, Draw(seed)
+    seconds, draw = stand.asked.seconds or SECONDS, Draw(seed, FAULTS, ONCE)
     sessions, done, troubles = Sessions(LOAD.writes_percent), Counter[str](), list[str]()
     print(f"  seed {seed}", file=sys.stderr)
     nodes = Nodes(stand)
     async with databases.standby(stand):
         await _well(stand, nodes)
         async with stand.load(LOAD, sessions) as running:
+            scene = Scene(stand, nodes, running, sessions)
             while running.load.elapsed() < seconds and not troubles:
                 name, pause = draw.next()
                 await asyncio.sleep(pause)
                 try:
-                    await FAULTS[name](stand, nodes, running)
+                    await FAULTS[name](scene)
                     await _well(stand, nodes)
                 except (StandError, MachineError, TimeoutError) as error:
                     troubles.append(f"{name}: {error}")

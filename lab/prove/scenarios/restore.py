@@ -11,9 +11,10 @@ from typing import Any, Final
 
 from lab.bench.load import Items, Outcome
 from lab.controller.wanted import database_machine
+from lab.prove import copies, databases
 from lab.prove.holding import asked
 from lab.prove.scenario import Result, none_failed, scenario, unmet
-from lab.prove.stand import PLAN, Done, Running, Stand, StandError, control
+from lab.prove.stand import PLAN, Running, Stand, StandError
 
 MORE_SECONDS: Final = 3.0
 """Writes after the moment, and after the DELETE."""
@@ -21,7 +22,6 @@ QUIET_SECONDS: Final = 10.0
 """In which writes that are under way end."""
 UNDER_WAY_SECONDS: Final = 0.5
 """Without a change, after which none is under way."""
-ARCHIVED_SECONDS: Final = 60.0
 SNAPSHOT: Final = "prove-restore"
 AT_TIME, OF_SNAPSHOT = "prove-restore-time", "prove-restore-snapshot"
 
@@ -80,14 +80,14 @@ def judged(
     outcome: Outcome,
     then: Seen,
     now: Seen,
-    copies: Mapping[str, Seen],
+    restored: Mapping[str, Seen],
     figures: dict[str, float],
     events: Sequence[tuple[float, str]] = (),
 ) -> Result:
-    """`then` is the moment, `now` the live table after the DELETE, `copies` what was restored. Pure."""
+    """`then` is the moment, `now` the live table after the DELETE, `restored` each copy. Pure."""
     misses = [
         (found.data == then.data, f"{what} has {found.rows} rows, not the {then.rows} of the moment, or others")
-        for what, found in copies.items()
+        for what, found in restored.items()
     ]
     return Result(
         outcome,
@@ -108,7 +108,7 @@ def judged(
 )
 async def restore(stand: Stand) -> Result:
     """Both are made beside the live database, which the load goes on with."""
-    primary = _primary(stand)
+    primary = databases.primary(stand).id
     wrote = Outcome()
     requests = Paused(PLAN.writes_percent, wrote)
     async with _cleared(stand, primary), stand.load(requests=requests) as running:
@@ -119,19 +119,19 @@ async def restore(stand: Stand) -> Result:
         running.note("half of the rows deleted, by mistake")
         await stand.inside(primary, *asked(_WRONG))
         await asyncio.sleep(MORE_SECONDS)
-        waited = await stand.until(lambda: _archived(stand, at), "backups up to the moment", ARCHIVED_SECONDS)
+        waited = await copies.archived(stand, at)
         now = await _look(stand, primary)
         running.note("restored to the moment")
-        by_time = await _copy(stand, AT_TIME, "--time", f"{at:%Y-%m-%dT%H:%M:%SZ}")
+        by_time = await copies.at_time(stand, AT_TIME, at)
         running.note("restored from the snapshot")
-        by_snapshot = await _copy(stand, OF_SNAPSHOT, "--snapshot", SNAPSHOT)
-        copies = {name: await _look(stand, database_machine(name)) for name in (AT_TIME, OF_SNAPSHOT)}
+        by_snapshot = await copies.of_snapshot(stand, OF_SNAPSHOT, SNAPSHOT)
+        restored = {name: await _look(stand, database_machine(name)) for name in (AT_TIME, OF_SNAPSHOT)}
     figures = {
         "archived_after_seconds": round(waited, 1),
         "restored_to_time_seconds": by_time,
         "restored_from_snapshot_seconds": by_snapshot,
     }
-    return judged(running.outcome, then, now, copies, figures, running.events)
+    return judged(running.outcome, then, now, restored, figures, running.events)
 
 
 async def _moment(stand: Stand, primary: str, requests: Paused, running: Running) -> tuple[Seen, datetime]:
@@ -146,7 +146,9 @@ async def _moment(stand: Stand, primary: str, requests: Paused, running: Running
             if (again := await _look(stand, primary)).data == before.data:
                 break
             before = again
-        await _done(stand, "db", "snapshot", SNAPSHOT, "--json")
+        done = await stand.expressway("db", "snapshot", SNAPSHOT, "--json")
+        if done.status:
+            raise StandError(f"db snapshot ended with {done.status}: {done.err.strip()}")
         after = await _look(stand, primary)
     finally:
         requests.writing = True
@@ -157,52 +159,15 @@ async def _moment(stand: Stand, primary: str, requests: Paused, running: Running
 @asynccontextmanager
 async def _cleared(stand: Stand, primary: str) -> AsyncGenerator[None]:
     """Whatever comes of it, nothing of it stays."""
-    try:
-        yield
-    finally:
-        rds = stand.aws("rds")
-        for name in (AT_TIME, OF_SNAPSHOT):
-            if any(each["DBInstanceIdentifier"] == name for each in rds.describe_db_instances()["DBInstances"]):
-                rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
-        if any(each["DBSnapshotIdentifier"] == SNAPSHOT for each in rds.describe_db_snapshots()["DBSnapshots"]):
-            rds.delete_db_snapshot(DBSnapshotIdentifier=SNAPSHOT)
-        await stand.inside(primary, *asked(_CLEAR))
-        ours = {database_machine(name) for name in (AT_TIME, OF_SNAPSHOT)}
-
-        async def gone() -> bool:
-            return not ours & {each.id for each in stand.machines("database")}
-
-        await stand.until(gone, "the end of the copies")
-
-
-async def _copy(stand: Stand, name: str, *whence: str) -> float:
-    """Seconds until the copy is there, with a password of its own."""
-    done = await _done(stand, "db", "restore", "--as", name, *whence, "--json")
-    return float(done.json()["seconds"])
-
-
-async def _done(stand: Stand, *words: str) -> Done:
-    done = await stand.expressway(*words)
-    if done.status:
-        raise StandError(f"{' '.join(words)} ended with {done.status}: {done.err.strip()}")
-    return done
+    async with copies.taken_away(stand, AT_TIME, OF_SNAPSHOT):
+        try:
+            yield
+        finally:
+            rds = stand.aws("rds")
+            if any(each["DBSnapshotIdentifier"] == SNAPSHOT for each in rds.describe_db_snapshots()["DBSnapshots"]):
+                rds.delete_db_snapshot(DBSnapshotIdentifier=SNAPSHOT)
+            await stand.inside(primary, *asked(_CLEAR))
 
 
 async def _look(stand: Stand, machine: str) -> Seen:
     return Seen(**json.loads(await stand.inside(machine, *asked(_STATE))))
-
-
-async def _archived(stand: Stand, at: datetime) -> bool:
-    (found,) = stand.aws("rds").describe_db_instances(DBInstanceIdentifier=_identifier(stand))["DBInstances"]
-    latest = found.get("LatestRestorableTime")
-    return latest is not None and latest >= at
-
-
-def _identifier(stand: Stand) -> str:
-    return str(stand.outputs["databaseEndpoint"]).partition(".")[0]
-
-
-def _primary(stand: Stand) -> str:
-    """The machine that takes writes."""
-    found = next(each for each in control(stand.lab, "GET", "db-instances") if each["id"] == _identifier(stand))
-    return database_machine(found["id"], found["node"])
