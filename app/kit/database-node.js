@@ -114,6 +114,8 @@ export class Node {
       this.failure = null;
       this.standby = rows[0].standby;
       this.reached = rows[0].lsn ? position(rows[0].lsn) : "";
+      // Nobody reads from a replica whose breaker is open; before its pause is over, this fails at once.
+      if (this.breaker.state === "open") this.breaker.run(() => this.#answer("select 1")).catch(() => {});
     } catch (error) {
       this.failure = error;
       this.reached = "";

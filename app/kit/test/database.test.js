@@ -171,6 +171,20 @@ test("a read that waits for a replica is made on another one as soon as that ans
   assert.ok(database.snapshot().retries > 0, "none of them was sent to the silent one");
 });
 
+test("a replica that broke off statements, and yet answered every probe, is read again", async (t) => {
+  const { database } = await setUp(t, { interval: 200, pause: 2_000 }, [replicas[0]]);
+  const slow = Array.from({ length: 5 }, () => database.read("select pg_sleep(0.5)"));
+  const sleeping = "from pg_stat_activity where query like 'select pg_sleep%'";
+  await waitUntil(async () => (await replicas[0].sql(`select 1 ${sleeping}`)).length === 5, "all of them are there");
+  await replicas[0].sql(`select pg_terminate_backend(pid) ${sleeping}`);
+  await Promise.all(slow);
+  assert.equal(database.snapshot().replicas[0].breaker, "open");
+
+  await waitUntil(() => rotation(database)[0], "back");
+
+  assert.equal(await whose(database, { after: "" }), true);
+});
+
 test("while the primary is gone, replicas are read, and writes wait for it", async (t) => {
   const { database, road } = await setUp(t);
   await waitUntil(() => whose(database), "a replica has all of it");
