@@ -98,6 +98,8 @@ def create(
             parent=opts.parent,
             # RDS would refuse to delete it only after Pulumi made its replacement; Pulumi refuses before.
             protect=protection,
+            # Its replacement has the same name, of which RDS takes no two.
+            delete_before_replace=True,
             ignore_changes=ignored,
             depends_on=logs,
         ),

@@ -102,7 +102,12 @@ def create(
         idle_client_timeout=_IDLE_SECONDS,
         vpc_subnet_ids=args["subnet_ids"],
         vpc_security_group_ids=[group.id],
-        opts=pulumi.ResourceOptions(parent=opts.parent, depends_on=[reads, logs]),
+        opts=pulumi.ResourceOptions(
+            parent=opts.parent,
+            # Its replacement has the same name, of which RDS takes no two.
+            delete_before_replace=True,
+            depends_on=[reads, logs],
+        ),
     )
     pool = aws.rds.ProxyDefaultTargetGroup(
         f"{name}-proxy-pool",

@@ -175,6 +175,8 @@ class Database(pulumi.ComponentResource):
                 parent=self,
                 # RDS would refuse to delete it only after Pulumi made its replacement; Pulumi refuses before.
                 protect=protection,
+                # Its replacement has the same name, of which RDS takes no two.
+                delete_before_replace=True,
                 ignore_changes=ignored,
                 depends_on=[logs] if logs else [],
             ),
@@ -185,7 +187,12 @@ class Database(pulumi.ComponentResource):
             *(f"{name}-replica", args.get("replicas", 0), instance, alike, there),
             storage=(args.get("storage_gb", 20), grown, most),
             insights=insights,
-            opts=pulumi.ResourceOptions(parent=self, ignore_changes=[each for each in ignored if each != SNAPSHOT]),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                ignore_changes=[each for each in ignored if each != SNAPSHOT],
+                # RDS would make them databases of their own when it goes, and another of its name has none.
+                replace_with=[instance],
+            ),
         )
 
         self._subnets, self._instances = subnets, list[pulumi.Resource]()

@@ -1,9 +1,10 @@
-"""The last snapshot of a database never stands in the way of the next one's."""
+"""A database that is replaced leaves its data in a last snapshot, and its name and replicas to its successor."""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from lab.engine.home import Home
 from lab.engine.pulumi_cli import Cli
@@ -15,12 +16,19 @@ PROGRAM = f"""
 import sys
 
 sys.path.insert(0, {str(ROOT)!r})
-import pulumi_aws as aws
+import pulumi
 from components import Database, Network
 
 network = Network("net", {{}})
 Database(
-    "db", {{"vpc_id": network.vpc_id, "subnet_ids": network.private_subnet_ids, "deletion_protection": False}}
+    "db",
+    {{
+        "vpc_id": network.vpc_id,
+        "subnet_ids": network.private_subnet_ids,
+        "deletion_protection": False,
+        "database_name": pulumi.Config().require("name"),
+        "replicas": 1,
+    }},
 )
 """
 
@@ -38,14 +46,28 @@ def test_a_database_that_was_replaced_is_destroyed_with_its_stack(pulumi: Cli, a
         assert done.returncode == 0, done.stdout + done.stderr
         return done
 
+    def up(*words: str) -> tuple[Any, Any]:
+        """The database then, and its replica."""
+        cli("up", "--yes", "--skip-preview", *words)
+        there = api.client("rds").describe_db_instances()["DBInstances"]
+        database, replica = sorted(there, key=lambda each: "ReadReplicaSourceDBInstanceIdentifier" in each)
+        return database, replica
+
     cli("stack", "init", "dev")
     cli("config", "set", "aws:region", "us-east-1")
-    cli("up", "--yes", "--skip-preview")
-    cli("up", "--yes", "--skip-preview", "--replace", "**::db-instance")
+    cli("config", "set", "name", "app")
+    first = up()
+    assert up("--expect-no-changes") == first, "each run draws another name for the last snapshot"
+    second = up("--replace", "**::db-instance")
+    cli("config", "set", "name", "other")
+    third = up()
+
+    assert len({database["DbiResourceId"] for database, _ in (first, second, third)}) == 3
+    assert len({database["DBInstanceIdentifier"] for database, _ in (first, second, third)}) == 1
+    for database, replica in (first, second, third):
+        assert replica["ReadReplicaSourceDBInstanceIdentifier"] == database["DBInstanceIdentifier"]
     cli("destroy", "--yes", "--skip-preview")
-    taken = {
-        each["DBInstanceIdentifier"]: each["DBSnapshotIdentifier"]
-        for each in api.client("rds").describe_db_snapshots()["DBSnapshots"]
-    }
-    assert len(taken) == 2, "the replaced one's, and its successor's"
-    assert len(set(taken.values())) == 2
+    listed = api.client("rds").describe_db_snapshots(SnapshotType="manual")["DBSnapshots"]
+    taken = {each["DbiResourceId"]: each["DBSnapshotIdentifier"] for each in listed}
+    assert taken.keys() == {database["DbiResourceId"] for database, _ in (first, second, third)}, "each one's data"
+    assert len(set(taken.values())) == 3

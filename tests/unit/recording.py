@@ -40,6 +40,9 @@ class Registered:
     """The parent's name."""
     ignore_changes: tuple[str, ...]
     retain_on_delete: bool
+    delete_before_replace: bool
+    replace_with: frozenset[str]
+    """Names of the resources with which it is replaced."""
     depends_on: frozenset[str]
     """Names of the resources that it waits for, by reference or by depends_on."""
 
@@ -170,6 +173,8 @@ class _Monitor(MockMonitor):
             parent=request.parent.split("::")[-1],
             ignore_changes=tuple(request.ignoreChanges),
             retain_on_delete=request.retainOnDelete,
+            delete_before_replace=request.deleteBeforeReplace,
+            replace_with=frozenset(urn.split("::")[-1] for urn in request.replace_with),
             depends_on=frozenset(urn.split("::")[-1] for urn in request.dependencies),
         )
         return response

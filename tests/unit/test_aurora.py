@@ -64,6 +64,7 @@ def test_the_cluster_is_what_production_needs_unless_told_otherwise() -> None:
     assert cluster["applyImmediately"] is False
     assert cluster["enabledCloudwatchLogsExports"] == ["postgresql"]
     assert "finalSnapshotIdentifier" in made.one(CLUSTER).ignore_changes, "each run draws another"
+    assert made.one(CLUSTER).delete_before_replace, "RDS takes no two of its name"
     assert not made.all("aws:rds/instance:Instance")
     writer = made.one(INSTANCE)
     assert (writer.name, writer.inputs["instanceClass"]) == ("db-writer", "db.t4g.medium")

@@ -163,6 +163,12 @@ def standing(monkeypatch: pytest.MonkeyPatch, **outputs: object) -> None:
     monkeypatch.setattr(state, "read", lambda: there)
 
 
+def test_a_database_gives_its_name_and_its_replicas_up_before_another_takes_its_place() -> None:
+    source, *replicas = make_database(replicas=2).all(INSTANCE)
+    assert source.delete_before_replace, "RDS takes no two of a name"
+    assert [each.replace_with for each in replicas] == [{source.name}] * 2, "RDS would make them databases of their own"
+
+
 def test_last_snapshots_of_two_databases_of_one_name_never_collide(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = (make_database().one(INSTANCE) for _ in range(2))
     names = {each.inputs["finalSnapshotIdentifier"] for each in (first, second)}

@@ -69,6 +69,7 @@ def test_the_proxy_speaks_tls_alone_and_logs_no_statement() -> None:
     assert group.inputs["name"] == f"/aws/rds/proxy/{proxy.inputs['name']}"
     assert group.inputs["retentionInDays"] == 7
     assert group.name in proxy.depends_on, "RDS would make it, and keep it for good"
+    assert proxy.delete_before_replace, "RDS takes no two of its name"
     assert make(export_logs=False).one("aws:cloudwatch/logGroup:LogGroup").name == "db-proxy-logs"
 
 
