@@ -46,7 +46,14 @@ def test_the_worst_lag_between_two_looks_counts_and_the_cpu_of_all_of_it() -> No
     process = between(report(), [first, second], 0.0)
     assert (process.lag_p50, process.lag_p99, process.lag_max) == (0.002, 0.01, 0.9)
     assert (process.cpu, process.gc) == (2.5, pytest.approx(0.2))
-    assert between(None, [first], 0.0).cpu == 4.0, "a process that is new has done all of it since then"
+    new = report(cpu=4.0, uptime=4.5)
+    assert between(None, [new], 0.0).cpu == 4.0, "a process that is new has done all of it since then"
+
+
+def test_what_a_process_did_before_anybody_listened_is_not_of_the_last_ten_seconds() -> None:
+    process = between(None, [report(cpu=900.0, gc=40.0), report(cpu=900.5, gc=40.1)], 0.0)
+    assert (process.cpu, process.gc) == (0.5, pytest.approx(0.1)), "the collector was started anew"
+    assert between(None, [report(cpu=900.0)], 0.0).cpu == 0
 
 
 def test_a_worker_that_falls_silent_is_blocked_for_as_long() -> None:
@@ -63,7 +70,7 @@ def test_the_processes_of_one_worker_are_told_of_together() -> None:
 
 
 def test_prometheus_has_each_worker_and_cloudwatch_all_in_one() -> None:
-    found = workers([between(None, [report(id=number, lag_p99=0.01 * number)], 0.0) for number in (1, 0, 2)])
+    found = workers([between(None, [report(id=each, lag_p99=0.01 * each, uptime=6)], 0.0) for each in (1, 0, 2)])
     told = reading.reading(found, {})
     samples = [sample for family in told.families for sample in family.samples]
     requests = {sample.labels["worker"] for sample in samples if sample.name == "expressway_worker_requests_total"}

@@ -5,6 +5,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from expressway_metrics.model import PERIOD
+
 LONGEST = 4096
 """Bytes of one report."""
 LONGEST_NAME = 100
@@ -73,9 +75,12 @@ class Process:
 def between(before: Report | None, reports: Sequence[Report], age: float) -> Process:
     """What a process did in its `reports`, of which there is one at least; `before` is the last one before them.
 
-    `age` are the seconds since the last of them. A loop that is late with the next one is blocked for as long.
+    `age` are the seconds since the last of them. A loop that is late with the next one is blocked for as long. What a
+    process did before anybody listened, as after a start of this program, is not of the time between two looks.
     """
     last, first = reports[-1], before
+    if first is None and reports[0].uptime > PERIOD:
+        first = reports[0]
     return Process(
         last=last,
         lag_p50=max(each.lag_p50 for each in reports),
