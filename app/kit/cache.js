@@ -4,6 +4,7 @@ import { Keys } from "./cache-keys.js";
 import { ClusterNodes, OneNode } from "./cache-nodes.js";
 import { FRESH, NONE, SCRIPTS, UNSURE, YOURS } from "./cache-scripts.js";
 import { current } from "./environment.js";
+import { measured, ofCache } from "./measured.js";
 import { createRedis } from "./redis.js";
 
 // All in milliseconds.
@@ -70,6 +71,7 @@ export class Cache {
   #owed = new Map(); // invalidations that Redis hasn't heard of, to when they stop mattering and the write's position
   #recent = new Map(); // those that it has, to when and the write's position
   #longest; // for how long Redis keeps any value
+  #unmeasured = () => {};
   #counts = { hits: 0, misses: 0, stale: 0, bypassed: 0, loads: 0, loadErrors: 0, redisErrors: 0, invalidations: 0 };
 
   /**
@@ -91,6 +93,7 @@ export class Cache {
     };
     const breaker = { failures, pause, longestPause: 5 * pause };
     this.#nodes = clustered ? new ClusterNodes(redis, breaker, onReady) : new OneNode(redis, breaker, onReady);
+    this.#unmeasured = measured(() => ofCache(this.snapshot()));
   }
 
   /**
@@ -131,6 +134,7 @@ export class Cache {
   }
 
   close() {
+    this.#unmeasured();
     this.#redis?.disconnect();
   }
 

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Node, READ_ONLY, readableElsewhere, unavailable } from "./database-node.js";
 import { current } from "./environment.js";
 import { Lag } from "./lag.js";
+import { measured, ofDatabase } from "./measured.js";
 import { LATEST, position, remember, written } from "./position.js";
 
 const FIRST_PAUSE = 50;
@@ -48,6 +49,7 @@ export class Database {
   #replicas = new Map(); // by host and database, as passwords change
   #lag = new Lag();
   #probing;
+  #unmeasured;
   #ended = false;
   #counts = { writes: 0, reads: 0, replicaReads: 0, primaryReads: 0, retries: 0, failures: 0 };
 
@@ -65,6 +67,7 @@ export class Database {
     // Replicas may also come later; a machine of Expressway tells so in a file.
     this.#probing = setInterval(() => this.#probe(), this.#options.interval);
     this.#probing.unref();
+    this.#unmeasured = measured(() => ofDatabase(this.snapshot()));
   }
 
   /**
@@ -136,6 +139,7 @@ export class Database {
   async end() {
     this.#ended = true;
     clearInterval(this.#probing);
+    this.#unmeasured();
     await Promise.all([this.#primary, ...this.#replicas.values()].map((node) => node.end()));
   }
 

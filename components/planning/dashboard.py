@@ -1,4 +1,4 @@
-"""The dashboard's body: is it well, on top, and then a row for each tier. Pure.
+"""The dashboard's body: is it well, on top, then a row for each tier, and one for the kit in the app. Pure.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
 """
@@ -156,6 +156,28 @@ def _rows(watched: Watched) -> Iterator[dict[str, list[Line]]]:
             "Cache: CPU of Redis, %": _each_node(nodes, "EngineCPUUtilization", "Average"),
             "Cache: evictions": _each_node(nodes, "Evictions", "Sum"),
             "Cache: misses": _each_node(nodes, "CacheMisses", "Sum"),
+        }
+    # Last, as it is empty of an app without the kit.
+    if watched.app_type is not None:
+        yield {
+            "Kit: reads through its caches, %": [
+                Line("app", EXPRESSWAY, metric, "Average", label)
+                for metric, label in (("KitHitRate", "hits"), ("KitStaleRate", "old"), ("KitBypassRate", "past Redis"))
+            ],
+            "Kit: breakers and retries": [
+                Line("app", EXPRESSWAY, "KitBreakersOpen", "Sum", "breakers open"),
+                Line("app", EXPRESSWAY, "KitRetries", "Sum", "retries in 10 s"),
+            ],
+            **(
+                {
+                    "Kit: replicas that a worker reads": [
+                        Line("app", EXPRESSWAY, "KitReplicasInRotation", "Minimum", "fewest")
+                    ],
+                    "Kit: replicas behind, ms": [Line("app", EXPRESSWAY, "KitReplicaLag", "Maximum", "worst")],
+                }
+                if watched.replicas
+                else {}
+            ),
         }
 
 

@@ -15,6 +15,8 @@ REFERENCE = "us-east-1"
 
 METRICS = 45
 """What edges and app servers tell CloudWatch of each group (docs/monitoring.md); with a certificate, one more."""
+KIT_METRICS = 7
+"""What app servers tell besides, of an app with the kit: with replicas of the database; without, two fewer."""
 CALLS_AN_HOUR = 360
 """Of PutMetricData, by each machine."""
 
@@ -167,6 +169,7 @@ def _items(wanted: Wanted, prices: Mapping[str, Any]) -> Iterator[Item]:
     if wanted.metrics:
         metrics = METRICS + wanted.certificate
         yield Item("metric", metrics, price("metrics", "metric"), metrics)
+        yield Item("metric of the kit, in an app that has it", 0, price("metrics", "metric"), KIT_METRICS)
         calls = _times(price("metrics", "call"), CALLS_AN_HOUR * hours())
         yield Item("a machine's telling of metrics", app.fewest + edge.fewest, calls, app.most + edge.fewest)
     for count, name in ((wanted.quick_alarms, "alarm, each 10 s"), (wanted.alarms, "alarm, each minute")):

@@ -19,7 +19,7 @@ from expressway_app import paths
 
 from artifact import cache
 from artifact.runtime import tools
-from tests.build.pm2_app import App
+from tests.build.pm2_app import KIT, App
 from tests.paths import ROOT
 
 MEASURE = ROOT / "user_data/app/files/measure.cjs"
@@ -185,9 +185,47 @@ def test_only_what_pm2_started_is_measured(runtime: Path, place: Path, listener:
     assert connected == [True, False], "a release command, or PM2 itself, tells nothing"
 
 
+PARTS = """
+import('KIT/measured.js').then(({ measured, ofCache, ofDatabase }) => {
+  const cache = { breaker: "open", hits: 9, misses: 3, stale: 2, bypassed: 1 };
+  const replica = (inRotation, lag) => ({ breaker: "closed", inRotation, lag });
+  const database = (...replicas) => ({ primary: { breaker: "closed" }, replicas, retries: 4 });
+  measured(() => ofCache(cache));
+  measured(() => ofDatabase(database(replica(true, 7))));
+  measured(() => ofDatabase(database(replica(true, 30), replica(false, null))));
+  if (BROKEN) measured(() => { throw new Error("broken"); });
+  setTimeout(() => {}, 2500);
+});
+"""
+
+
+@pytest.mark.parametrize(
+    ("broken", "wanted"),
+    [
+        (
+            "false",
+            {"hits": 9, "misses": 3, "stale": 2, "bypassed": 1, "retries": 8, "open": 1, "rotation": 2, "lag": 30},
+        ),
+        ("true", {}),
+    ],
+    ids=["well", "broken"],
+)
+def test_what_the_kit_has_counted_is_told_with_the_rest_which_never_depends_on_it(
+    broken: str, wanted: dict[str, float], runtime: Path, place: Path, listener: Listener
+) -> None:
+    program = PARTS.replace("KIT", str(KIT.parent)).replace("BROKEN", broken)
+    process = threading.Thread(target=node, args=(runtime, place, program), kwargs=PROCESS)
+    process.start()
+    listener.wait(time.time() + 2)
+    told = list(listener.processes())
+    process.join()
+    assert [(each.last.id, each.kit) for each in told] == [(3, wanted)]
+
+
 @pytest.mark.parametrize(
     "program",
     [
+        "globalThis[Symbol.for('expressway.kit')] = 5",
         "process.chdir('/'); delete globalThis.performance",
         "require('net').createConnection = () => { throw new Error('no network for you') }",
         "JSON.stringify = () => { throw new Error('broken') }",

@@ -438,7 +438,8 @@ def test_machines_measure_themselves_tell_cloudwatch_and_harm_no_request_when_th
         "app": both | {"Workers", "WorkerCPU", "WorkerMemory", "WorkerRestarts", "EventLoopLag", "EventLoopLagMax"}
         | {"GarbageCollection", "HeapUsed", "RequestsInFlight", "DatabaseRoundTrip", "DatabaseConnectionsUsed"}
         | {"DatabaseSessions", "DatabaseBusy", "DatabaseWaiting", "CacheRoundTrip", "CacheHitRate", "CacheEvictions"}
-        | {"CacheCommands", "DatabasePoolClients", "DatabasePoolWaiting"},
+        | {"CacheCommands", "DatabasePoolClients", "DatabasePoolWaiting", "KitHitRate", "KitStaleRate", "KitBypassRate"}
+        | {"KitBreakersOpen", "KitRetries"},
         "edge": both | {"Requests", "Responses4xx", "Responses5xx", "ResponseTime", "ServerTime", "Retries", "Servers"}
         | {"Connections", "ConnectionsUsed", "ConnectionsDropped", "EdgeErrors", "ListAge", "ErrorShare"}
         | {"UnhealthyServers"},

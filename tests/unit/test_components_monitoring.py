@@ -228,11 +228,24 @@ def test_the_dashboard_says_first_whether_it_is_well_and_then_which_tier() -> No
     assert len(first["properties"]["alarms"]) == len(ALARMS)
     assert all(each.startswith("arn:aws:cloudwatch:") for each in first["properties"]["alarms"])
     assert [each["properties"]["title"].partition(":")[0] for each in graphs] == [
-        *(["Site"] * 3), *(["Edge"] * 4), *(["App"] * 4), *(["Database"] * 4), *(["Cache"] * 4)
+        *(["Site"] * 3), *(["Edge"] * 4), *(["App"] * 4), *(["Database"] * 4), *(["Cache"] * 4), *(["Kit"] * 4)
     ]  # fmt: skip
     site = {each["properties"]["metrics"][0][1] for each in graphs[:3]}
     assert site == {"ErrorShare", "ResponseTime", "Requests"}
     assert board(alarm_emails=[])["widgets"][0]["type"] == "metric", "without alarms there is no state to show"
+
+
+def test_the_kits_row_has_replicas_where_there_are_any_and_is_not_there_without_an_app() -> None:
+    def kit(**tiers: Any) -> set[str]:
+        body = json.loads(make(**tiers).one(DASHBOARD).inputs["dashboardBody"])
+        graphs = [each["properties"] for each in body["widgets"] if each["properties"]["title"].startswith("Kit")]
+        return {metric[1] for graph in graphs for metric in graph["metrics"]}
+
+    args: dict[str, Any] = {**example_args.monitoring()}
+    alone = {"KitHitRate", "KitStaleRate", "KitBypassRate", "KitBreakersOpen", "KitRetries"}
+    assert kit(app=args["app"]) == alone
+    assert kit(app=args["app"], database=args["database"]) == alone | {"KitReplicasInRotation", "KitReplicaLag"}
+    assert kit(database=args["database"]) == set()
 
 
 def test_the_widgets_are_of_cloudwatchs_structure_and_do_not_overlap() -> None:

@@ -10,7 +10,7 @@ from doctor_examples import tier, wanted
 import settings
 from cli.doctor.wanted import wanted as wanted_of
 from operate.doctor import Cache, Database, Estimate, Logs
-from operate.doctor.cost import METRICS, REFERENCE, estimate, hours, table
+from operate.doctor.cost import KIT_METRICS, METRICS, REFERENCE, estimate, hours, table
 from tests.paths import ROOT
 
 
@@ -79,7 +79,12 @@ def test_metrics_cost_what_they_are_and_what_each_machine_tells() -> None:
     table = (ROOT / "docs/monitoring.md").read_text().partition("| metric |")[2].partition("\n\n")[0]
     rows = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
     told = sum(row[0].count("`") // 2 * (2 if row[3] == "both" else 1) for row in rows)
-    assert told == METRICS + 1, "the guide's table, with a certificate"
+    assert told == METRICS + KIT_METRICS + 1, "the guide's table, with a certificate"
+    [kit] = [item for item in cost.items if item.name.startswith("metric of the kit")]
+    assert (kit.count, kit.most, round(kit.most_month, 2)) == (0, KIT_METRICS, 2.1), (
+        "no setting says whether it is there"
+    )
+    assert sum(row[0].startswith("`Kit") for row in rows) == KIT_METRICS
 
 
 def test_alarms_cost_by_how_often_they_look_and_a_dashboard_what_it_does() -> None:

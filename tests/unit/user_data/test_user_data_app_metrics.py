@@ -4,8 +4,10 @@ import json
 from typing import Any
 
 import pytest
-from app_metrics import reading, reports
+from app_metrics import kit as kits
+from app_metrics import parts, reading, reports
 from app_metrics.reports import Report, between, parse, workers
+from expressway_metrics.model import Reading
 
 TOLD: dict[str, Any] = {
     "name": "shop", "id": 0, "pid": 41, "restarts": 0, "uptime": 60.5, "cpu": 3.0, "rss": 9e7, "heap_used": 2e7,
@@ -101,3 +103,76 @@ def test_restarts_are_those_since_the_last_look_also_of_a_worker_that_was_away()
 
 def test_without_workers_it_is_said_that_there_are_none() -> None:
     assert sums([], {}) == {"Workers": {0: 1}}
+
+
+KIT: dict[str, float] = {
+    "hits": 90,
+    "misses": 6,
+    "stale": 1,
+    "bypassed": 3,
+    "retries": 2,
+    "open": 0,
+    "rotation": 2,
+    "lag": 40,
+}
+
+
+def kit(before: kits.Told | None, *told: kits.Told, **more: Any) -> reports.Process:
+    """A process whose kit told `before` until the last look, and these since."""
+    return between(
+        None if before is None else report(kit=before), [report(uptime=6, **more, kit=each) for each in told], 0.0
+    )
+
+
+def of_kit(*processes: reports.Process) -> dict[str, dict[float, float]]:
+    return {each.name: dict(each.counts) for each in parts.reading(workers(processes)).values}
+
+
+def test_an_app_without_the_kit_has_none_of_its_metrics() -> None:
+    assert parts.reading(workers([kit(None, {})])) == Reading([], [])
+    assert parts.reading([]) == Reading([], [])
+    assert report(kit=[1]).kit == report(kit=None).kit == report().kit == {}
+    assert report(kit={"hits": 1, "misses": "x", "lag": None, "tomorrow's": 4}).kit == {"hits": 1}
+
+
+def test_each_read_through_the_kits_caches_counts_once_whichever_worker_made_it() -> None:
+    busy = kit(KIT, KIT | {"hits": 150}, KIT | {"hits": 180, "misses": 14})
+    idle = kit(None, {"hits": 0, "misses": 0, "stale": 0, "bypassed": 2, "retries": 0, "open": 0}, id=1)
+    told = of_kit(busy, idle)
+    assert told["KitHitRate"] == {100: 90, 0: 10}, "90 of 100 on average, and not (90/98 + 0/2) / 2"
+    assert (told["KitStaleRate"], told["KitBypassRate"]) == ({0: 100}, {100: 2, 0: 98})
+    assert not {"KitHitRate", "KitStaleRate", "KitBypassRate"} & set(of_kit(kit(KIT, KIT))), "nothing was read"
+
+
+def test_of_breakers_replicas_and_lag_the_worst_between_two_looks_counts_for_each_worker() -> None:
+    worse = KIT | {"open": 2, "rotation": 0, "lag": 900}
+    told = of_kit(kit(KIT, worse, KIT | {"retries": 9}), kit(KIT, KIT, id=1))
+    assert told == {
+        "KitRetries": {7: 1},
+        "KitBreakersOpen": {2: 1, 0: 1},
+        "KitReplicasInRotation": {0: 1, 2: 1},
+        "KitReplicaLag": {900: 1, 40: 1},
+    }
+    alone = of_kit(kit(None, {"retries": 1, "open": 1}))
+    assert alone == {"KitRetries": {1: 1}, "KitBreakersOpen": {1: 1}}, "no cache, and no replica"
+
+
+def test_what_the_kit_counted_never_shrinks() -> None:
+    assert kit(KIT, {"retries": 3}).kit == {"retries": 1}, "a cache was closed"
+    assert kit(KIT, {"hits": 4, "retries": 2}).kit == {"hits": 0, "retries": 0}, "and another was opened"
+
+
+def test_prometheus_has_what_the_kit_counts_in_each_worker_with_all_of_its_processes() -> None:
+    found = workers([kit(None, KIT), kit(None, KIT | {"rotation": 1, "lag": 2500}), kit(None, {"retries": 1}, id=1)])
+    samples = [sample for family in parts.reading(found).families for sample in family.samples]
+    assert {(each.name, each.labels["worker"], each.labels.get("from")): each.value for each in samples} == {
+        ("expressway_kit_cache_reads_total", "0", "hit"): 180,
+        ("expressway_kit_cache_reads_total", "0", "miss"): 12,
+        ("expressway_kit_cache_reads_total", "0", "stale"): 2,
+        ("expressway_kit_cache_reads_total", "0", "bypass"): 6,
+        ("expressway_kit_retries_total", "0", None): 4,
+        ("expressway_kit_retries_total", "1", None): 1,
+        ("expressway_kit_breakers_open", "0", None): 0,
+        ("expressway_kit_replicas_in_rotation", "0", None): 1,
+        ("expressway_kit_replica_lag_seconds", "0", None): 2.5,
+    }

@@ -16,6 +16,8 @@ from expressway_metrics.host import Host
 from expressway_metrics.model import Reading, Value, counter, gauge, since
 from prometheus_client import CollectorRegistry, generate_latest
 
+from tests.paths import ROOT
+
 GIB = 2**30
 HOST = Host(25.0, 0.5, 2 * GIB, GIB, 40.0, 1_000, 500)
 
@@ -289,5 +291,10 @@ def test_each_period_is_told_once_and_one_that_was_cut_short_is_not(
     assert served == [True]
 
 
-def test_no_more_is_kept_than_five_minutes() -> None:
+def test_no_more_is_kept_than_five_minutes_and_one_call_takes_all_of_it() -> None:
     assert cloudwatch.KEPT_PERIODS * 10 == 300
+    guide = (ROOT / "docs/monitoring.md").read_text().partition("| metric |")[2].partition("\n\n")[0]
+    rows = [line.strip("| ").split(" | ") for line in guide.splitlines()[2:]]
+    for tier in ("app", "edge"):
+        metrics = sum(row[0].count("`") // 2 for row in rows if row[3] in (tier, "both"))
+        assert metrics * cloudwatch.KEPT_PERIODS <= 1000, f"CloudWatch takes no more of the {tier} in one call"

@@ -6,7 +6,24 @@
 const SOCKET = process.env.EXPRESSWAY_METRICS_SOCKET ?? "/run/expressway-metrics/workers.sock";
 const FIRST_MS = 1_000;
 const INTERVAL_MS = 5_000;
+const KIT = Symbol.for("expressway.kit"); // what caches and databases of @expressway/kit are told by: its measured.js
 const RESOLUTION_MS = 20; // of the timer whose delay is measured; half as many would cost twice the CPU
+
+/** What they tell, added up; of a lag the longest. Nothing in an app without them. */
+function ofKit() {
+  const together = {};
+  try {
+    for (const tell of globalThis[KIT] ?? []) {
+      for (const [name, value] of Object.entries(tell())) {
+        const before = together[name] ?? 0;
+        together[name] = name === "lag" ? Math.max(before, value) : before + value;
+      }
+    }
+  } catch {
+    return undefined; // the rest is told all the same
+  }
+  return together;
+}
 
 function measure(identity) {
   const { createConnection } = require("node:net");
@@ -54,6 +71,7 @@ function measure(identity) {
       dropped,
       apm_missing: apm?.missing ?? 0,
       apm_dropped: apm?.dropped() ?? 0,
+      kit: ofKit(),
     };
     delay.reset();
     return `${JSON.stringify(told)}\n`;

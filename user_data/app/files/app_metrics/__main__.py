@@ -3,7 +3,7 @@
 from expressway_metrics import service
 from expressway_metrics.model import Reading
 
-from . import cache, database, pgbouncer, postgresql, reading, redis, redis_cluster, reports, statements
+from . import cache, database, parts, pgbouncer, postgresql, reading, redis, redis_cluster, reports, statements
 from .listener import Listener
 from .watch import Watch
 
@@ -26,7 +26,7 @@ class Workers:
     def look(self, now: float) -> Reading:
         """What they have told."""
         workers = reports.workers(self._listener.processes())
-        found = reading.reading(workers, self._restarts)
+        found = reading.reading(workers, self._restarts) + parts.reading(workers)
         self._restarts |= {each.key: each.restarts for each in workers}
         return sum((each.told(now) for each in self._watches), found)
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from expressway_metrics.model import PERIOD
 
+from . import kit as kits
+
 LONGEST = 4096
 """Bytes of one report."""
 LONGEST_NAME = 100
@@ -43,6 +45,8 @@ class Report:
     """1 where an APM agent is wanted and doesn't run."""
     apm_dropped: float
     """What that agent didn't tell its backend: spans, traces or events."""
+    kit: kits.Told
+    """What the kit's caches and databases tell, where the app has it."""
 
 
 def parse(line: bytes) -> Report:
@@ -50,11 +54,12 @@ def parse(line: bytes) -> Report:
     told = json.loads(line)
     if not isinstance(told, dict) or not isinstance(told.get("name"), str):
         raise ValueError("not a report")
-    numbers = {field: told.get(field) for field in Report.__dataclass_fields__ if field != "name"}
+    numbers = {field: told.get(field) for field in Report.__dataclass_fields__ if field not in ("name", "kit")}
     for field, value in numbers.items():
         if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
             raise ValueError(f"{field} is no number")
-    return Report(name=told["name"][:LONGEST_NAME], **numbers)  # pyright: ignore[reportArgumentType]
+    of_kit = kits.parse(told.get("kit"))
+    return Report(name=told["name"][:LONGEST_NAME], kit=of_kit, **numbers)  # pyright: ignore[reportArgumentType]
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,8 @@ class Process:
     gc: float
     """Seconds between them; so is the CPU's."""
     cpu: float
+    kit: kits.Told
+    """What the kit did between them, and the worst that it was."""
 
 
 def between(before: Report | None, reports: Sequence[Report], age: float) -> Process:
@@ -88,6 +95,7 @@ def between(before: Report | None, reports: Sequence[Report], age: float) -> Pro
         lag_max=max(age - INTERVAL, *(each.lag_max for each in reports)),
         gc=last.gc - (first.gc if first else 0),
         cpu=last.cpu - (first.cpu if first else 0),
+        kit=kits.between(first.kit if first else {}, [each.kit for each in reports]),
     )
 
 
@@ -106,6 +114,16 @@ class Worker:
     def together(self, field: str) -> float:
         """Its processes', as they told it last."""
         return sum(getattr(each.last, field) for each in self.processes)
+
+    @property
+    def kit(self) -> kits.Told:
+        """What the kit in its processes did between the looks."""
+        return kits.together(each.kit for each in self.processes)
+
+    @property
+    def kit_told(self) -> kits.Told:
+        """What it told last."""
+        return kits.together(each.last.kit for each in self.processes)
 
     @property
     def key(self) -> tuple[str, int]:

@@ -16,7 +16,7 @@ from .model import PERIOD, Value
 
 NAMESPACE = "Expressway"
 KEPT_PERIODS = 300 // PERIOD
-"""Five minutes; with 30 metrics that is 900 in one call, of which CloudWatch takes 1,000."""
+"""Five minutes; with 33 metrics that is 990 in one call, of which CloudWatch takes 1,000."""
 MOST_VALUES = 150
 """That CloudWatch takes of one metric at once, told apart."""
 
