@@ -93,6 +93,17 @@ def _alarms(watched: Watched) -> Iterator[Alarm]:
             "the app computes for long, or reads files synchronously. If it began with a release, `expressway "
             "rollback` goes back; else profile the app, and move the work out of the request.",
         )
+    if watched.app_type is not None and watched.cache_type is not None:
+        yield Alarm(
+            *("app-cache", "app", EXPRESSWAY, "KitBypassRate", "Average", "above", 50),
+            "For five minutes more than half of what the app reads through the kit's cache went past it, to the "
+            "database, which has its work to do as well: Redis is away, slow, or refuses the app. `expressway cache "
+            "status` shows its nodes, and the app's log (cache unavailable) why a connection fails. If all nodes are "
+            "well: the token, or what the security groups let through. Until it is back, add no load.",
+            period=MINUTE,
+            periods=5,
+            needed=5,
+        )
     if watched.database_class is not None and watched.aurora:
         yield from _cluster("database", "The database", watched, watched.database_class)
         for name in watched.shards:

@@ -35,6 +35,7 @@ FAULTS = {
     "Memory": (60, 95),
     "Disk": (30, 93),
     "EventLoopLag": (40, 900),
+    "KitBypassRate": (0, 100),
     "CPUCreditBalance": (90, 0),
     "FreeStorageSpace": (12 * GIB, 1 * GIB),
     "CPUUtilization": (40, 97),
@@ -63,6 +64,8 @@ def longest(alarm: Alarm) -> int:
     """Seconds from the fault to the message at the most."""
     if alarm.metric == "CPUCreditBalance":
         return HOUR + 5 * MINUTE
+    if alarm.period * alarm.periods > MINUTE:
+        return alarm.period * alarm.periods + MINUTE
     # AWS's own come once a minute: that minute's end, and what an ended period is given to be told of.
     return 60 if alarm.namespace == "Expressway" else 64
 

@@ -53,6 +53,7 @@ def test_each_tier_that_is_given_has_its_alarms_and_no_other() -> None:
         made = make(alarm_topic_arn=OWN_TOPIC, **{tier: args[tier]})
         assert keys(made), tier
         assert {each.partition("-")[0] for each in keys(made)} == {tier}
+        assert "app-cache" not in keys(made), "a cache that isn't watched may not be there"
     assert keys(make(**given())) == {each.key for each in ALARMS}
 
 
@@ -94,7 +95,7 @@ def test_what_there_is_an_alarm_for() -> None:
     assert {each.key for each in ALARMS} == {
         *("edge-errors", "edge-p95", "edge-servers", "edge-unhealthy", "edge-heartbeat", "edge-retries"),
         *("edge-certificate", "edge-cpu", "edge-memory", "edge-disk", "edge-credits"),
-        *("app-event-loop", "app-cpu", "app-memory", "app-disk", "app-credits"),
+        *("app-event-loop", "app-cache", "app-cpu", "app-memory", "app-disk", "app-credits"),
         *("database-storage", "database-cpu", "database-connections", "database-lag-near", "database-credits"),
         *(f"cache-00{node}-{what}" for node in (1, 2) for what in ("evictions", "memory", "cpu", "lag", "credits")),
     }
@@ -106,7 +107,7 @@ def test_what_there_is_an_alarm_for() -> None:
     [
         (Watched(edge_type="t3.small"), {"edge-certificate"}),
         (Watched(edge_type="c7i.large", certificate=True), {"edge-credits"}),
-        (Watched(app_type="m7i.large"), {"app-credits"}),
+        (Watched(app_type="m7i.large"), {"app-credits", "app-cache"}),
         (Watched(database_class="db.m7g.large"), {"database-credits", "database-lag-near"}),
         (Watched(database_class="db.m7g.metal"), {"database-credits", "database-connections", "database-lag-near"}),
         (Watched(cache_type="cache.m7g.large"), {"cache-001-credits", "cache-001-lag"}),
