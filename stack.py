@@ -192,8 +192,9 @@ def _standing(settings: Settings) -> Standing:
     # What Cache calls one that is no cluster, and one that is.
     caches = [there.outputs(state.CACHE, f"{settings.name('cache')}-{kind}") for kind in ("redis", "slots")]
     cache, other = caches if settings.cache.shards is None else reversed(caches)
-    point: Mapping[str, str] = database.get("restoreToPointInTime") or {}
-    copied = database.get("snapshotIdentifier") or point
+    first = database or clusters[0]
+    point: Mapping[str, str] = first.get("restoreToPointInTime") or {}
+    copied = first.get("snapshotIdentifier") or point
     ranges = {each.name: each.outputs for each in there.all(state.SUBNET)}
     prefix = f"{network}-public-"
     zones = [name.removeprefix(prefix) for name in ranges if name.startswith(prefix)]
@@ -204,13 +205,13 @@ def _standing(settings: Settings) -> Standing:
             for zone in zones
             if (private := ranges.get(f"{network}-private-{zone}"))
         },
-        has_database=bool(database),
+        has_database=bool(first),
         database_engine=planning.POSTGRESQL if database else planning.AURORA if clusters[0] else None,
-        snapshot=database.get("snapshotIdentifier"),
-        restore_from=point.get("sourceDbInstanceIdentifier"),
-        restore_time=point.get("restoreTime"),
+        snapshot=first.get("snapshotIdentifier"),
+        restore_from=point.get("sourceDbInstanceIdentifier") or point.get("sourceClusterIdentifier"),
+        restore_time=point.get("restoreTime") or point.get("restoreToTime"),
         # A copy has the databases that its source had.
-        database_name=None if copied else database.get("dbName") or clusters[0].get("databaseName"),
+        database_name=None if copied else first.get("dbName") or first.get("databaseName"),
         database_version=max(
             _each([*shards, *clusters], "engineVersionActual"), key=planning.version_key, default=None
         ),

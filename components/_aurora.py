@@ -40,6 +40,7 @@ def create(
     there: state.State,
     *,
     user: str,
+    begins: Mapping[str, Any],
     version: str,
     group: "aws.ec2.SecurityGroup",
     subnets: "aws.rds.SubnetGroup",
@@ -47,7 +48,7 @@ def create(
     ignored: list[str],
     opts: pulumi.ResourceOptions,
 ) -> Made:
-    """The cluster, and the instances in it. `args` are Database's."""
+    """The cluster, and the instances in it. `args` are Database's; `begins` is what it starts from."""
     stands = there.outputs(state.CLUSTER, f"{name}-cluster")
     exported, protection = args.get("export_logs", True), args.get("deletion_protection", True)
     # Known before the cluster is there, for its log group; and as random as a name that the engine draws.
@@ -71,9 +72,12 @@ def create(
         engine_version=version,
         # A new major version is set by whoever wants it, and shows in the preview.
         allow_major_version_upgrade=True,
-        database_name=args.get("database_name", "app"),
-        master_username=user,
+        # What is in a copy already has both.
+        database_name=None if begins else args.get("database_name", "app"),
+        master_username=None if begins else user,
         manage_master_user_password=True,
+        snapshot_identifier=begins.get("snapshotIdentifier"),
+        restore_to_point_in_time=_point_in_time(begins),
         storage_encrypted=True,
         vpc_security_group_ids=[group.id],
         db_subnet_group_name=subnets.name,
@@ -140,6 +144,18 @@ def create(
         readers,
         cluster.master_user_secrets.apply(lambda secrets: cast(str, secrets[0].secret_arn)),
         _log_group(cluster.cluster_identifier) if exported else pulumi.Output.from_input(""),
+    )
+
+
+def _point_in_time(start: Mapping[str, Any]) -> "aws.rds.ClusterRestoreToPointInTimeArgs | None":
+    point: Mapping[str, Any] | None = start.get("restoreToPointInTime")
+    if point is None:
+        return None
+    return aws.rds.ClusterRestoreToPointInTimeArgs(
+        source_cluster_identifier=point.get("sourceClusterIdentifier"),
+        restore_type=point.get("restoreType"),
+        restore_to_time=point.get("restoreToTime"),
+        use_latest_restorable_time=point.get("useLatestRestorableTime"),
     )
 
 

@@ -12,7 +12,9 @@ from .planning import Finding
 USER = "expressway"
 """The master user of a database that starts from no copy."""
 STARTS = ("snapshotIdentifier", "restoreToPointInTime")
-"""What an instance's state has of where its data came from."""
+"""What the state of an instance, or of a cluster, has of where its data came from."""
+FULL_COPY = "full-copy"
+"""How a cluster is made of another one's backups. The other way, a clone, has no time but the present."""
 
 _RULES = {
     "engine": planning.DATABASE_ENGINE,
@@ -122,17 +124,17 @@ class DatabaseArgs(TypedDict):
     Default: none."""
     snapshot: NotRequired[str]
     """Name or ARN of the snapshot that the database starts from, which has to be encrypted. User and database are the
-    snapshot's, `database_name` has to be among its own; it counts when the database is made, and never after.
-    Default: none."""
+    snapshot's, `database_name` has to be among its own; it counts when the database is made, and never after. With
+    aurora a cluster's; or an instance's, by its ARN, of the same major version. Default: none."""
     restore_from: NotRequired[str]
-    """Identifier of the RDS instance whose backups the database starts from, as of `restore_time`; otherwise as
-    `snapshot`. Default: none."""
+    """Identifier of the RDS instance, with aurora of the cluster, whose backups the database starts from, as of
+    `restore_time`; otherwise as `snapshot`. Default: none."""
     restore_time: NotRequired[str]
     """The point in time: UTC, such as 2026-11-26T09:30:00Z. Without it, the latest that there is. Default: none."""
 
 
 def find_mistakes(args: DatabaseArgs, stands: Mapping[str, Any]) -> list[Finding]:
-    """Every broken rule. `stands` is the instance that is there, as the stack's state has it."""
+    """Every broken rule. `stands` is the instance or cluster that is there, as the stack's state has it."""
     findings = [*check_values(args, _RULES), *planning.check_parameters("parameters", args.get("parameters", {}))]
     findings += check_values(args.get("serverless"), CAPACITY_RULES, "serverless.")
     wrong = {each.path for each in findings}
@@ -145,8 +147,9 @@ def find_mistakes(args: DatabaseArgs, stands: Mapping[str, Any]) -> list[Finding
     if not wrong & {"snapshot", "restoreFrom", "restoreTime"}:
         findings += planning.check_start(args.get("snapshot"), args.get("restore_from"), args.get("restore_time"))
     if "appUser" not in wrong:
-        findings += planning.check_app_user("appUser", args.get("app_user"), str(stands.get("username") or USER))
-    if "replicas" not in wrong and not stands and start(args, stands):
+        master = str(stands.get("username") or stands.get("masterUsername") or USER)
+        findings += planning.check_app_user("appUser", args.get("app_user"), master)
+    if "replicas" not in wrong and not _clustered(args) and not stands and start(args, stands):
         findings += planning.check_replicas_of_copy("replicas", args.get("replicas", 0))
     return findings + _check_proxy(args)
 
@@ -166,6 +169,8 @@ def _check_engine(args: DatabaseArgs, wrong: Collection[str]) -> list[Finding]:
     findings = planning.check_engine(engine, [each for name in args if (each := camel(name)) not in said])
     if "instanceClass" not in wrong:
         findings += planning.check_class("instanceClass", engine, instance_class(args))
+    if "snapshot" not in wrong:
+        findings += planning.check_snapshot("snapshot", engine, args.get("snapshot"))
     if engine != planning.AURORA:
         return findings
     if not {"instanceClass", "engineVersion", "serverless.min", "serverless.max"} & {*wrong}:
@@ -184,10 +189,17 @@ def start(args: DatabaseArgs, stands: Mapping[str, Any]) -> Mapping[str, Any]:
     if snapshot := args.get("snapshot"):
         return {"snapshotIdentifier": snapshot}
     if source := args.get("restore_from"):
-        time = args.get("restore_time")
-        when = {"restoreTime": time} if time else {"useLatestRestorableTime": True}
-        return {"restoreToPointInTime": {"sourceDbInstanceIdentifier": source, **when}}
+        time, latest = args.get("restore_time"), {"useLatestRestorableTime": True}
+        if _clustered(args):
+            of = {"sourceClusterIdentifier": source, "restoreType": FULL_COPY}
+            return {"restoreToPointInTime": {**of, **({"restoreToTime": time} if time else latest)}}
+        of = {"sourceDbInstanceIdentifier": source}
+        return {"restoreToPointInTime": {**of, **({"restoreTime": time} if time else latest)}}
     return {}
+
+
+def _clustered(args: DatabaseArgs) -> bool:
+    return args.get("engine") == planning.AURORA
 
 
 def instance_class(args: DatabaseArgs) -> str:

@@ -59,12 +59,17 @@ class Database(pulumi.ComponentResource):
         super().__init__("expressway:index:Database", name, None, opts)
         require_names("Database", name, args, DatabaseArgs)
         there = state.read()
-        stands = there.outputs(state.DATABASE, f"{name}-instance")
+        clustered = args.get("engine") == planning.AURORA
+        stands = (
+            there.outputs(state.CLUSTER, f"{name}-cluster")
+            if clustered
+            else there.outputs(state.DATABASE, f"{name}-instance")
+        )
         require("Database", name, find_mistakes(args, stands))
         connections = planning.sure_connections(instance_class(args), args.get("parameters"), capacity(args))
         self.max_connections = pulumi.Output.from_input(connections or planning.DEFAULT_CONNECTIONS)
-        if args.get("engine") == planning.AURORA:
-            self._create_cluster(name, args, there)
+        if clustered:
+            self._create_cluster(name, args, there, stands)
         else:
             self._create_instance(name, args, there, stands)
         app_login = self._keep_app_login(name, args)
@@ -214,9 +219,9 @@ class Database(pulumi.ComponentResource):
         self.reader_host = pulumi.Output.from_input("")
         self._replica_hosts = pulumi.Output.all(*(each.address for each in replicas)).apply(list)
 
-    def _create_cluster(self, name: str, args: DatabaseArgs, there: state.State) -> None:
+    def _create_cluster(self, name: str, args: DatabaseArgs, there: state.State, stands: Mapping[str, Any]) -> None:
         child = pulumi.ResourceOptions(parent=self)
-        stands = there.outputs(state.CLUSTER, f"{name}-cluster")
+        begins = start(args, stands)
         version = postgres_version(args.get("engine_version", "17"), stands.get("engineVersionActual"))
         group = _security.group(f"{name}-group", args["vpc_id"], f"PostgreSQL {name}", child)
         subnets = aws.rds.SubnetGroup(
@@ -230,6 +235,7 @@ class Database(pulumi.ComponentResource):
             args,
             there,
             user=USER,
+            begins=begins,
             version=version,
             group=group,
             subnets=subnets,
@@ -242,7 +248,8 @@ class Database(pulumi.ComponentResource):
         self._target = {"db_cluster_identifier": cluster.cluster_identifier}
         self.host = cluster.endpoint
         self.port = cluster.port.apply(int)
-        self.name = cluster.database_name
+        # As of an instance.
+        self.name = pulumi.Output.from_input(args.get("database_name", "app")) if begins else cluster.database_name
         self.secret_arn = made.secret_arn
         self.password_secret_arn = pulumi.Output.from_input("")
         self.security_group_id = group.id

@@ -237,9 +237,10 @@ class DatabaseSettings(Section):
     parameters: dict[str, str] = {}
     """PostgreSQL's parameters that are to differ from those that the program sets (docs/database.md)."""
     snapshot: Annotated[str, Ruled(planning.SNAPSHOT)] | None = None
-    """Name or ARN of the encrypted snapshot that it starts from, when it is made."""
+    """Name or ARN of the encrypted snapshot that it starts from, when it is made. With aurora a cluster's, or by its
+    ARN an instance's."""
     restore_from: Annotated[str, Ruled(planning.RESTORE_FROM)] | None = None
-    """Identifier of the RDS instance whose backups it starts from, when it is made."""
+    """Identifier of the RDS instance, with aurora of the cluster, whose backups it starts from, when it is made."""
     restore_time: Annotated[str, Ruled(planning.RESTORE_TIME)] | None = None
     """The point in time of `restoreFrom`, in UTC. Without it the latest."""
     pooler: Annotated[str, Ruled(planning.POOLER)] = planning.PGBOUNCER

@@ -157,6 +157,8 @@ def _engine(document: Document, sound: Sound) -> Iterator[planning.Finding]:
     yield from planning.check_engine(database.engine, given)
     if sound("database.instanceClass"):
         yield from planning.check_class("instanceClass", database.engine, database.instance_class)
+    if sound("database.snapshot"):
+        yield from planning.check_snapshot("snapshot", database.engine, database.snapshot)
     if not database.aurora:
         return
     if all(sound(f"database.{name}") for name in ("instanceClass", "engineVersion", "serverless")):

@@ -18,12 +18,12 @@ class Standing:
     subnets: dict[str, planning.Subnet] = field(default_factory=dict)
     """By zone."""
     has_database: bool = False
-    """Whether there is an instance on RDS, which can have started from a copy."""
+    """Whether there is an instance on RDS, or a cluster, which can have started from a copy."""
     database_engine: str | None = None
     snapshot: str | None = None
     """The snapshot that the database has started from."""
     restore_from: str | None = None
-    """The instance whose backups it has started from."""
+    """The instance, or the cluster, whose backups it has started from."""
     restore_time: str | None = None
     database_name: str | None = None
     database_version: str | None = None
@@ -75,7 +75,7 @@ def _database(settings: Settings, standing: Standing) -> Iterator[Problem]:
         rule = "a database of the one engine can't become one of the other, and its data would go with it,"
         yield _fixed("database.engine", database.engine, standing.database_engine, rule)
         return
-    if not standing.has_database and (database.snapshot or database.restore_from):
+    if not standing.has_database and not database.aurora and (database.snapshot or database.restore_from):
         for finding in planning.check_replicas_of_copy("replicas", database.replicas):
             yield Problem.of(finding, "expressway:database.")
     if standing.database_name not in (None, database.name):

@@ -151,8 +151,8 @@ def restore(
     _say(f"{done.id} is a copy of {done.source}{of}, after {done.seconds:g} s")
     _say(f"it answers at {done.endpoint}, to whom the stack's database answers; its password is in {done.secret}")
     delete = f"aws rds delete-db-instance --skip-final-snapshot --db-instance-identifier {done.writer or done.id}"
+    _say(f"a new stack starts from it with expressway:database.restoreFrom: {done.id}; see docs/database.md")
     if done.writer is None:
-        _say(f"a new stack starts from it with expressway:database.restoreFrom: {done.id}; see docs/database.md")
         _say(f"to delete it: {delete}")
     else:
         _say(

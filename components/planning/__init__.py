@@ -41,6 +41,7 @@ from .aurora import (
     check_engine,
     check_reader_cpu,
     check_readers,
+    check_snapshot,
     database_class,
 )
 from .caches import (
@@ -312,6 +313,7 @@ __all__ = [
     "check_secret_name",
     "check_shards",
     "check_sizes",
+    "check_snapshot",
     "check_start",
     "check_subnets",
     "check_tags",

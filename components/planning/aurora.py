@@ -39,15 +39,10 @@ _CLASS = re.compile(r"db\.(serverless|t(3|4g)\.(medium|large)|[rx]\d\w*\.(large|
 """https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/Concepts.DBInstanceClass.html"""
 
 _GROWS = "Aurora's storage grows by itself"
-_STARTS = "a cluster is made empty here"
-_LOAD = "Leave it out, and load the data once the cluster is there: pg_dump and pg_restore, or AWS DMS."
 RDS_ONLY = {
     "storageGb": (_GROWS, "Leave it out."),
     "maxStorageGb": (_GROWS, "Leave it out."),
     "multiAz": ("Aurora's readers are its standbys", "Leave it out, and set replicas to 1 or more."),
-    "snapshot": (_STARTS, _LOAD),
-    "restoreFrom": (_STARTS, _LOAD),
-    "restoreTime": (_STARTS, _LOAD),
 }
 """What only an instance on RDS has -> why Aurora has not, and the mend."""
 AURORA_ONLY = ("serverless", "maxReplicas", "replicaCpu")
@@ -76,6 +71,18 @@ def check_engine(engine: str, given: Collection[str]) -> list[Finding]:
         for name in AURORA_ONLY
         if name in given
     ]
+
+
+def check_snapshot(path: str, engine: str, snapshot: str | None) -> list[Finding]:
+    """Whether the engine can start from the snapshot, as far as its ARN says of what it is.
+
+    Aurora takes an instance's too, by its ARN alone.
+    https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_RestoreDBClusterFromSnapshot.html
+    """
+    if engine == AURORA or snapshot is None or ":cluster-snapshot:" not in snapshot:
+        return []
+    rule = f"it must be an instance's with engine {POSTGRESQL}, and is a cluster's, of which RDS makes no instance"
+    return [Finding(path, snapshot, rule, "Set engine to aurora, or name the snapshot of an instance.")]
 
 
 def check_class(path: str, engine: str, instance_class: str) -> list[Finding]:

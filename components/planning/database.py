@@ -31,15 +31,15 @@ https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_DatabaseInsights.Con
 INSIGHTS = choice(("none", *INSIGHTS_DAYS))
 
 SNAPSHOT = matching(
-    r"(?=.{1,340}$)(arn:aws[a-z-]*:rds:[a-z0-9-]+:\d{12}:snapshot:)?(rds:)?[A-Za-z](-?[A-Za-z0-9])*",
+    r"(?=.{1,340}$)(arn:aws[a-z-]*:rds:[a-z0-9-]+:\d{12}:(cluster-)?snapshot:)?(rds:)?[A-Za-z](-?[A-Za-z0-9])*",
     "it must be the name or ARN of an RDS snapshot",
-    "aws rds describe-db-snapshots lists them.",
+    "aws rds describe-db-snapshots lists them, and describe-db-cluster-snapshots those of Aurora.",
 )
 
 RESTORE_FROM = matching(
     r"(?=.{1,63}$)[a-z](-?[a-z0-9])*",
-    "it must be the identifier of an RDS instance",
-    "aws rds describe-db-instances lists them.",
+    "it must be the identifier of an RDS instance, or with engine aurora of a cluster",
+    "aws rds describe-db-instances lists them, and describe-db-clusters those of Aurora.",
 )
 
 

@@ -31,6 +31,13 @@ PARAMETERS = "aws:rds/clusterParameterGroup:ClusterParameterGroup"
 TARGET = "aws:appautoscaling/target:Target"
 POLICY = "aws:appautoscaling/policy:Policy"
 ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
+ARN = "arn:aws:rds:us-east-1:123456789012"
+STARTS = ("snapshotIdentifier", "restoreToPointInTime")
+OF_A_TIME = {
+    "sourceClusterIdentifier": "shop-1",
+    "restoreType": "full-copy",
+    "restoreToTime": "2026-11-26T09:30:00Z",
+}
 
 pytestmark = pytest.mark.usefixtures("user_data")
 
@@ -148,8 +155,14 @@ def test_an_upgrade_that_waits_keeps_the_group_of_the_version_that_runs(monkeypa
         ({"storageGb": 50}, "storageGb", "with engine aurora: Aurora's storage grows by itself Leave it out"),
         ({"maxStorageGb": 100}, "maxStorageGb", "storage grows by itself"),
         ({"multiAz": True}, "multiAz", "readers are its standbys Leave it out, and set replicas to 1 or more"),
-        ({"snapshot": "before"}, "snapshot", "a cluster is made empty here .*pg_dump and pg_restore"),
-        ({"restoreFrom": "shop-database"}, "restoreFrom", "a cluster is made empty here"),
+        ({"snapshot": "a", "restoreFrom": "shop"}, "restoreFrom", "starts from one of them Leave one of them out"),
+        ({"restoreTime": "2026-11-26T09:30:00Z"}, "restoreTime", "without restoreFrom.*Add restoreFrom"),
+        ({"restoreFrom": "shop", "shards": 2}, "shards", "it must be 1 with restoreFrom"),
+        (
+            {"engine": "postgresql", "snapshot": f"{ARN}:cluster-snapshot:rds:shop-1"},
+            "snapshot",
+            "of which RDS makes no instance Set engine to aurora, or name the snapshot of an instance",
+        ),
         ({"instanceClass": "db.t4g.micro"}, "instanceClass", r"a class that Aurora has.*Choose db\.t4g\.medium"),
         ({"instanceClass": "db.m7g.large"}, "instanceClass", "a class that Aurora has"),
         ({"instanceClass": "db.serverless"}, "instanceClass", "without serverless.*Add serverless, with min and max"),
@@ -196,11 +209,114 @@ def test_what_does_not_fit_the_engine_is_refused_at_preview_with_the_mend(
         ({"serverless": {"min": 2, "max": 1}}, r"serverless\.min: .*at most serverless\.max"),
         ({"serverless": {"min": 1}}, r"serverless\.max: it is missing"),
         ({"engine": "postgresql", "max_replicas": 3, "replicas": 1}, r"maxReplicas: .*set engine to aurora"),
+        ({"engine": "postgresql", "snapshot": f"{ARN}:cluster-snapshot:a"}, r"snapshot: .*Set engine to aurora"),
+        ({"snapshot": "a", "restore_from": "b"}, r"restoreFrom: .*starts from one of them"),
     ],
 )
 def test_the_component_alone_refuses_the_same(given: dict[str, Any], message: str) -> None:
     with pytest.raises(pulumi.InputPropertiesError, match=message):
         make(**given)
+
+
+@pytest.mark.parametrize(
+    ("given", "start"),
+    [
+        ({"snapshot": "before"}, {"snapshotIdentifier": "before"}),
+        *(
+            ({"snapshot": arn}, {"snapshotIdentifier": arn})
+            for arn in (f"{ARN}:cluster-snapshot:rds:shop-2026", f"{ARN}:snapshot:of-an-instance")
+        ),
+        (
+            {"restore_from": "shop-1"},
+            {
+                "restoreToPointInTime": {
+                    "sourceClusterIdentifier": "shop-1",
+                    "restoreType": "full-copy",
+                    "useLatestRestorableTime": True,
+                }
+            },
+        ),
+        (
+            {"restore_from": "shop-1", "restore_time": "2026-11-26T09:30:00Z"},
+            {"restoreToPointInTime": OF_A_TIME},
+        ),
+    ],
+)
+def test_a_cluster_that_starts_from_a_copy_has_its_user_and_database_and_the_rest_of_its_own(
+    given: dict[str, object], start: dict[str, object]
+) -> None:
+    made = make(**given, replicas=2, serverless={"min": 1, "max": 4}, database_name="shop")
+    cluster = made.one(CLUSTER).inputs
+    assert {key: cluster[key] for key in STARTS if key in cluster} == start
+    assert not {"masterUsername", "databaseName"} & set(cluster), "RDS would replace it for others than the copy has"
+    assert cluster["manageMasterUserPassword"] is True, "whoever knew the copy's may know it no more"
+    assert cluster["storageEncrypted"] is True
+    assert cluster["serverlessv2ScalingConfiguration"] == {"minCapacity": 1, "maxCapacity": 4}
+    assert len(made.all(INSTANCE)) == 3, "its readers need no password of our own, so they need not wait"
+
+
+def test_an_empty_cluster_starts_from_nothing() -> None:
+    cluster = make().one(CLUSTER).inputs
+    assert not set(STARTS) & set(cluster)
+    assert (cluster["masterUsername"], cluster["databaseName"]) == ("expressway", "app")
+
+
+@pytest.mark.parametrize("started", [{}, {"snapshotIdentifier": "before"}, {"restoreToPointInTime": OF_A_TIME}])
+@pytest.mark.parametrize("given", [{}, {"snapshot": "another"}, {"restore_from": "shop-2"}])
+def test_what_a_cluster_started_from_is_never_changed(
+    monkeypatch: pytest.MonkeyPatch, started: dict[str, object], given: dict[str, object]
+) -> None:
+    there = {"clusterIdentifier": "db-cluster-1", "masterUsername": "owner", **started}
+    standing = state.State((state.Standing(state.CLUSTER, "db-cluster", there),))
+    monkeypatch.setattr(state, "read", lambda: standing)
+    cluster = make(**given).one(CLUSTER).inputs
+    assert {key: cluster[key] for key in STARTS if key in cluster} == started
+    assert ("masterUsername" in cluster) is ("databaseName" in cluster) is (not started)
+
+
+def test_the_app_is_no_master_user_of_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = {"clusterIdentifier": "db-cluster-1", "masterUsername": "owner", "snapshotIdentifier": "before"}
+    standing = state.State((state.Standing(state.CLUSTER, "db-cluster", there),))
+    monkeypatch.setattr(state, "read", lambda: standing)
+    with pytest.raises(pulumi.InputPropertiesError, match=r"appUser: .*master user"):
+        make(app_user="owner")
+
+
+def test_the_settings_say_what_a_cluster_starts_from_and_the_app_is_sent_to_the_database_that_they_name() -> None:
+    made = build(restoreFrom="shop-1", restoreTime="2026-11-26T09:30:00Z", name="shop", replicas=1)
+    assert made.one(CLUSTER).inputs["restoreToPointInTime"] == OF_A_TIME
+    assert made.machine("dev-app")["database"]["name"] == "shop"
+    assert build(snapshot="before").one(CLUSTER).inputs["snapshotIdentifier"] == "before"
+
+
+@pytest.mark.parametrize(
+    ("started", "same", "other"),
+    [
+        ({"snapshotIdentifier": "before"}, {"snapshot": "before"}, {"snapshot": "after"}),
+        (
+            {"restoreToPointInTime": OF_A_TIME},
+            {"restoreFrom": "shop-1", "restoreTime": OF_A_TIME["restoreToTime"]},
+            {"restoreFrom": "shop-1", "restoreTime": "2026-11-27T00:00:00Z"},
+        ),
+        ({}, {}, {"restoreFrom": "shop-1"}),
+    ],
+)
+def test_a_cluster_that_stands_starts_from_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, started: dict[str, Any], same: dict[str, Any], other: dict[str, Any]
+) -> None:
+    # RDS tells of a copy what its source was made with.
+    outputs = {"databaseName": "app", "engineVersionActual": "17.6", "clusterIdentifier": "c", **started}
+    standing = state.Standing(state.CLUSTER, "dev-database-cluster", outputs)
+    monkeypatch.setattr(state, "read", lambda: state.State((standing,)))
+    named = {"name": "shop"} if started else {}
+    for given in (same, {}):
+        made = build(**given, **named).one(CLUSTER).inputs
+        assert {key: made[key] for key in STARTS if key in made} == started
+    with pytest.raises(stack.StandingError) as refused:
+        build(**other, **named)
+    (path,) = re.findall(r"expressway:database\.(\S+)", str(refused.value))
+    assert path == [*other][-1]
+    assert "make another stack with it" in str(refused.value)
 
 
 def test_an_environments_defaults_that_aurora_has_not_are_left_out() -> None:

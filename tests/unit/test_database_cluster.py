@@ -317,14 +317,14 @@ def test_a_snapshot_that_does_not_fit_is_refused_before_anything_is_made(
         site.cluster("copy")
 
 
-def test_a_copy_says_how_to_be_rid_of_it_and_promises_no_stack_from_it(
+def test_a_copy_says_how_to_be_rid_of_it_and_how_a_stack_starts_from_it(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(restore_cluster, "wait", lambda stack, name, *_: cluster.describe(stack, name))
     told = invoke(monkeypatch, site, "restore", "--as", "copy", "--latest")
     assert told.exit_code == 0, told.output
     assert "--db-instance-identifier copy-writer, then aws rds delete-db-cluster" in told.stdout
-    assert "restoreFrom" not in told.stdout, "a cluster of the stack's starts empty"
+    assert "a new stack starts from it with expressway:database.restoreFrom: copy" in told.stdout
 
 
 def test_rds_draws_another_password_and_it_is_over_when_the_secret_has_it(site: Site) -> None:

@@ -155,6 +155,7 @@ CASES: list[tuple[str, str, Any, str]] = [
     ("Database", "parameters.log_min_duration_statement", "0", "database.parameters.log_min_duration_statement"),
     ("Database", "snapshot", "-before", "database.snapshot"),
     ("Database", "snapshot", "arn:aws:rds:us-east-1:123456789012:db:shop", "database.snapshot"),
+    ("Database", "snapshot", "arn:aws:rds:us-east-1:123456789012:cluster-snapshot:", "database.snapshot"),
     ("Database", "restoreFrom", "Shop_Database", "database.restoreFrom"),
     ("Database", "restoreTime", "yesterday", "database.restoreTime"),
     ("Database", "restoreTime", "2026-11-26T09:30:00Z", "database.restoreTime"),
