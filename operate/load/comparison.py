@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from operate.load.model import Reading, Statement, Step, Tier
+from operate.load.model import Reading, Sizes, Statement, Step, Tier
 
 
 @dataclass(frozen=True)
@@ -14,14 +14,18 @@ class Comparison:
     """The lightest that it kept up with; None when it kept up with none."""
     knee: Step | None
     over: Step
+    sizes: Sizes | None = None
+    """What the stack ran on; None where that isn't known."""
 
     @staticmethod
-    def of(steps: Sequence[Step], knee_rps: float | None) -> "Comparison | None":
+    def of(steps: Sequence[Step], knee_rps: float | None, sizes: Sizes | None = None) -> "Comparison | None":
         """None when it kept up with every step."""
         ordered = sorted(steps, key=lambda each: each.offered_rps)
         kept = [each for each in ordered if knee_rps is not None and each.offered_rps <= knee_rps]
         beyond = ordered[len(kept) :]
-        return Comparison(kept[0] if kept else None, kept[-1] if kept else None, beyond[0]) if beyond else None
+        if not beyond:
+            return None
+        return Comparison(kept[0] if kept else None, kept[-1] if kept else None, beyond[0], sizes)
 
     def value(self, tier: Tier, resource: str) -> float | None:
         """Beyond the knee, or where that wasn't measured, at it; of several machines the largest."""

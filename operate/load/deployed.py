@@ -37,12 +37,14 @@ def _read(client: Callable[[str], Any], stack: Stack) -> Sizes:
     types = {name: instances[0]["InstanceType"] for name, instances in members.items()}
     policies = scaling.describe_policies(AutoScalingGroupName=stack.app_group)["ScalingPolicies"]
     endpoint, cache = (str(stack.outputs.get(name) or "") for name in ("databaseEndpoint", "cacheEndpoint"))
+    shards: list[str] = stack.outputs.get("databaseEndpoints") or []
     return Sizes(
         region=stack.region,
         app_type=types[stack.app_group],
         edge_type=types[stack.edge_group],
         target_cpu=next((target for each in policies if (target := _target(each)) is not None), None),
         app_servers=sum(each["LifecycleState"] == IN_SERVICE for each in members[stack.app_group]),
+        database_shards=max(1, len(shards)),
         **_database(client, database_identifier(endpoint)),
         **_cache(client, replication_group(cache)),
     )
@@ -69,4 +71,9 @@ def _cache(client: Callable[[str], Any], group: str | None) -> dict[str, Any]:
     if group is None:
         return {}
     found = client("elasticache").describe_replication_groups(ReplicationGroupId=group)["ReplicationGroups"][0]
-    return {"cache_type": found["CacheNodeType"], "cache_nodes": len(found["MemberClusters"])}
+    return {
+        "cache_type": found["CacheNodeType"],
+        "cache_nodes": len(found["MemberClusters"]),
+        # A group that is no cluster has one of them as well.
+        "cache_shards": len(found["NodeGroups"]) if found.get("ClusterEnabled") else None,
+    }

@@ -25,22 +25,30 @@ class Places:
     app_group: str
     edge_group: str
     database: str | None
-    """RDS's identifier."""
+    """RDS's identifier; with shards, the first one's."""
+    shards: tuple[str, ...] = field(default=(), kw_only=True)
+    """Those of the other shards."""
     cluster: bool = field(default=False, kw_only=True)
     """Whether that is a cluster's, of Aurora."""
     caches: tuple[str, ...]
     """ElastiCache's, of each node."""
+    cache_cluster: bool = field(default=False, kw_only=True)
+    """Whether these are a cluster's, so that each has a part of the data."""
 
     @staticmethod
     def of(outputs: Mapping[str, Any], nodes: Callable[[str], Sequence[str]]) -> "Places":
         """Those of a stack's outputs. `nodes` says which nodes a replication group has."""
         database, cache = (str(outputs.get(name) or "") for name in ("databaseEndpoint", "cacheEndpoint"))
+        others: Sequence[str] = (outputs.get("databaseEndpoints") or [])[1:]
         return Places(
             app_group=outputs["appGroupName"],
             edge_group=outputs["edgeGroupName"],
             database=database_identifier(database),
+            shards=tuple(named for each in others if (named := database_identifier(each))),
             cluster=is_cluster(database),
             caches=tuple(nodes(group)) if (group := replication_group(cache)) else (),
+            # The first label with TLS, a later one without.
+            cache_cluster="clustercfg" in cache.split("."),
         )
 
 
@@ -87,8 +95,8 @@ def wanted(places: Places) -> Iterator[Wanted]:
     yield from _app(("AutoScalingGroupName", places.app_group))
     yield from _services(("AutoScalingGroupName", places.app_group))
     yield from _edge(("AutoScalingGroupName", places.edge_group))
-    if places.database:
-        by = ("DBClusterIdentifier" if places.cluster else "DBInstanceIdentifier", places.database)
+    for database in filter(None, (places.database, *places.shards)):
+        by = ("DBClusterIdentifier" if places.cluster else "DBInstanceIdentifier", database)
         for resource, unit, name, limit in (
             ("cpu", "percent", "CPUUtilization", 100.0),
             ("sessions", "count", "DatabaseConnections", None),
@@ -101,6 +109,8 @@ def wanted(places: Places) -> Iterator[Wanted]:
             ("cpu", "percent", "EngineCPUUtilization", 100.0),
             ("machine cpu", "percent", "CPUUtilization", 100.0),
             ("clients", "count", "CurrConnections", None),
+            # What app servers tell of a cluster is all shards together, in which the fullest doesn't show.
+            *([("memory", "percent", "DatabaseMemoryUsagePercentage", 100.0)] if places.cache_cluster else []),
         ):
             yield _aws("cache", resource, unit, ELASTICACHE, name, ("CacheClusterId", node), limit)
 

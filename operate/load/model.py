@@ -116,8 +116,13 @@ class Sizes:
     cache_type: str | None = None
     """ElastiCache's node type."""
     cache_nodes: int = 1
+    """Of all shards together."""
     app_servers: int | None = None
     """In service when the run ended; None in a run of before this was told."""
+    cache_shards: int | None = None
+    """Of a cache in cluster mode; None for one that is no cluster."""
+    database_shards: int = 1
+    """Databases of that class, each with its part of the data."""
 
 
 @dataclass(frozen=True)

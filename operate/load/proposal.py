@@ -15,6 +15,12 @@ from operate.sizes import Size
 
 MOST: Final = 200
 """App servers; RDS has not the connections for more, and no edge the CPU."""
+MOST_NODES: Final = 6
+"""Of a cache that is no cluster: a primary and five replicas."""
+MOST_CLUSTER_NODES: Final = 90
+"""https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/Shards.html"""
+MOST_DATABASES: Final = 16
+"""The most that database.shards may be."""
 OFFERED: Final = 4
 """Types of app servers that are told, the cheapest first."""
 
@@ -32,11 +38,13 @@ class Choice:
     """Of their CPUs, that the plan lets it have."""
     month: float | None
     """US dollars; None without a price."""
+    shards: int | None = None
+    """Into which the count is divided, each with as many; its CPU is that of one. None of a tier without shards."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Connections to the database."""
+    """Connections to the database, of several to each."""
 
     servers: int
     workers: int
@@ -98,7 +106,7 @@ class Proposal:
         database, cache = base.database, base.cache
         if self.database:
             copies = replace(database, instance_class=self.database.type, storage_gb=of.storage_gb)
-            database = replace(copies, multi_az=of.multi_az)
+            database = replace(copies, multi_az=of.multi_az, shards=self.database.shards or database.shards)
         if self.cache:
             cache = replace(cache, node_type=self.cache.type, nodes=self.cache.count)
         return replace(
@@ -167,7 +175,7 @@ def _simplest(of: Sizes) -> Wanted:
         network="",
         app=machines(of.app_type, 1),
         edge=machines(of.edge_type, 2),
-        database=Database("", of.database_class or "none", of.storage_gb, of.multi_az),
+        database=Database("", of.database_class or "none", of.storage_gb, of.multi_az, shards=of.database_shards),
         cache=Cache("", of.cache_type or "none", of.cache_nodes),
         zones=2,
         metrics=True,
@@ -253,32 +261,58 @@ def _database(
     chosen = _single("database", seen.database, current, rate, target, prices, budget.rolling if budget else 0)
     if budget:
         budget = replace(budget, most=sizes.connections(chosen.type))
-    copies = 2 if seen.sizes.multi_az else 1
+    if seen.sizes.database_shards > 1:
+        chosen = _sharded(seen, rate, chosen, current)
+    copies = (chosen.shards or 1) * (2 if seen.sizes.multi_az else 1)
     month = None if chosen.month is None else chosen.month * copies
     return replace(chosen, count=copies, month=month), budget
 
 
+def _sharded(seen: Measured, rate: float, chosen: Choice, current: str) -> Choice:
+    """Into as many as there are; into more where no class is enough for the busiest of these."""
+    there = seen.sizes.database_shards
+    now, has = sizes.size(current), sizes.size(chosen.type)
+    if chosen.percent > chosen.limit and seen.database and now and has:
+        line = _scaled(seen.database, now, has)
+        wanted = there * rate / line.rate(chosen.limit) if line.idle < chosen.limit else math.inf
+        if wanted <= MOST_DATABASES:
+            shards = math.ceil(wanted)
+            return replace(chosen, shards=shards, percent=line.percent(rate * there / shards))
+    return replace(chosen, shards=there)
+
+
 def _cache(seen: Measured, rate: float, target: float, prices: Mapping[str, float]) -> Choice | None:
-    """Redis uses one CPU, however many its node has: more of it takes more nodes, for the reads."""
+    """Redis uses one CPU, however many its node has: more of it takes more nodes for the reads, or of a cluster shards.
+
+    Measured is the busiest node. What it has is divided by the shards, each of which is a primary and its replicas; of
+    a cache that is no cluster by the nodes.
+    """
     current = seen.sizes.cache_type
     if current is None:
         return None
     now, line, hours = sizes.size(current), seen.cache, cost.hours()
-    count = seen.sizes.cache_nodes
+    shards, count = seen.sizes.cache_shards, seen.sizes.cache_nodes
+    parts = shards or count
+    each = count // parts
+
+    def choice(kind: str, wanted: int, percent: float, limit: float, hourly: float | None) -> Choice:
+        nodes = wanted * each
+        month = None if hourly is None else nodes * hourly * hours
+        return Choice("cache", kind, nodes, percent, limit, month, wanted if shards else None)
+
     if now is None or line is None:
-        price = prices.get(current)
-        return Choice("cache", current, count, 0.0, target, None if price is None else count * price * hours)
-    for kind, hourly in sorted(prices.items(), key=lambda each: each[1]):
+        return choice(current, parts, 0.0, target, prices.get(current))
+    most = MOST_CLUSTER_NODES // each if shards else MOST_NODES
+    for kind, hourly in sorted(prices.items(), key=lambda priced: priced[1]):
         has = sizes.size(kind)
         # Of a T node, one CPU may for ever have the baseline of all of them.
         limit = min(target, has.baseline * has.vcpus) if has else target
         if has is None or has.memory < now.memory or line.idle >= limit:
             continue
-        nodes = max(count, math.ceil(rate / line.rate(limit))) if line.each > 0 else count
-        if nodes == count or has.baseline == 100:
-            percent = line.percent(rate / nodes if nodes > count else rate)
-            return Choice("cache", kind, nodes, percent, limit, nodes * hourly * hours)
-    return Choice("cache", current, count, line.percent(rate), target, None)
+        wanted = max(parts, math.ceil(parts * rate / line.rate(limit)))
+        if wanted <= most and (wanted == parts or has.baseline == 100):
+            return choice(kind, wanted, line.percent(rate * parts / wanted), limit, hourly)
+    return choice(current, parts, line.percent(rate), target, None)
 
 
 def _hourly(prices: Mapping[str, Any], kind: str, prefix: str) -> Mapping[str, float]:
@@ -323,8 +357,7 @@ def _notes(run: Run, seen: Measured, chosen: Proposal, pool: int | None) -> Iter
                 f"No known {choice.tier} does {figure(chosen.rate)} requests/s: a {choice.type} would have "
                 f"{figure(choice.percent)} % of its CPU, of {figure(choice.limit)} %."
             )
-        if choice.tier == "cache" and choice.count > seen.sizes.cache_nodes:
-            yield f"{choice.count} cache nodes help as far as the app reads from replicas; writes go to one."
+        yield from _divided(seen.sizes, choice)
     if seen.limits == "app" and run.bottleneck.resource == "worker cpu":
         yield "CPUs of the app servers are idle that no worker uses: run a worker for each, and measure again."
     budget = chosen.connections
@@ -334,6 +367,28 @@ def _notes(run: Run, seen: Measured, chosen: Proposal, pool: int | None) -> Iter
         yield (
             f"{budget.rolling} connections while rolling are too many for max_connections {budget.most}: with pools of "
             f"{budget.largest_pool} they fit, or put a pooler before the database."
+        )
+
+
+def _divided(of: Sizes, choice: Choice) -> Iterator[str]:
+    """How its machines are divided, and what more of them help with."""
+    each = choice.count // (choice.shards or 1)
+    if choice.tier == "database" and choice.shards:
+        yield f"{choice.shards} databases have a part of the data each; the CPU is the busiest one's."
+        if choice.shards > of.database_shards:
+            yield f"Raise database.shards to {choice.shards}, one at a time: expressway db add-shard moves its keys."
+    elif choice.tier == "cache" and choice.shards:
+        nodes = "node" if each == 1 else "nodes"
+        yield f"The cache has {choice.shards} shards of {each} {nodes}; the CPU is the busiest node's."
+        if choice.shards > (of.cache_shards or 0):
+            yield (
+                f"Raise cache.shards to {choice.shards}: each has its part of keys, writes and memory. Where few keys "
+                "have most of the load, cache.replicas helps instead, as far as the app reads from them."
+            )
+    elif choice.tier == "cache" and choice.count > of.cache_nodes:
+        yield (
+            f"{choice.count} cache nodes help as far as the app reads from replicas; writes go to one: a cluster "
+            "(cache.shards) divides these too."
         )
 
 

@@ -15,6 +15,8 @@ from operate.stack import explain
 
 PATIENCE = 15.0
 """Seconds after a span's end for which its last period is waited for."""
+MOST_QUERIES = 500
+"""Of one call. https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html"""
 PAUSE = 2.0
 """Seconds between two calls."""
 
@@ -98,12 +100,13 @@ class Sampler:
             "EndTime": datetime.fromtimestamp(math.ceil(ended / SECONDS) * SECONDS, UTC),
         }
         found: dict[Wanted, dict[int, Points]] = {each: {} for each in self._wanted}
-        for page in self._pages(MetricDataQueries=queries, **span):
-            for result in page["MetricDataResults"]:
-                each, period = asked[int(result["Id"].removeprefix("m"))]
-                times = [stamp.timestamp() for stamp in result["Timestamps"]]
-                points = dict(zip(times, result["Values"], strict=True))
-                found[each][period] = {**found[each].get(period, {}), **points}
+        for first in range(0, len(queries), MOST_QUERIES):
+            for page in self._pages(MetricDataQueries=queries[first : first + MOST_QUERIES], **span):
+                for result in page["MetricDataResults"]:
+                    each, period = asked[int(result["Id"].removeprefix("m"))]
+                    times = [stamp.timestamp() for stamp in result["Timestamps"]]
+                    points = dict(zip(times, result["Values"], strict=True))
+                    found[each][period] = {**found[each].get(period, {}), **points}
         return found
 
     def _pages(self, **asked: Any) -> Iterable[Mapping[str, Any]]:

@@ -165,7 +165,7 @@ class Load:
         knee = planning.knee(self.steps)
         whole = [self._read(each, sampler, statements) for each in self.steps]
         after = sizes()
-        bottleneck = verdict.judge(whole, knee)
+        bottleneck = verdict.judge(whole, knee, after)
         if moved := rescaled(before, after):
             bottleneck = replace(bottleneck, evidence=(*bottleneck.evidence, moved))
         return Run(

@@ -7,6 +7,7 @@ with the light step: what was so from the beginning, and did no harm then, limit
 
 from collections.abc import Callable, Iterator, Sequence
 
+from operate.load import sharded
 from operate.load.comparison import Comparison, figure, fullest
 from operate.load.evidence import (
     FAILED,
@@ -21,7 +22,7 @@ from operate.load.evidence import (
     uncounted,
     useless,
 )
-from operate.load.model import Bottleneck, Step, Tier
+from operate.load.model import Bottleneck, Sizes, Step, Tier
 from operate.load.shared_cpus import FULL, SHARED_STEAL, busy_cpu, cpu_shares, own_cpu, share_cpus, used_up_by_them
 
 FULL_GENERATOR = 0.85
@@ -44,11 +45,14 @@ SENT = 0.95
 """Of what is due, at least so much is sent."""
 
 
-def judge(steps: Sequence[Step], knee_rps: float | None) -> Bottleneck:
-    """Which tier limits, with what; `none` when nothing did, or nothing that was measured."""
+def judge(steps: Sequence[Step], knee_rps: float | None, sizes: Sizes | None = None) -> Bottleneck:
+    """Which tier limits, with what; `none` when nothing did, or nothing that was measured.
+
+    With the `sizes` of what the stack ran on, what is to be done is said by shard where there are shards.
+    """
     if not steps:
         return Bottleneck("none", "", ("No step was measured.",), ())
-    seen = Comparison.of(steps, knee_rps)
+    seen = Comparison.of(steps, knee_rps, sizes)
     if seen is None:
         return _kept_up(max(steps, key=lambda each: each.offered_rps))
     for rule in RULES:
@@ -141,9 +145,11 @@ def _full_cache(seen: Comparison) -> Bottleneck | None:
     ]
     if seen.value("cache", "memory") is not None:
         evidence.append(seen.told("cache", "memory", "The cache's memory"))
+    evidence += sharded.told(seen, "cache", "memory")
     if seen.value("database", "cpu") is not None:
         evidence.append(seen.told("database", "cpu", "The CPU of the database, which answers what was missed,"))
     steps = (
+        *sharded.steps(seen, "cache", "memory"),
         "Take a larger cache (cache.nodeType), or keep less in it: shorter lives, smaller values.",
         "See whether keys are asked for again at all: a cache of what is read once has no hits at any size.",
         *useless(seen, "cache"),
@@ -195,11 +201,13 @@ def _verdict_of_cpu(seen: Comparison, tier: Tier, resource: str) -> Bottleneck:
         evidence.append(seen.told(tier, "cpu", f"The {tier}'s CPU"))
         if (steal := seen.least(tier, "cpu steal")) >= SHARED_STEAL:
             evidence.append(f"Others had {figure(steal)} % of it: a T instance without credits, or a busy host.")
+        evidence += sharded.told(seen, tier, "cpu")
     if tier == "database":
         evidence += told_statements(seen)
     if tier == "app" and (collecting := seen.least("app", "garbage collection")) >= SHARED_STEAL:
         evidence.append(f"Garbage collection takes {figure(collecting)} % of a worker's time.")
-    steps = (*uncounted(seen, tier), *CPU_STEPS[tier, resource], *useless(seen, tier))
+    known = CLUSTER_STEPS if tier == "cache" and sharded.shards(seen, tier) else CPU_STEPS[tier, resource]
+    steps = (*uncounted(seen, tier), *known, *sharded.steps(seen, tier, "cpu"), *useless(seen, tier))
     return Bottleneck(tier, resource, tuple(evidence), steps)
 
 
@@ -226,6 +234,11 @@ CPU_STEPS = {
         "A larger node has no faster core: spread the keys, or read from replicas.",
     ),
 }
+CLUSTER_STEPS = (
+    CPU_STEPS["cache", "cpu"][0],
+    "A larger node has no faster core. Reads may go to replicas (cache.replicas), writes go to each shard's primary.",
+)
+"""Of a cache in cluster mode, whose keys are spread already."""
 
 
 def _locks(seen: Comparison) -> Bottleneck | None:
@@ -272,6 +285,7 @@ def _slow_cache(seen: Comparison) -> Bottleneck | None:
     steps = (
         "See which commands block the others (INFO commandstats, SLOWLOG GET): KEYS, large ranges, Lua, big values.",
         "See whether the node swaps or its network is at its limit; a larger one (cache.nodeType) has more of both.",
+        *sharded.steps(seen, "cache", "cpu"),
         *useless(seen, "cache"),
     )
     return Bottleneck("cache", "round trip", evidence, steps)

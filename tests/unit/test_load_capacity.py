@@ -5,6 +5,7 @@ import math
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from load_runs import SIZES, computing
@@ -18,7 +19,7 @@ from operate.doctor import cost
 from operate.load import capacity, report, saved
 from operate.load.capacity import CapacityError, fit, measured, predict, within
 from operate.load.check import Checked
-from operate.load.model import Bottleneck, Reading, Run
+from operate.load.model import Bottleneck, Reading, Run, Sizes, Step
 from operate.load.proposal import MOST, Budget, Proposal, propose
 
 
@@ -282,6 +283,95 @@ def test_a_standby_is_paid_for() -> None:
     assert one is not None
     assert two is not None
     assert (two.count, two.month) == (2, 2 * (one.month or 0))
+
+
+def loaded(tier: str, at: float, sizes: Sizes) -> Run:
+    """At each of the nodes of a tier's shards, `at` percent for one request a second, the last one a tenth more."""
+    nodes = sizes.cache_nodes if tier == "cache" else sizes.database_shards
+
+    def of(step: Step) -> tuple[Reading, ...]:
+        own = tuple(
+            Reading(
+                cast(Any, tier),
+                "cpu",
+                2 + at * step.offered_rps * (1.1 if node == nodes - 1 else 1),
+                "percent",
+                100,
+                f"{node}",
+            )
+            for node in range(nodes)
+        )
+        return (*(each for each in step.readings if each.tier != tier), *own)
+
+    run = computing(sizes=sizes)
+    return replace(run, steps=tuple(replace(each, readings=of(each)) for each in run.steps))
+
+
+def test_a_cluster_takes_more_shards_of_as_many_nodes() -> None:
+    """Two shards of a primary and a replica: the busiest node has 2 + 0.055 % of a core for one, so 60 % at 1,055/s."""
+    two = replace(SIZES, cache_nodes=4, cache_shards=2)
+    found = propose(loaded("cache", 0.05, two), 2000, 100)
+    assert found.cache is not None
+    assert (found.cache.shards, found.cache.count) == (4, 8)
+    assert found.cache.percent == pytest.approx(2 + 0.055 * 2000 * 2 / 4)
+    hourly = cost.table()["us-east-1"]["cache"]["prices"][found.cache.type]
+    assert found.cache.month == pytest.approx(8 * hourly * cost.hours())
+    notes = " ".join(found.notes)
+    assert "The cache has 4 shards of 2 nodes" in notes
+    assert "Raise cache.shards to 4" in notes
+    assert "writes go to one" not in notes, "each shard has a primary"
+    names = {item.name: item for item in cost.estimate(found.wanted(two)).items}
+    assert names[f"cache node, {found.cache.type}"].count == 8
+    enough = propose(loaded("cache", 0.05, two), 1000, 100)
+    assert enough.cache is not None
+    assert (enough.cache.shards, enough.cache.count) == (2, 4)
+    assert "Raise cache.shards" not in " ".join(enough.notes)
+
+
+def test_a_cache_without_shards_takes_replicas_by_the_busiest_of_its_nodes() -> None:
+    pair = propose(loaded("cache", 0.05, replace(SIZES, cache_nodes=2)), 2000, 100)
+    assert pair.cache is not None
+    assert (pair.cache.shards, pair.cache.count) == (None, 4), "two have 112 % of a core each at that rate"
+    assert pair.cache.percent == pytest.approx(2 + 0.055 * 2000 * 2 / 4)
+    assert "4 cache nodes help as far as the app reads from replicas" in " ".join(pair.notes)
+    beyond = propose(loaded("cache", 0.05, SIZES), 8000, 100)
+    assert beyond.cache is not None
+    assert beyond.cache.count == 1, "ElastiCache has six at most of what is no cluster"
+    assert "No known cache does 8,000 requests/s" in " ".join(beyond.notes)
+
+
+def test_a_cluster_of_more_nodes_than_elasticache_makes_is_not_planned() -> None:
+    wide = replace(SIZES, cache_nodes=60, cache_shards=10)
+    found = propose(loaded("cache", 0.05, wide), 2000, 100)
+    assert found.cache is not None
+    assert (found.cache.shards, found.cache.count) == (10, 60), "20 shards of 6 would be 120"
+    assert "No known cache does" in " ".join(found.notes)
+
+
+def test_databases_with_a_part_each_are_planned_by_the_busiest_and_all_are_paid_for() -> None:
+    three = replace(SIZES, database_shards=3, multi_az=True)
+    found = propose(loaded("database", 0.05, three), 2000, 100)
+    alone = propose(loaded("database", 0.055 / 1.1, replace(SIZES, multi_az=True)), 2000, 100)
+    assert found.database is not None
+    assert alone.database is not None
+    assert found.database.type == alone.database.type, "each is as busy as the busiest, not as all together"
+    assert (found.database.shards, found.database.count) == (3, 6)
+    assert found.database.month == pytest.approx(3 * (alone.database.month or 0))
+    assert "3 databases have a part of the data each" in " ".join(found.notes)
+    bill = {item.name: item for item in cost.estimate(found.wanted(three)).items}
+    assert bill[f"database, {found.database.type}"].count == 6
+
+
+def test_what_no_class_does_takes_more_databases_where_there_are_several() -> None:
+    several = propose(loaded("database", 0.05, replace(SIZES, database_shards=2)), 7000, 100)
+    assert several.database is not None
+    assert several.database.shards is not None
+    assert several.database.shards > 2
+    assert several.database.percent <= several.database.limit
+    fewer = several.database.shards - 1
+    assert several.database.percent * several.database.shards / fewer > several.database.limit, "one less isn't enough"
+    assert f"Raise database.shards to {several.database.shards}" in " ".join(several.notes)
+    assert "No known database does 7,000" in " ".join(propose(loaded("database", 0.05, SIZES), 7000, 100).notes)
 
 
 def test_the_bill_is_the_doctors() -> None:

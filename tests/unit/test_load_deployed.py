@@ -20,6 +20,7 @@ class Api:
 
     def __init__(self) -> None:
         self.denied = ""
+        self.group: dict[str, Any] = {"ClusterEnabled": False}
         self.states = ["InService", "Pending", "InService"]
         self.policies: list[dict[str, Any]] = [
             {"PolicyType": "SimpleScaling"},
@@ -53,7 +54,8 @@ class Api:
 
     def describe_replication_groups(self, ReplicationGroupId: str) -> dict[str, Any]:  # noqa: N803
         assert ReplicationGroupId == "shop-redis"
-        return {"ReplicationGroups": [{"CacheNodeType": "cache.t4g.small", "MemberClusters": ["a", "b"]}]}
+        group = {"CacheNodeType": "cache.t4g.small", "MemberClusters": ["a", "b"], "NodeGroups": [{}]}
+        return {"ReplicationGroups": [{**group, **self.group}]}
 
 
 @pytest.fixture
@@ -61,7 +63,7 @@ def api() -> Api:
     return Api()
 
 
-def stack(api: Api, outputs: dict[str, str]) -> Stack:
+def stack(api: Api, outputs: dict[str, Any]) -> Stack:
     return Stack("b", "p", "app", "edge", "eu-west-1", "http://x", 24, "x64", lambda _: api, outputs)
 
 
@@ -70,6 +72,18 @@ def test_types_sizes_and_the_policys_target_are_read(api: Api) -> None:
     assert found == Sizes(
         "eu-west-1", "m7i.large", "t3.small", 55.0, "db.m7g.large", True, 100, "cache.t4g.small", 2, 2
     )
+
+
+def test_shards_are_counted_of_a_cluster_and_of_the_databases(api: Api) -> None:
+    api.group = {"ClusterEnabled": True, "MemberClusters": [*"abcdef"], "NodeGroups": [{}, {}, {}]}
+    endpoints = [OUTPUTS["databaseEndpoint"], "shop-2.abc.us-east-1.rds.amazonaws.com:5432"]
+    found = deployed.read(stack(api, {**OUTPUTS, "databaseEndpoints": endpoints}))
+    assert found is not None
+    assert (found.cache_shards, found.cache_nodes, found.database_shards) == (3, 6, 2)
+    api.group = {"ClusterEnabled": True}
+    one = deployed.read(stack(api, OUTPUTS))
+    assert one is not None
+    assert (one.cache_shards, one.database_shards) == (1, 1), "a cluster of one shard is one"
 
 
 def test_a_stack_without_a_policy_a_database_and_a_cache_has_none(api: Api) -> None:

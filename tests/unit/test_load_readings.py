@@ -215,6 +215,43 @@ def test_the_stacks_outputs_say_who_is_asked_about() -> None:
     assert Places.of({"appGroupName": "a", "edgeGroupName": "e"}, lambda _: ["x"]) == Places("a", "e", None, ())
 
 
+def test_each_shard_is_asked_about_by_itself() -> None:
+    outputs = {
+        "appGroupName": "a",
+        "edgeGroupName": "e",
+        "databaseEndpoint": "db.c1.us-east-1.rds.amazonaws.com:5432",
+        "databaseEndpoints": [f"{name}.c1.us-east-1.rds.amazonaws.com:5432" for name in ("db", "db-2")],
+        "cacheEndpoint": "clustercfg.cache.c1.use1.cache.amazonaws.com:6379",
+    }
+    nodes = ["cache-0001-001", "cache-0002-001"]
+    places = Places.of(outputs, lambda _: nodes)
+    asked = {(each.resource, each.who) for each in wanted(places) if each.namespace != OWN}
+    assert {("cpu", each) for each in ("db", "db-2", *nodes)} <= asked
+    assert {("memory", each) for each in nodes} <= asked, (
+        "the app servers' is of all shards, where a full one is hidden"
+    )
+    assert ("memory", "shop-cache-001") not in {(each.resource, each.who) for each in wanted(PLACES)}
+
+
+def test_a_cluster_of_the_most_nodes_is_asked_about_in_calls_that_cloudwatch_takes() -> None:
+    asked: list[list[str]] = []
+
+    class Counting:
+        def get_metric_data(self, MetricDataQueries: list[dict[str, Any]], **_: Any) -> dict[str, Any]:  # noqa: N803
+            asked.append([each["Id"] for each in MetricDataQueries])
+            stamp = datetime.fromtimestamp(BEGAN, UTC)
+            last = {"Id": MetricDataQueries[-1]["Id"], "Timestamps": [stamp], "Values": [7.0]}
+            return {"MetricDataResults": [last]}
+
+    nodes = tuple(f"shop-cache-{shard:04}-001" for shard in range(1, 91))
+    places = Places("shop-app", "shop-edge", None, nodes, cache_cluster=True)
+    got = Sampler(Counting(), places, Clock(BEGAN + 60)).between(BEGAN, BEGAN + 10)
+    ids = [each for call in asked for each in call]
+    assert max(map(len, asked)) <= 500
+    assert len(ids) == len(set(ids)) == sum(len(each.periods) for each in wanted(places))
+    assert (got[-1].resource, got[-1].who, got[-1].value) == ("memory", nodes[-1], 7.0)
+
+
 def test_every_metric_of_this_projects_own_is_in_the_guide() -> None:
     guide = (ROOT / "docs/monitoring.md").read_text().partition("| metric |")[2].partition("\n\n")[0]
     rows = [line.strip("| ").split(" | ") for line in guide.splitlines()[2:]]

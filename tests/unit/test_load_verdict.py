@@ -2,13 +2,16 @@
 
 import random
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from operate.load.model import Bottleneck, Reading, Statement, Step
+from operate.load import mix
+from operate.load import run as runs
+from operate.load.model import Bottleneck, Reading, Sizes, Statement, Step
 from operate.load.verdict import judge
 
 Figures = dict[str, float]
@@ -380,6 +383,81 @@ def test_neither_the_order_nor_the_size_of_the_rates_changes_a_verdict(
 
     steps = chance.sample(found := [mixed(each) for each in run(figures)], len(found))
     assert named(judge(steps, 200.0 * scale)) == wanted
+
+
+SHARDED = Sizes("us-east-1", "m7i.large", "t3.small", cache_nodes=4, cache_shards=2, database_shards=2)
+
+
+FULL_CORE: Figures = {"cache cpu": 0, "cache round trip": 30, "app requests in flight": 90, "app cpu": 40}
+"""Without what its nodes tell."""
+
+
+def of_shards(over: Figures, resource: str, first: float, second: float) -> list[Step]:
+    """With two shards of two nodes in the cache, and two databases, of which the second of each has its own load."""
+    tier, _, name = resource.partition(" ")
+    whose = {"cache": {"c-0001-001": first, "c-0001-002": 1, "c-0002-001": second, "c-0002-002": 1}}
+    whose["database"] = {"db": first, "db-2": second}
+    more = tuple(Reading(cast(Any, tier), name, value, "percent", 100, who) for who, value in whose[tier].items())
+    steps = run(over)
+    return [*steps[:-2], *(replace(each, readings=(*each.readings, *more)) for each in steps[-2:])]
+
+
+def test_a_full_core_of_a_cluster_takes_more_shards_and_no_sum_over_nodes_fills_it() -> None:
+    found = judge(of_shards(FULL_CORE, "cache cpu", 97, 91), 200.0, SHARDED)
+    assert named(found) == ("cache", "cpu")
+    assert "Of 2 shards, the busiest, 0001, has 97 %, and the least busy, 0002, has 91 %." in found.evidence
+    said = " ".join(found.next)
+    assert "More shards (cache.shards, 2 now)" in said
+    assert "writes go to each shard's primary" in said
+    assert "spread the keys" not in said, "they are"
+    assert "which keys" not in said
+    half = judge(of_shards({"cache cpu": 0}, "cache cpu", 50, 45), 200.0, SHARDED)
+    assert half.tier == "none", "four nodes with half of a core each have no full one"
+
+
+def test_a_shard_that_has_much_more_to_do_than_another_is_told_before_more_shards() -> None:
+    found = judge(of_shards(FULL_CORE, "cache cpu", 97, 20), 200.0, SHARDED)
+    keys, shards = (
+        next(place for place, each in enumerate(found.next) if words in each)
+        for words in ("what one key takes, no shard more divides", "More shards (cache.shards")
+    )
+    assert keys < shards
+
+
+def test_a_full_shard_of_a_cluster_takes_more_shards_or_larger_nodes() -> None:
+    planted = PLANTED["a full cache"][1]
+    found = judge(of_shards({**planted, "cache memory": 60}, "cache memory", 99, 60), 200.0, SHARDED)
+    assert named(found) == ("cache", "memory")
+    assert any("memory is at 99 %" in each for each in found.evidence), "of all together, 60 % is in use"
+    assert found.next[0].startswith("More shards (cache.shards, 2 now)")
+    assert "cache.nodeType" in found.next[1]
+
+
+def test_a_full_database_of_several_takes_one_shard_more() -> None:
+    found = judge(of_shards({"database cpu": 0}, "database cpu", 40, 97), 200.0, SHARDED)
+    assert named(found) == ("database", "cpu")
+    assert "Of 2 shards, the busiest, db-2, has 97 %, and the least busy, db, has 40 %." in found.evidence
+    assert any("expressway db add-shard" in each for each in found.next)
+
+
+def test_a_run_is_judged_by_what_its_stack_is_made_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, beyond = (steps := of_shards(FULL_CORE, "cache cpu", 97, 91))[:-2], steps[-2:]
+    done = [*kept, *(replace(each, answered_rps=100.0) for each in beyond)]
+    monkeypatch.setattr(runs, "version", lambda _: "12")
+    monkeypatch.setattr(runs.Load, "_steps", lambda load: load.steps.extend(done))
+    load = runs.Load(Path("vegeta"), "http://192.0.2.1", mix.parse("routes: [{path: /}]", "mix.yaml"))
+    found = load.run(sizes=lambda: SHARDED).bottleneck
+    assert named(found) == ("cache", "cpu")
+    assert any("cache.shards, 2 now" in each for each in found.next)
+
+
+@pytest.mark.parametrize("resource", ["cache cpu", "database cpu"])
+def test_of_a_stack_without_shards_none_are_told(resource: str) -> None:
+    over = {**FULL_CORE, resource: 99}
+    for sizes in (None, replace(SHARDED, cache_shards=None, database_shards=1)):
+        found = judge(run(over), 200.0, sizes)
+        assert named(found) == tuple(resource.split())
+        assert "shard" not in " ".join((*found.evidence, *found.next))
 
 
 @given(st.sampled_from(sorted(PLANTED)), st.sampled_from(("edge", "app", "cache")), st.floats(0, 1e9))
