@@ -274,7 +274,7 @@ class AppServers(pulumi.ComponentResource):
             if target is not None:
                 where = target["proxy_security_group_id"]
                 rules += _security.connect(
-                    f"{name}-{role}-proxy", group.id, where, _proxy.PORT, f"{name} to {role}'s RDS Proxy", child
+                    f"{name}-{role}-proxy", group.id, where, _proxy.PORT, f"{name} to RDS Proxy of {role}", child
                 )
         return group.id, rules
 

@@ -3,13 +3,14 @@
 import dataclasses
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
 import example_args
 import pulumi
 import pytest
-from recording import Recording, record
+from recording import Recording, Registered, record
 from test_stack import built as built  # a fixture that applies here too
 
 import settings
@@ -18,6 +19,7 @@ from cli.doctor.wanted import wanted as wanted_of
 from components import AppServers, Database, DatabaseArgs
 from components.planning import Budget
 from lab import up
+from lab.provider import validation
 from operate.doctor import cost
 from settings import Settings, SettingsError
 
@@ -216,6 +218,19 @@ def test_the_app_is_told_of_the_proxy_and_let_in_there_as_well_as_at_the_databas
     rule = made.one(IN, "dev-app-database-proxy-in").inputs
     assert rule["securityGroupId"] in made.one(PROXY, "dev-database-proxy").inputs["vpcSecurityGroupIds"]
     assert (rule["fromPort"], rule["toPort"]) == (5432, 5432)
+
+
+def test_nothing_of_it_is_what_aws_or_its_provider_refuses() -> None:
+    made = build(shards=2, replicas=1)
+    found = {each.name: list(map(str, _findings(each))) for each in made.resources.values() if "proxy" in each.name}
+    assert len(found) > 10
+    assert not any(found.values()), found
+
+
+def _findings(resource: Registered) -> Iterable[Exception]:
+    return validation.findings(
+        resource.type, {name: each for name, each in resource.inputs.items() if each is not None}
+    )
 
 
 def test_with_another_pooler_nothing_is_made_and_nobody_told() -> None:
