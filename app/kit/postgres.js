@@ -4,6 +4,8 @@ import { commented, requestId } from "./request.js";
 
 /** SQLSTATE of a password that PostgreSQL refuses: at the start of a session, before it is told anything. */
 const WRONG_PASSWORD = "28P01";
+/** What PgBouncer says of one, which has a SQLSTATE of its own for no refusal. */
+const WRONG_AT_PGBOUNCER = "SASL authentication failed";
 /** How long a connection may wait for the password that counts now; in milliseconds. */
 const PATIENCE = 5_000;
 const FIRST_PAUSE = 50;
@@ -63,7 +65,7 @@ export function createPool(
         try {
           return await super.connect();
         } catch (error) {
-          if (error.code !== WRONG_PASSWORD) throw error;
+          if (!isRefusal(error)) throw error;
           this.#refusedSince ??= Date.now();
           // A password that stays wrong must not make every request wait anew.
           if (Date.now() > Math.min(deadline, this.#refusedSince + patience)) throw error;
@@ -75,6 +77,10 @@ export function createPool(
   }
 
   return new Pool();
+}
+
+function isRefusal(error) {
+  return error.code === WRONG_PASSWORD || error.message === WRONG_AT_PGBOUNCER;
 }
 
 function withRequestId(statement) {

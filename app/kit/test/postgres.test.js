@@ -49,6 +49,27 @@ test("the password that counts may come later than the question for it", async (
   assert.deepEqual(server.statements, ["insert"], "RDS changes the password before the secret says so");
 });
 
+test("a pooler in between refuses in words of its own", async (t) => {
+  const { server, host, pool } = await setUp(t);
+  server.password = "second";
+  server.refusal = ["08P01", "SASL authentication failed"]; // PgBouncer's
+  host.news = () => host.write({ DATABASE_URL: url(server, "second") });
+
+  await pool.query("insert");
+
+  assert.deepEqual(server.statements, ["insert"]);
+});
+
+test("another failure to connect is an error at once", async (t) => {
+  const { server, host, pool } = await setUp(t);
+  server.password = "second";
+  server.refusal = ["08P01", "query_wait_timeout"];
+
+  await assert.rejects(pool.query("insert"), { message: "query_wait_timeout" });
+
+  assert.equal(host.asked, 0);
+});
+
 test("connections that are refused together ask once", async (t) => {
   const { server, host, pool } = await setUp(t, { max: 8 });
   server.password = "second";

@@ -30,7 +30,8 @@ export async function machine(t, variables) {
 
 /** PostgreSQL that asks for a password in clear and answers every statement with no rows. */
 export async function postgres(t, password) {
-  const server = { password, sessions: 0, refused: 0, statements: [] };
+  const refusal = ["28P01", "password authentication failed"];
+  const server = { password, refusal, sessions: 0, refused: 0, statements: [] };
   server.port = await listen(t, 0, (socket) => {
     let pending = Buffer.alloc(0);
     let started = false;
@@ -55,7 +56,8 @@ export async function postgres(t, password) {
         socket.write(Buffer.concat([message("R", int(0)), message("Z", "I")]));
       } else if (kind === "p") {
         server.refused += 1;
-        socket.end(message("E", "SFATAL\0C28P01\0Mpassword authentication failed\0\0"));
+        const [code, text] = server.refusal;
+        socket.end(message("E", `SFATAL\0C${code}\0M${text}\0\0`));
       }
       if (kind === "Q") {
         server.statements.push(text);
