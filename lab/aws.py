@@ -2,6 +2,7 @@
 
 import re
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 import boto3
@@ -23,12 +24,18 @@ def says_missing(error: BaseException) -> bool:
 class Aws:
     """One client a service, made when first asked for. Safe to share between threads."""
 
-    def __init__(self, endpoint: str, region: str, read_timeout: float = 60) -> None:
-        """`read_timeout` is in seconds: how long an answer may take."""
+    def __init__(
+        self,
+        endpoint: str,
+        region: str,
+        read_timeout: float = 60,
+        credentials: Mapping[str, str] = ACCOUNT_CREDENTIALS,
+    ) -> None:
+        """`read_timeout` is in seconds: how long an answer may take. `credentials` are as boto3 takes them."""
         self.region = region
         self._endpoint = endpoint
         self._read_timeout = read_timeout
-        self._session = boto3.Session(region_name=region, **ACCOUNT_CREDENTIALS)
+        self._session = boto3.Session(region_name=region, **credentials)
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._account: str | None = None

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from artifact import Runtime
 from lab.machines import recipe
 from lab.machines.recipe import Recipe
-from lab.machines.services import load_balancer, postgresql, redis
+from lab.machines.services import load_balancer, postgresql, proxy, redis
 from lab.paths import ROOT
 
 USER_DATA = ROOT / "user_data"
@@ -26,4 +26,5 @@ def recipes(runtime: Runtime) -> Sequence[Recipe]:
         postgresql.IMAGE,
         redis.IMAGE,
         load_balancer.IMAGE,
+        proxy.IMAGE,
     )

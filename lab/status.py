@@ -9,7 +9,7 @@ from lab import daemon, paths
 from lab.down import API, CONTROLLER
 from lab.machines import observation
 
-TIERS = ("load-balancer", "edge", "app", "cache", "database")
+TIERS = ("load-balancer", "edge", "app", "cache", "proxy", "database")
 
 
 @dataclass(frozen=True)

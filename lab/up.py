@@ -35,6 +35,8 @@ from lab.machines.recipe import BASE
 from lab.network import addresses, links
 from lab.steps import Steps
 
+SERVICES: Final = ("postgresql", "redis", "haproxy", "pgbouncer")
+"""Images of what runs behind managed services."""
 API_PORT: Final = 4566
 API_SECONDS: Final = 30
 FIRST_ANSWER_SECONDS: Final = 240
@@ -169,11 +171,6 @@ def _settings(overrides: Sequence[str]) -> settings.Settings:
         raise UpError(
             "expressway:database.engine = aurora: the lab has no Aurora, which runs on AWS alone; try the app with "
             "-c expressway:database.engine=postgresql, and without what only Aurora has"
-        )
-    if found.database.proxied:
-        raise UpError(
-            "expressway:database.pooler = rds-proxy: the lab has no RDS Proxy, which runs on AWS alone; try "
-            "the app with -c expressway:database.pooler=pgbouncer"
         )
     return found
 
@@ -311,7 +308,7 @@ def _start(options: Options, settled: settings.Settings, made: dict[str, Image],
         api_port=options.api_port,
         region=settled.region,
         images={one.ami().id: [str(layer) for layer in one.layers] for one in offered},
-        services={name: [str(layer) for layer in made[name].layers] for name in ("postgresql", "redis", "haproxy")},
+        services={name: [str(layer) for layer in made[name].layers] for name in SERVICES},
         core_per_vcpu=options.core_per_vcpu,
     )
     config.write(lab)

@@ -20,6 +20,7 @@ from lab.api import (
     rds_backups,
     rds_parameters,
     rds_passwords,
+    rds_proxies,
     rds_replicas,
     rds_rotation,
     rds_standby,
@@ -95,6 +96,16 @@ class Control:
             case "PUT", ["db-backups", base]:
                 ended = request.get_json(force=True)["ended"]
                 return self._done(rds_backups.taken(base, ended), f"nothing waits for {base}")
+            case "GET", ["db-proxies"]:
+                return _answer([asdict(machine) for machine in rds_proxies.machines()])
+            case "PUT", ["db-proxies", identifier]:
+                return self._status(request, identifier, rds_proxies.set_status, rds_proxies.STATUSES)
+            case "PUT", ["db-proxies", identifier, "configuration", version]:
+                return self._done(rds_proxies.set_applied(identifier, version), f"there is no {identifier}")
+            case "PUT", ["db-proxies", identifier, "unreadable"]:
+                # Tried again anyway, so nothing is counted.
+                known = rds_proxies.set_unreadable(identifier, request.get_json(force=True)["why"])
+                return _answer({}) if known else _error(404, f"there is no {identifier}")
             case "GET", ["replication-groups"]:
                 return _answer([asdict(machine) for machine in elasticache.machines()])
             case "PUT", ["replication-groups", identifier]:

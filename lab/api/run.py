@@ -44,6 +44,7 @@ CHANGES = (
     "rds_backups",
     "rds_changes",
     "rds_parameters",
+    "rds_proxies",
     "rds_replicas",
     "rds_rotation",
     "rds_standby",

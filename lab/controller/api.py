@@ -27,6 +27,7 @@ class ApiState:
     databases: list[Any]
     caches: list[Any]
     load_balancers: list[Any]
+    proxies: list[Any]
     backups: list[Any]
 
 
@@ -37,10 +38,21 @@ class Api:
         """`images` are those that machines are booted from: instances of others are passed over, however many."""
         self._booted = {"Filters": [{"Name": "image-id", "Values": sorted(images)}]} if images else {}
         self.aws = Aws(endpoint, region, CALL_SECONDS)
+        self._endpoint = endpoint
         self._control = f"{endpoint}/lab/v1/"
         self._http = requests.Session()
         # A proxy of the environment is not for this host's own address.
         self._http.trust_env = False
+
+    def as_role(self, arn: str, session: str) -> Aws:
+        """AWS as this role sees it: it may do what its policies say. Raises ClientError where nobody may take it on."""
+        given = self.aws("sts").assume_role(RoleArn=arn, RoleSessionName=session)["Credentials"]
+        credentials = {
+            "aws_access_key_id": given["AccessKeyId"],
+            "aws_secret_access_key": given["SecretAccessKey"],
+            "aws_session_token": given["SessionToken"],
+        }
+        return Aws(self._endpoint, self.aws.region, CALL_SECONDS, credentials)
 
     def version(self) -> int:
         """A number that changes whenever anything was changed."""
@@ -60,6 +72,7 @@ class Api:
             databases=self.get("db-instances"),
             caches=self.get("replication-groups"),
             load_balancers=self.get("load-balancers"),
+            proxies=self.get("db-proxies"),
             backups=self.get("db-backups"),
         )
 
@@ -93,6 +106,6 @@ class Api:
         self._http.put(f"{self._control}service-metrics", json=told, timeout=CALL_SECONDS).raise_for_status()
 
     def report(self, collection: str, identifier: str, status: str) -> None:
-        """Say how one of `instances`, `db-instances`, `replication-groups` or `load-balancers` is."""
+        """Say how one of `instances`, `db-instances`, `db-proxies`, `replication-groups` or `load-balancers` is."""
         url = f"{self._control}{collection}/{urllib.parse.quote(identifier)}"
         self._http.put(url, json={"status": status}, timeout=CALL_SECONDS).raise_for_status()

@@ -9,9 +9,11 @@ import time
 from pathlib import Path
 from typing import Final
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from lab.machines import access
 from lab.machines.machine import halt
-from lab.machines.services import load_balancer, postgresql, redis, redis_connection
+from lab.machines.services import load_balancer, postgresql, proxy, redis, redis_connection
 from lab.machines.services.postgresql_settings import ALWAYS, NEVER, PENDING
 
 from .api import Api
@@ -21,6 +23,7 @@ from .plan import (
     Configuration,
     Failover,
     ParameterChange,
+    Pooling,
     Promotion,
     Reconfiguration,
     Reshape,
@@ -78,6 +81,8 @@ def carry_out(api: Api, service: str, machine: str, change: Change, machines: Pa
             command, given = load_balancer.apply(change.version, json.loads(change.configuration))
             _run(machine, command, given, machines)
             api.put(f"load-balancers/{service}/configuration/{change.version}")
+        case Pooling():
+            _pool(api, service, machine, change, machines)
 
 
 def _set_password(api: Api, database: str, machine: str, rotation: Rotation, machines: Path) -> None:
@@ -185,6 +190,27 @@ def _take_tokens(api: Api, cache: str, change: TokenChange, machines: Path) -> N
     for machine in change.machines:
         _run(machine, redis.command(), redis.take(tokens), machines, *tokens)
     api.put(f"replication-groups/{cache}/tokens/{change.version}")
+
+
+def _pool(api: Api, service: str, machine: str, change: Pooling, machines: Path) -> None:
+    """With those logins that can be read; until all are, the API hears which isn't, and it is tried again."""
+    configuration, logins, unreadable = json.loads(change.configuration), dict[str, str](), list[str]()
+    # A session's name has 64 characters at most.
+    secrets = api.as_role(change.role, machine[-64:])("secretsmanager")
+    for secret in configuration["secrets"]:
+        try:
+            login = json.loads(secrets.get_secret_value(SecretId=secret)["SecretString"])
+            logins[str(login["username"])] = str(login["password"])
+        except (BotoCoreError, ClientError, KeyError, TypeError, ValueError) as error:
+            # Not the words of who can't read JSON: they are the secret's.
+            why = str(error) if isinstance(error, BotoCoreError | ClientError) else "no username and password as JSON"
+            unreadable.append(f"the secret {secret} of its logins can't be read: {why}")
+    command, given = proxy.apply(configuration, logins)
+    _run(machine, [*PATIENCE, *command], given, machines, *logins.values())
+    if unreadable:
+        api.tell(f"db-proxies/{service}/unreadable", {"why": unreadable[0]})
+        raise ChangeError(f"{service}: {unreadable[0]}")
+    api.put(f"db-proxies/{service}/configuration/{change.version}")
 
 
 def _run(machine: str, command: list[str], given: str, machines: Path, *secrets: str) -> str:

@@ -12,14 +12,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lab.api import tls
 from lab.machines import describe, guest
 from lab.machines.instance import InstanceMetadata, Role
-from lab.machines.services import backups, load_balancer, postgresql, redis, redis_cluster
+from lab.machines.services import backups, load_balancer, postgresql, proxy, redis, redis_cluster
 from lab.network import names
 
 from .api import Api, ApiState
-from .wanted import balancer_machine, cache_machine, database_machine, database_nodes
+from .wanted import balancer_machine, cache_machine, database_machine, database_nodes, proxy_machine
 
 SERVICE_TYPE = "lab.service"
-MACHINES = {"cache": cache_machine, "load-balancer": balancer_machine}
+MACHINES = {"cache": cache_machine, "load-balancer": balancer_machine, "proxy": proxy_machine}
 
 
 class Identities:
@@ -56,6 +56,7 @@ class Identities:
                 for node in cache["nodes"]
             }
             self._services |= {item["address"]: ("load-balancer", item) for item in state.load_balancers}
+            self._services |= {item["address"]: ("proxy", item) for item in state.proxies}
             self._subnets = {subnet["SubnetId"]: subnet for subnet in state.subnets}
             self._vpcs = {vpc["VpcId"]: vpc for vpc in state.vpcs}
 
@@ -109,6 +110,8 @@ class Identities:
     def _service_user_data(self, machine: str, kind: str, item: Mapping[str, Any]) -> bytes:
         if kind == "load-balancer":
             return load_balancer.user_data()
+        if kind == "proxy":
+            return proxy.user_data(*self._certificate([item["endpoint"]]))
         # A machine that is started anew, empty, gets what counts by then.
         state = _of_database(item) if kind == "database" else _of_cache(item)
         known = f"{machine} {state}"
@@ -117,8 +120,13 @@ class Identities:
             self._user_data[known] = make(item)
         return self._user_data[known] or b""
 
+    def _certificate(self, names: list[str]) -> tuple[str, str]:
+        """With its chain, and its key."""
+        certificate, key = tls.issue(self._certificates, names)
+        return certificate.read_text(), key.read_text()
+
     def _database_user_data(self, item: Mapping[str, Any]) -> bytes:
-        certificate, key = (path.read_text() for path in tls.issue(self._certificates, [item["endpoint"]]))
+        certificate, key = self._certificate([item["endpoint"]])
         login = self._api.get(f"db-instances/{item['id']}/login")
         upstream = _upstream(item)
         return postgresql.user_data(
@@ -137,7 +145,7 @@ class Identities:
 
     def _cache_user_data(self, item: Mapping[str, Any]) -> bytes:
         cache = item["cache"]
-        certificate, key = (path.read_text() for path in tls.issue(self._certificates, _cache_names(cache)))
+        certificate, key = self._certificate(_cache_names(cache))
         known = self._api.get(f"replication-groups/{cache['id']}/tokens")
         return redis.user_data(
             redis.RedisServer(

@@ -64,7 +64,12 @@ REBOOT_GRACE_SECONDS: Final = 60.0
 
 METADATA_PORT: Final = 80
 
-COLLECTIONS: Final = {"database": "db-instances", "cache": "replication-groups", "load-balancer": "load-balancers"}
+COLLECTIONS: Final = {
+    "database": "db-instances",
+    "cache": "replication-groups",
+    "load-balancer": "load-balancers",
+    "proxy": "db-proxies",
+}
 
 log = logging.getLogger("lab.controller")
 

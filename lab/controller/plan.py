@@ -116,6 +116,18 @@ class Reconfiguration:
     configuration: str
 
 
+@dataclass(frozen=True)
+class Pooling:
+    """Where an RDS Proxy leads to and who may come, up to `version`. `configuration` is JSON.
+
+    The logins are in secrets, which the role of that ARN may read.
+    """
+
+    version: str
+    configuration: str
+    role: str
+
+
 Change = (
     Rotation
     | Promotion
@@ -128,6 +140,7 @@ Change = (
     | ParameterChange
     | Reshape
     | Reconfiguration
+    | Pooling
 )
 """What the API has begun, and what has to be done where the service runs."""
 
@@ -158,7 +171,10 @@ class Primary:
 
 @dataclass(frozen=True)
 class Service:
-    """A database, a cache or a load balancer of the API, and the machines that run it. `status` is the API's."""
+    """A database, a cache, a load balancer or a proxy of the API, and the machines that run it.
+
+    `status` is the API's.
+    """
 
     kind: str
     id: str
@@ -275,12 +291,17 @@ class TakeBase:
 
 Action = Start | Resume | Reboot | Halt | Stop | ReportInstance | ReportService | CarryOut | Promote | TakeBase
 
-SERVICE_READY = {"database": "available", "cache": "available", "load-balancer": "active"}
+SERVICE_READY = {"database": "available", "cache": "available", "load-balancer": "active", "proxy": "available"}
 KNOWN_TO_RUN = ("available", "modifying")
 """A cache that isn't being made."""
 INCOMPATIBLE = "incompatible-parameters"
 """A database whose server does not start with what it was told."""
-SERVICE_FAILED = {"database": "failed", "cache": "create-failed", "load-balancer": "failed"}
+SERVICE_FAILED = {
+    "database": "failed",
+    "cache": "create-failed",
+    "load-balancer": "failed",
+    "proxy": "insufficient-resource-limits",
+}
 
 
 def plan(

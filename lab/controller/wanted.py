@@ -22,6 +22,7 @@ from .plan import (
     Configuration,
     Failover,
     ParameterChange,
+    Pooling,
     Primary,
     Promotion,
     Reconfiguration,
@@ -63,6 +64,7 @@ def wanted(api: ApiState, config: LabConfig, authority: Path, kept: Path = paths
             ),
             *(_placed(cache_machine(node["id"]), node) for node in nodes),
             *(_placed(balancer_machine(item["id"]), item) for item in api.load_balancers),
+            *(_placed(proxy_machine(item["id"]), item) for item in api.proxies),
         ],
     )
     # ElastiCache's nodes reach each other beside the security groups that its users see.
@@ -88,6 +90,10 @@ def wanted(api: ApiState, config: LabConfig, authority: Path, kept: Path = paths
     machines += [
         _service_machine(balancer_machine(item["id"]), "load-balancer", "haproxy", item, config, authority)
         for item in api.load_balancers
+    ]
+    machines += [
+        _service_machine(proxy_machine(item["id"]), "proxy", "pgbouncer", item, config, authority)
+        for item in api.proxies
     ]
     return Wanted(
         machines=tuple(machines),
@@ -123,6 +129,10 @@ def wanted(api: ApiState, config: LabConfig, authority: Path, kept: Path = paths
                 Service("load-balancer", item["id"], (balancer_machine(item["id"]),), item["status"], _unapplied(item))
                 for item in api.load_balancers
             ),
+            *(
+                Service("proxy", item["id"], (proxy_machine(item["id"]),), item["status"], _pooling(item))
+                for item in api.proxies
+            ),
         ),
         kept=frozenset(instance["InstanceId"] for instance in _in_state(STOPPED, described)),
         impaired=frozenset(item["id"] for item in api.instances if item["status"] == "impaired"),
@@ -149,6 +159,11 @@ def cache_machine(node: str) -> str:
 def balancer_machine(identifier: str) -> str:
     """The id of the machine behind an Application Load Balancer."""
     return f"alb-{identifier}"
+
+
+def proxy_machine(identifier: str) -> str:
+    """The id of the machine behind an RDS Proxy."""
+    return f"proxy-{identifier}"
 
 
 def _booted(reservations: Iterable[Mapping[str, Any]], config: LabConfig) -> list[Any]:
@@ -185,7 +200,7 @@ def _service_machine(
         hostname=f"ip-{item['address'].replace('.', '-')}",
         layers=tuple(map(Path, config.services[image])),
         authority=authority,
-        # A load balancer of AWS's own grows by itself.
+        # A load balancer or a proxy of AWS's own grows by itself.
         cpus=_cpus(item["vcpus"], config) if "vcpus" in item else None,
         memory=_memory(item.get("machine_memory")),
     )
@@ -349,6 +364,13 @@ def _unapplied(balancer: Mapping[str, Any]) -> Reconfiguration | None:
     return Reconfiguration(version, json.dumps(balancer["configuration"]))
 
 
+def _pooling(proxy: Mapping[str, Any]) -> Pooling | None:
+    version = proxy["version"]
+    if version == proxy["applied"]:
+        return None
+    return Pooling(version, json.dumps(proxy["configuration"]), proxy["role"])
+
+
 def _group(cache: Mapping[str, Any]) -> str:
     return f"lab-nodes-{cache['id']}"
 
@@ -370,7 +392,7 @@ def _placed(machine: str, item: Mapping[str, Any]) -> model.ServiceMachine:
 
 def _endpoints(api: ApiState) -> dict[str, tuple[IPv4Address, ...]]:
     names: dict[str, tuple[IPv4Address, ...]] = {
-        item["endpoint"]: (IPv4Address(item["address"]),) for item in (*api.databases, *api.caches)
+        item["endpoint"]: (IPv4Address(item["address"]),) for item in (*api.databases, *api.caches, *api.proxies)
     }
     for cache in api.caches:
         every = {node["id"]: (IPv4Address(node["address"]),) for node in cache["nodes"]}

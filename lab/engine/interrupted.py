@@ -36,6 +36,7 @@ PLACED: Final = {
     "aws:ec2/routeTableAssociation:RouteTableAssociation": "{subnetId}/{routeTableId}",
     "aws:iam/rolePolicy:RolePolicy": "{role}:{name}",
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": "{role}/{policyArn}",
+    "aws:rds/proxyTarget:ProxyTarget": "{dbProxyName}/{targetGroupName}/RDS_INSTANCE/{dbInstanceIdentifier}",
 }
 """Types that are part of something else, and how an import names them.
 
@@ -51,6 +52,7 @@ REPEATABLE: Final = (
     "aws:autoscaling/lifecycleHook:LifecycleHook",
     "aws:cloudwatch/eventTarget:EventTarget",
     "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup",
+    "aws:rds/proxyDefaultTargetGroup:ProxyDefaultTargetGroup",
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
     "aws:s3/bucketObjectv2:BucketObjectv2",
     "aws:s3/bucketPolicy:BucketPolicy",

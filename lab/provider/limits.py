@@ -22,6 +22,8 @@ CACHE_ENGINE = "terraform-provider-aws internal/service/elasticache/engine_versi
 DASHBOARD = _API.format("AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html")
 DATABASE = _API.format("AmazonRDS/latest/APIReference/API_CreateDBInstance.html")
 DATABASE_GROUPS = _API.format("AmazonRDS/latest/APIReference/API_CreateDBParameterGroup.html")
+DATABASE_PROXY = _API.format("AmazonRDS/latest/APIReference/API_CreateDBProxy.html")
+DATABASE_PROXY_POOL = _API.format("AmazonRDS/latest/APIReference/API_ConnectionPoolConfiguration.html")
 DATABASE_STORAGE = _API.format("AmazonRDS/latest/UserGuide/CHAP_Storage.html")
 METADATA = _API.format("AWSEC2/latest/APIReference/API_LaunchTemplateInstanceMetadataOptionsRequest.html")
 EBS = _API.format("AWSEC2/latest/APIReference/API_LaunchTemplateEbsBlockDeviceRequest.html")
@@ -236,6 +238,19 @@ LIMITS: Mapping[str, Mapping[str, tuple[Rule, ...]]] = {
         "maxAllocatedStorage": (Between(5, 65536, source=DATABASE_STORAGE),),
         "allocatedStorage": (Between(5, 65536, source=DATABASE_STORAGE),),
         "port": (Between(1150, 65535, source=DATABASE),),
+    },
+    "aws:rds/proxy:Proxy": {
+        "name": (Length(1, 63, source=DATABASE_PROXY), DATABASE_NAME),
+        "engineFamily": (Model("rds", "EngineFamily"),),
+        "idleClientTimeout": (Between(1, 28800, source=DATABASE_PROXY),),
+        "auths[].authScheme": (Model("rds", "AuthScheme"),),
+        "auths[].iamAuth": (Model("rds", "IAMAuthMode"),),
+        "auths[].clientPasswordAuthType": (Model("rds", "ClientPasswordAuthType"),),
+    },
+    "aws:rds/proxyDefaultTargetGroup:ProxyDefaultTargetGroup": {
+        "connectionPoolConfig.maxConnectionsPercent": (Between(1, 100, source=DATABASE_PROXY_POOL),),
+        "connectionPoolConfig.maxIdleConnectionsPercent": (Between(0, 100, source=DATABASE_PROXY_POOL),),
+        "connectionPoolConfig.connectionBorrowTimeout": (Between(0, 300, source=DATABASE_PROXY_POOL),),
     },
     "aws:s3/bucket:Bucket": {
         "bucket": (

@@ -65,6 +65,11 @@ def _target(given: Properties) -> Iterator[Finding]:
         yield "natGatewayId", "must not be given beside gatewayId: a route has one target"
 
 
+def _database(given: Properties) -> Iterator[Finding]:
+    if "dbClusterIdentifier" in given and "dbInstanceIdentifier" in given:
+        yield "dbInstanceIdentifier", "must not be given beside dbClusterIdentifier: a proxy leads to one database"
+
+
 def _actions(given: Properties) -> Iterator[Finding]:
     actions = ("expiration", "noncurrentVersionExpiration", "abortIncompleteMultipartUpload")
     for index, rule in enumerate(given.get("rules", ())):
@@ -84,5 +89,6 @@ TOGETHER: Mapping[str, tuple[Callable[[Properties], Iterator[Finding]], ...]] = 
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": (_peer, _ports),
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": (_peer, _ports),
     "aws:ec2/route:Route": (_target,),
+    "aws:rds/proxyTarget:ProxyTarget": (_database,),
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": (_actions,),
 }

@@ -155,6 +155,33 @@ class World:
         )
         return name
 
+    @cached_property
+    def database(self) -> str:
+        """A database instance."""
+        name = self.unique("database")
+        self.aws("rds").create_db_instance(
+            DBInstanceIdentifier=name,
+            DBInstanceClass="db.t4g.micro",
+            Engine="postgres",
+            AllocatedStorage=20,
+            MasterUsername="owner",
+            ManageMasterUserPassword=True,
+            DBSubnetGroupName=self.database_subnets(),
+        )
+        return name
+
+    def proxy(self) -> str:
+        """A new RDS Proxy."""
+        name = self.unique("proxy")
+        self.aws("rds").create_db_proxy(
+            DBProxyName=name,
+            EngineFamily="POSTGRESQL",
+            Auth=[{"AuthScheme": "SECRETS", "SecretArn": self.secret()}],
+            RoleArn="arn:aws:iam::123456789012:role/one",
+            VpcSubnetIds=self.subnets[:2],
+        )
+        return name
+
     def cache_subnets(self) -> str:
         """A new subnet group of ElastiCache."""
         name = self.unique("cache-subnets")

@@ -16,6 +16,7 @@ from lab.controller.plan import (
     CarryOut,
     Failover,
     Halt,
+    Pooling,
     Primary,
     Promote,
     Promotion,
@@ -64,6 +65,21 @@ def test_a_machine_that_is_missing_is_started() -> None:
 
 def test_a_machine_that_nobody_wants_is_stopped() -> None:
     assert plan(wanted("i-1"), [status("i-1"), status("i-2")]) == [Stop("i-2")]
+
+
+def test_a_proxy_is_available_once_it_was_told_where_to_and_resumed_on_its_disk() -> None:
+    change = Pooling("v1", "{}", "arn:role")
+    new = Service("proxy", "main", ("proxy-main",), "creating", change)
+    ready = [status("proxy-main")]
+    assert plan(wanted("proxy-main", services=(new,)), ready) == [CarryOut("main", "proxy-main", change)]
+    told = dataclasses.replace(new, change=None)
+    assert plan(wanted("proxy-main", services=(told,)), ready) == [ReportService("proxy", "main", "available")]
+    ended = [status("proxy-main", State.DEAD)]
+    assert plan(wanted("proxy-main", services=(told,)), ended) == [Resume(spec("proxy-main"))], "not made anew"
+    failed = [status("proxy-main", State.FAILED)]
+    assert plan(wanted("proxy-main", services=(new,)), failed) == [
+        ReportService("proxy", "main", "insufficient-resource-limits")
+    ]
 
 
 def test_nothing_is_done_when_all_is_as_it_should_be() -> None:

@@ -32,6 +32,9 @@ PROFILE = "aws:iam/instanceProfile:InstanceProfile"
 DATABASE = "aws:rds/instance:Instance"
 DATABASE_SUBNETS = "aws:rds/subnetGroup:SubnetGroup"
 DATABASE_PARAMETERS = "aws:rds/parameterGroup:ParameterGroup"
+PROXY = "aws:rds/proxy:Proxy"
+PROXY_POOL = "aws:rds/proxyDefaultTargetGroup:ProxyDefaultTargetGroup"
+PROXY_TARGET = "aws:rds/proxyTarget:ProxyTarget"
 CACHE = "aws:elasticache/replicationGroup:ReplicationGroup"
 CACHE_SUBNETS = "aws:elasticache/subnetGroup:SubnetGroup"
 CACHE_PARAMETERS = "aws:elasticache/parameterGroup:ParameterGroup"
@@ -49,6 +52,12 @@ PARAMETER = "aws:ssm/parameter:Parameter"
 _hook = {"name": "launch", "lifecycleTransition": LAUNCHING, "defaultResult": "ABANDON", "heartbeatTimeout": 300}
 _rule = {"securityGroupId": "sg-1", "ipProtocol": "tcp", "fromPort": 80, "toPort": 80, "cidrIpv4": "0.0.0.0/0"}
 _ebs = {"volumeSize": 8, "volumeType": "gp3"}
+_auth = {
+    "authScheme": "SECRETS",
+    "secretArn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:s",
+    "iamAuth": "DISABLED",
+    "clientPasswordAuthType": "POSTGRES_SCRAM_SHA_256",
+}
 _maintenance: dict[str, Any] = {"minHealthyPercentage": 100, "maxHealthyPercentage": 200}
 
 SOUND: dict[str, dict[str, Any]] = {
@@ -110,6 +119,22 @@ SOUND: dict[str, dict[str, Any]] = {
         "family": "postgres17",
         "parameters": [{"name": "rds.force_ssl", "value": "1", "applyMethod": "pending-reboot"}],
     },
+    PROXY: {
+        "auths": [_auth],
+        "engineFamily": "POSTGRESQL",
+        "idleClientTimeout": 1800,
+        "roleArn": "arn:aws:iam::123456789012:role/r",
+        "vpcSubnetIds": ["subnet-1", "subnet-2"],
+    },
+    PROXY_POOL: {
+        "dbProxyName": "p",
+        "connectionPoolConfig": {
+            "maxConnectionsPercent": 70,
+            "maxIdleConnectionsPercent": 0,
+            "connectionBorrowTimeout": 0,
+        },
+    },
+    PROXY_TARGET: {"dbProxyName": "p", "targetGroupName": "default", "dbInstanceIdentifier": "d"},
     CACHE: {
         "description": "d",
         "engine": "redis",
@@ -295,6 +320,27 @@ FAULTS: list[tuple[str, dict[str, Any], str, str]] = [
         "parameters[0].applyMethod",
         "be immediate or pending-reboot",
     ),
+    (PROXY, {"name": "p" * 64}, "name", "1 to 63 characters, and has 64"),
+    (PROXY, {"name": "Proxy"}, "name", "be lower-case letters"),
+    (PROXY, {"engineFamily": "ORACLE"}, "engineFamily", "be MYSQL, POSTGRESQL or SQLSERVER, and is 'ORACLE'"),
+    (PROXY, {"idleClientTimeout": 28801}, "idleClientTimeout", "be 1 to 28800, and is 28801"),
+    (PROXY, {"auths": [_auth | {"authScheme": "KEYS"}]}, "auths[0].authScheme", "be SECRETS, and is 'KEYS'"),
+    (PROXY, {"auths": [_auth | {"iamAuth": "ON"}]}, "auths[0].iamAuth", "be DISABLED, REQUIRED or ENABLED"),
+    (
+        PROXY,
+        {"auths": [_auth | {"clientPasswordAuthType": "MD5"}]},
+        "auths[0].clientPasswordAuthType",
+        "POSTGRES_SCRAM_SHA_256",
+    ),
+    *(
+        (PROXY_POOL, {"connectionPoolConfig": {key: most + 1}}, f"connectionPoolConfig.{key}", f"{least} to {most}")
+        for key, least, most in (
+            ("maxConnectionsPercent", 1, 100),
+            ("maxIdleConnectionsPercent", 0, 100),
+            ("connectionBorrowTimeout", 0, 300),
+        )
+    ),
+    (PROXY_TARGET, {"dbClusterIdentifier": "c"}, "dbInstanceIdentifier", "not be given beside dbClusterIdentifier"),
     (CACHE, {"replicationGroupId": "c" * 41}, "replicationGroupId", "1 to 40 characters, and has 41"),
     (CACHE, {"replicationGroupId": "c-"}, "replicationGroupId", "not end with a hyphen"),
     (CACHE, {"engine": "memcached"}, "engine", "be redis or valkey"),

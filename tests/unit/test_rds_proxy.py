@@ -18,7 +18,6 @@ import stack
 from cli.doctor.wanted import wanted as wanted_of
 from components import AppServers, Database, DatabaseArgs
 from components.planning import Budget
-from lab import up
 from lab.provider import validation
 from operate.doctor import cost
 from settings import Settings, SettingsError
@@ -304,11 +303,6 @@ def test_a_proxy_is_part_of_the_price() -> None:
     assert (large.name, large.count, large.price) == ("RDS Proxy, 8 vCPUs", 2, pytest.approx(8 * 0.015 * 730))
     assert item(engine="aurora").price is None, "the file has no price of Aurora's"
     assert not [each for each in cost.estimate(wanted_of(load(pooler="pgbouncer"), ROOT)).items if "Proxy" in each.name]
-
-
-def test_the_lab_says_before_it_makes_anything_that_it_has_no_rds_proxy() -> None:
-    with pytest.raises(up.UpError, match=r"database\.pooler = rds-proxy: the lab has no RDS Proxy.*pooler=pgbouncer"):
-        up._settings(["expressway:database.pooler=rds-proxy"])  # pyright: ignore[reportPrivateUsage]
 
 
 def test_the_doctor_tells_the_arithmetic() -> None:

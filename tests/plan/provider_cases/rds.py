@@ -29,6 +29,15 @@ def _instance(world: World) -> dict[str, Any]:
     }
 
 
+def _auth(world: World) -> dict[str, Any]:
+    return {
+        "authScheme": "SECRETS",
+        "clientPasswordAuthType": "POSTGRES_SCRAM_SHA_256",
+        "iamAuth": "DISABLED",
+        "secretArn": world.secret(),
+    }
+
+
 CASES = (
     Case(
         "aws:rds/subnetGroup:SubnetGroup",
@@ -110,5 +119,65 @@ CASES = (
         ),
         refused=("replicateSourceDb",),
         import_id=lambda _identifier, inputs: inputs["identifier"],
+    ),
+    Case(
+        "aws:rds/proxy:Proxy",
+        make=lambda world: {
+            "auths": [_auth(world)],
+            "engineFamily": "POSTGRESQL",
+            "roleArn": "arn:aws:iam::123456789012:role/one",
+            "requireTls": True,
+            "idleClientTimeout": 600,
+            "vpcSubnetIds": world.subnets[:2],
+            "vpcSecurityGroupIds": [world.security_group()],
+        },
+        changes={
+            "auths": lambda world: [_auth(world), _auth(world)],
+            "debugLogging": True,
+            "engineFamily": "MYSQL",
+            "idleClientTimeout": 1200,
+            "name": lambda world: world.unique("proxy"),
+            "requireTls": None,
+            "roleArn": "arn:aws:iam::123456789012:role/another",
+            "vpcSecurityGroupIds": lambda world: [world.security_group(), world.security_group()],
+            "vpcSubnetIds": lambda world: world.subnets,
+        },
+    ),
+    Case(
+        "aws:rds/proxyDefaultTargetGroup:ProxyDefaultTargetGroup",
+        make=lambda world: {
+            "dbProxyName": world.proxy(),
+            "connectionPoolConfig": {
+                "maxConnectionsPercent": 70,
+                "maxIdleConnectionsPercent": 35,
+                "connectionBorrowTimeout": 20,
+            },
+        },
+        changes={
+            "dbProxyName": lambda world: world.proxy(),
+            "connectionPoolConfig": {
+                "maxConnectionsPercent": 60,
+                "maxIdleConnectionsPercent": 10,
+                "connectionBorrowTimeout": 30,
+            },
+        },
+        leaves_nothing=False,
+    ),
+    Case(
+        "aws:rds/proxyTarget:ProxyTarget",
+        make=lambda world: {
+            "dbProxyName": world.proxy(),
+            "targetGroupName": "default",
+            "dbInstanceIdentifier": world.database,
+        },
+        changes={
+            "dbProxyName": lambda world: world.proxy(),
+            "targetGroupName": "another",
+            "dbInstanceIdentifier": "another",
+            "dbClusterIdentifier": Together(
+                {"dbClusterIdentifier": "another", "dbInstanceIdentifier": None},
+                frozenset({"dbClusterIdentifier", "dbInstanceIdentifier"}),
+            ),
+        },
     ),
 )
