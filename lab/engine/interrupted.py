@@ -32,15 +32,17 @@ Each is known by its tags, which it has from the first moment on.
 """
 PLACED: Final = {
     "aws:autoscaling/policy:Policy": "{autoscalingGroupName}/{name}",
+    "aws:cloudwatch/dashboard:Dashboard": "{dashboardName}",
     "aws:ec2/route:Route": "{routeTableId}_{destinationCidrBlock}",
     "aws:ec2/routeTableAssociation:RouteTableAssociation": "{subnetId}/{routeTableId}",
     "aws:iam/rolePolicy:RolePolicy": "{role}:{name}",
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": "{role}/{policyArn}",
     "aws:rds/proxyTarget:ProxyTarget": "{dbProxyName}/{targetGroupName}/RDS_INSTANCE/{dbInstanceIdentifier}",
+    "aws:sns/topic:Topic": "arn:aws:sns:{region}:{account}:{name}",
 }
-"""Types that are part of something else, and how an import names them.
+"""Types that are part of something else, or not known by their name alone, and how an import names them.
 
-Types with a name of their own are known by that.
+Other types with a name of their own are known by that.
 """
 BALANCING: Final = {
     "aws:lb/listener:Listener": ("describe_listeners", "Listener", "Port", "port"),
@@ -60,6 +62,7 @@ REPEATABLE: Final = (
     "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
     "aws:s3/bucketVersioning:BucketVersioning",
     "aws:secretsmanager/secretVersion:SecretVersion",
+    "aws:sns/topicSubscription:TopicSubscription",
     "aws:sqs/queuePolicy:QueuePolicy",
 )
 """Types that are set on something else: setting them again is as good."""
@@ -106,6 +109,6 @@ def _candidates(aws: Aws, kind: Resource, inputs: Properties) -> Iterator[str]:
             if each[field] == inputs[name]:
                 yield each[f"{noun}Arn"]
     elif token in PLACED:
-        yield PLACED[token].format(**inputs)
+        yield PLACED[token].format(**inputs, region=aws.region, account=aws.account())
     elif kind.autoname and token not in REPEATABLE:
         yield inputs[kind.autoname.input]
