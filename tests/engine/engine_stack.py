@@ -3,6 +3,8 @@
 import os
 import subprocess
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,10 @@ class EngineStack:
         """`pulumi preview`: the names of the resources that would change, by what would be done."""
         self._stack(settings).preview(self._hear())
         return self.seen
+
+    def plan(self) -> Mapping[str, int]:
+        """`pulumi preview`: how many resources there would be, by what would be done."""
+        return self._stack(()).preview()
 
     def refresh(self) -> Any:
         """`pulumi refresh`."""
@@ -107,9 +113,15 @@ class EngineStack:
 
 def kill(process: subprocess.Popen[bytes]) -> None:
     """The engine and all that it started, as a power cut would: plugins are in process groups of their own."""
-    everyone = [*psutil.Process(process.pid).children(recursive=True)]
+    everyone = psutil.Process(process.pid).children(recursive=True)
     process.kill()
-    for each in everyone:
-        each.kill()
+    end(everyone)
     process.wait()
-    psutil.wait_procs(everyone)
+
+
+def end(processes: Iterable[psutil.Process]) -> None:
+    """Kill those of them that are still there."""
+    for each in processes:
+        with suppress(psutil.NoSuchProcess):
+            each.kill()
+    psutil.wait_procs(processes)

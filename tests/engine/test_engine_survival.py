@@ -1,26 +1,24 @@
 """An engine that is killed half-way leaves a state from which the next operation ends where it should."""
 
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
-from lab.engine import interrupted
 from lab.engine.pulumi_cli import Cli
-from lab.provider import registry
-from tests.engine.engine_stack import EngineStack, kill
+from tests.engine.engine_stack import EngineStack, end, kill
 from tests.engine.inventory import inventory
 from tests.engine.unanswered import unanswered
 from tests.plan.lab_api_server import ApiServer
 
 SECONDS = 60
-RESOURCES = 74
 
 
 def test_what_was_killed_again_and_again_is_finished_in_the_end(
     pulumi: Cli, api: ApiServer, artifacts: Path, tmp_path: Path
 ) -> None:
-    before = inventory(api)
+    before, planned = inventory(api), EngineStack(pulumi, api.endpoint, tmp_path).plan()
 
     def killed_at(call: str, operation: str) -> EngineStack:
         """When the API has done `call`, and nobody knows it yet."""
@@ -38,7 +36,7 @@ def test_what_was_killed_again_and_again_is_finished_in_the_end(
     for call in ("Action=CreateVpc&", "Action=AuthorizeSecurityGroupEgress&", "Action=CreateDBInstance&"):
         stack = killed_at(call, "up")
     finished = stack.up()
-    assert sum(finished.changes.values()) == RESOURCES
+    assert sum(finished.changes.values()) == planned["create"], "all, and none twice"
     there = inventory(api)
     made = {kind: len(there[kind] - before[kind]) for kind in ("vpcs", "databases", "caches", "buckets", "groups")}
     assert made == {"vpcs": 1, "databases": 1, "caches": 1, "buckets": 1, "groups": 2}
@@ -49,27 +47,27 @@ def test_what_was_killed_again_and_again_is_finished_in_the_end(
 
 def test_a_provider_does_not_outlive_its_engine(stack: EngineStack) -> None:
     engine = stack.begin("preview")
+    process = psutil.Process(engine.pid)
     try:
-        provider = _await_provider(psutil.Process(engine.pid))
+        provider = _await_provider(process)
     finally:
+        others = process.children(recursive=True)
         engine.kill()
         engine.wait()
-    provider.wait(10)
-
-
-def test_every_type_is_found_again_or_can_be_made_twice() -> None:
-    known = {*interrupted.TAGGED, *interrupted.PLACED, *interrupted.BALANCING, *interrupted.REPEATABLE}
-    named = {token for token, kind in registry.resources().items() if kind.autoname}
-    assert {*registry.resources()} - known - named == set()
-    assert known <= {*registry.resources()}
+    try:
+        provider.wait(10)
+    finally:
+        # The CLI's own language host outlives it by minutes.
+        end(others)
 
 
 def _await_provider(engine: psutil.Process) -> psutil.Process:
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
         for child in engine.children(recursive=True):
-            if "lab.provider.server" in child.cmdline() and _is_asked(child):
-                return child
+            with suppress(psutil.NoSuchProcess):  # it may end between two looks
+                if "lab.provider.server" in child.cmdline() and _is_asked(child):
+                    return child
         time.sleep(0.05)
     raise AssertionError("the engine started no provider")
 
