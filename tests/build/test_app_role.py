@@ -151,6 +151,19 @@ def test_the_role_makes_tables_and_may_nothing_beside_them(site: Site) -> None:
         assert run(report, "SELECT 1"), "who could log in goes on to"
 
 
+def test_a_database_that_a_person_has_closed_to_others_stays_as_it_is(site: Site) -> None:
+    site.settle()
+    with site.master() as master:
+        run(master, "REVOKE CONNECT ON DATABASE reports FROM report")
+        run(master, "GRANT CONNECT ON DATABASE reports TO app")
+    paths.ROLES.unlink()
+    site.settle()
+    with pytest.raises(psycopg2.OperationalError, match="permission denied for database"):
+        session(site.port, "report", "report", "reports")
+    with site.app(database="reports") as app:
+        assert run(app, "SELECT 1"), "who was let in by name stays"
+
+
 def test_what_the_master_user_has_made_becomes_the_roles_and_servers_of_both_go_on(site: Site) -> None:
     with site.master() as old:
         run(old, "CREATE TABLE items (id serial PRIMARY KEY, number int GENERATED ALWAYS AS IDENTITY, name text)")

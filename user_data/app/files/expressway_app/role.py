@@ -53,9 +53,9 @@ SELECT rolsuper OR rolreplication OR rolbypassrls FROM pg_roles WHERE rolname = 
 OTHER_DATABASES = """
 SELECT datname FROM pg_database
 WHERE datname <> current_database() AND datdba = current_user::regrole
-  AND has_database_privilege(%s, oid, 'CONNECT')
+  AND has_database_privilege('public', oid, 'CONNECT')
 """
-"""Of the master user's, those that the role can connect to."""
+"""Of the master user's, those that everybody can connect to; who is let in by name, somebody has let in."""
 OTHER_LOGINS = """
 SELECT rolname FROM pg_roles WHERE rolcanlogin AND NOT rolsuper AND rolname NOT IN (%s, current_user)
 """
@@ -158,7 +158,7 @@ def _make(cursor: Any, user: str) -> None:
 
 def _close_others(cursor: Any, user: str) -> None:
     """Keep the role out of other databases, where PostgreSQL lets everybody in; who could log in goes on to."""
-    cursor.execute(OTHER_DATABASES, (user,))
+    cursor.execute(OTHER_DATABASES)
     databases = [name for (name,) in cursor.fetchall()]
     cursor.execute(OTHER_LOGINS, (user,))
     logins = [name for (name,) in cursor.fetchall()]
