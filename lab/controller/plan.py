@@ -317,10 +317,14 @@ def plan(
     pulses = pulses or {}
     specs = {spec.id: spec for spec in wanted.machines}
     there = {status.id for status in found}
-    states = {status.id: status.state for status in found}
+    # A database that was replaced has left its name to another, which waits until its machine is gone.
+    left = {each.id: each for each in found if each.id in specs and _is_another_s(each, specs[each.id])}
+    specs = {machine: spec for machine, spec in specs.items() if machine not in left}
+    states = {status.id: status.state for status in found if status.id not in left}
     services = {machine: service for service in wanted.services for machine in service.machines}
     actions: list[Action] = []
-    last_of = {base.machine for base in wanted.bases if states.get(base.machine) is State.READY}
+    ready = {status.id for status in found if status.state is State.READY}
+    last_of = {base.machine for base in wanted.bases if base.machine in ready and _is_of(base, left)}
     for status in found:
         if status.id in busy:
             continue
@@ -343,7 +347,11 @@ def plan(
             actions += _report(service, states)
         if promoted := _promoted(service, states):
             actions.append(Promote(service.kind, service.id, promoted))
-    actions += [TakeBase(base) for base in wanted.bases if _can_be_taken(base, specs, states) and base.key not in busy]
+    actions += [
+        TakeBase(base)
+        for base in wanted.bases
+        if _is_of(base, left) and _can_be_taken(base, specs, states) and base.key not in busy
+    ]
     off = {status.id for status in found if status.state is State.OFF and status.id in wanted.kept}
     actions += [
         ReportInstance(each, "off") for each in sorted(wanted.stopping - busy) if each in off or each not in there
@@ -354,6 +362,15 @@ def plan(
     held |= {service.primary for service in wanted.services if service.standby and service.standby.synchronous}
     actions += [Start(spec) for spec in wanted.machines if spec.id not in there and spec.id not in busy | held]
     return actions
+
+
+def _is_another_s(status: MachineStatus, spec: MachineSpec) -> bool:
+    return status.resource not in ("", spec.resource)
+
+
+def _is_of(base: Base, left: Mapping[str, MachineStatus]) -> bool:
+    """Whether its machine isn't still the one of another database that had the name."""
+    return base.machine not in left or left[base.machine].resource == base.resource
 
 
 def _can_be_taken(base: Base, specs: Collection[str], states: Mapping[str, State]) -> bool:

@@ -80,6 +80,7 @@ def wanted(api: ApiState, config: LabConfig, authority: Path, kept: Path = paths
                 database_machine(node["id"], node["node"]), "database", "postgresql", node, config, authority
             ),
             binds=_binds(node, kept),
+            resource=node["resource"],
         )
         for item in api.databases
         for node in database_nodes(item)

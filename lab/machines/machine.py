@@ -107,7 +107,8 @@ class MachineSpec:
     """What to start. `layers` are the image's directories, topmost first; `authority` is a PEM file to trust.
 
     `reboots` is how often the machine has been rebooted from outside. `cpus` is how many of the host's CPUs it may have
-    once it is ready, and `memory` how many bytes; it boots with all of them. None: always all.
+    once it is ready, and `memory` how many bytes; it boots with all of them. None: always all. `resource` is what it is
+    the machine of, where another may come to have its name.
     """
 
     id: str
@@ -120,6 +121,7 @@ class MachineSpec:
     cpus: float | None = None
     memory: int | None = None
     binds: tuple[Bind, ...] = ()
+    resource: str = ""
 
 
 def start(spec: MachineSpec, machines: Path = paths.MACHINES) -> None:
@@ -194,7 +196,13 @@ def teardown_all(machines: Path = paths.MACHINES, grace: float = 0) -> None:
 
 
 def _record(spec: MachineSpec, home: Path) -> None:
-    record = {"tier": spec.tier, "address": spec.address, "started_at": time.time(), "reboots": spec.reboots}
+    record = {
+        "tier": spec.tier,
+        "address": spec.address,
+        "started_at": time.time(),
+        "reboots": spec.reboots,
+        "resource": spec.resource,
+    }
     unfinished = home / "machine.json.new"
     unfinished.write_text(json.dumps(record))
     unfinished.rename(home / "machine.json")

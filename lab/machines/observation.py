@@ -45,7 +45,8 @@ class State(StrEnum):
 class MachineStatus:
     """What is found. `boot_seconds` is from the start until cloud-init ended; `problems` are what it says failed.
 
-    `reboots` is how often it had been rebooted from outside when it was last started.
+    `reboots` is how often it had been rebooted from outside when it was last started; `resource` what it is the machine
+    of, where that was said.
     """
 
     id: str
@@ -57,6 +58,7 @@ class MachineStatus:
     boot_seconds: float | None
     problems: tuple[str, ...]
     reboots: int = 0
+    resource: str = ""
 
 
 def observe(machines: Path = paths.MACHINES) -> list[MachineStatus]:
@@ -126,6 +128,7 @@ def _observe(home: Path) -> MachineStatus:
         boot_seconds=None if finished is None else round(finished - started_at, 2),
         problems=problems,
         reboots=int(record.get("reboots", 0)),
+        resource=record.get("resource", ""),
     )
 
 

@@ -48,6 +48,29 @@ def test_a_replica_is_an_instance_of_its_own_with_what_its_source_has(databases:
     assert databases.found(source)["ReadReplicaDBInstanceIdentifiers"] == []
 
 
+def test_each_of_two_databases_that_have_one_name_after_the_other_has_machines_of_its_own(databases: Databases) -> None:
+    name = databases.create(MultiAZ=True)
+    databases.there(name)
+    machines = {f"db-{name}", f"db2-{name}"}
+
+    def of() -> set[str]:
+        found = [each for each in databases.wanted().machines if each.id in machines]
+        assert {each.id for each in found} == machines
+        return {each.resource for each in found}
+
+    first = databases.found(name)
+    assert of() == {first["DbiResourceId"]}
+    databases.delete(name)
+    databases.rds.create_db_instance(
+        **{key: first[key] for key in ("DBInstanceIdentifier", "DBInstanceClass", "Engine", "MasterUsername")},
+        **{"AllocatedStorage": 20, "MasterUserPassword": PASSWORD, "MultiAZ": True},
+        DBSubnetGroupName=first["DBSubnetGroup"]["DBSubnetGroupName"],
+    )
+    databases.there(name)
+    assert of() == {databases.found(name)["DbiResourceId"]} != {first["DbiResourceId"]}
+    databases.delete(name)
+
+
 def test_a_replica_is_a_machine_that_follows_its_source_by_name(
     databases: Databases, source: str, replica: str, tmp_path: Path
 ) -> None:

@@ -151,6 +151,27 @@ def test_a_database_that_is_deleted_has_its_machine_until_its_last_base_is_taken
     assert plan(gone, []) == [TakeBase(BASE)]
 
 
+def test_a_database_that_is_replaced_leaves_its_name_once_its_last_base_is_taken() -> None:
+    """Its successor, of the same name, begins with a machine of its own."""
+    (machine,) = wanted("db-main").machines
+    own = dataclasses.replace(BASE, base="b1", resource="db-NEW")
+    should = dataclasses.replace(
+        wanted(services=(database("creating"),)),
+        machines=(dataclasses.replace(machine, resource="db-NEW"),),
+        bases=(BASE, own),
+    )
+    left = dataclasses.replace(status("db-main"), resource=BASE.resource)
+    assert plan(should, [left]) == [TakeBase(BASE)], "nor is the other one available"
+    should = dataclasses.replace(should, bases=(own,))
+    assert plan(should, [left]) == [Stop("db-main")], "what it has is not the other one's"
+    should = dataclasses.replace(should, bases=())
+    assert plan(should, []) == [Start(should.machines[0])]
+    there = dataclasses.replace(left, resource="db-NEW")
+    assert plan(should, [there]) == [ReportService("database", "main", "available")]
+    unsaid = dataclasses.replace(left, resource="")
+    assert plan(should, [unsaid]) == [ReportService("database", "main", "available")], "it may be its own"
+
+
 def test_a_machine_with_an_action_under_way_gets_no_second_one() -> None:
     assert plan(wanted("i-1"), [], busy={"i-1"}) == []
     assert plan(wanted(), [status("i-1")], busy={"i-1"}) == []

@@ -104,6 +104,14 @@ def test_a_machine_sees_the_directories_of_the_host_that_it_is_given_and_no_othe
     ]
 
 
+def test_it_is_found_again_what_a_machine_is_of(tmp_path: Path) -> None:
+    (home := tmp_path / "db-1").mkdir()
+    spec = machine.MachineSpec("db-1", "database", "10.0.0.4", "ip-10-0-0-4", (Path("/image"),), resource="db-ABC")
+    machine._record(spec, home)  # pyright: ignore[reportPrivateUsage]
+    (found,) = machine.observe(tmp_path)
+    assert found.resource == "db-ABC", "another database may have its name by then"
+
+
 def test_the_plain_image_is_debians_and_a_baked_one_the_accounts_own() -> None:
     plain = Image("debian-13", "k1", (), "2026-01-02T03:04:05+00:00").ami()
     baked = Image("expressway-edge", "k2", (), "2026-01-02T03:04:05+00:00").ami()
