@@ -93,7 +93,8 @@ class DatabaseArgs(TypedDict):
     """Whether a change of version, class, storage or standby is made at once, which can take the database away for
     minutes; else in its weekly maintenance window. Default: false."""
     database_name: NotRequired[str]
-    """The database made in it. Default: app."""
+    """The database made in it; a word that PostgreSQL or RDS reserves, such as user or db, only where a copy has it.
+    Default: app."""
     app_user: NotRequired[str]
     """The role that the app connects as, in place of the master user: its login is in a secret of its own, and
     AppServers makes it, with rights to that database alone. Another name is another role. Default: none."""
@@ -149,6 +150,8 @@ def find_mistakes(args: DatabaseArgs, stands: Mapping[str, Any]) -> list[Finding
     if "appUser" not in wrong:
         master = str(stands.get("username") or stands.get("masterUsername") or USER)
         findings += planning.check_app_user("appUser", args.get("app_user"), master)
+    if "databaseName" not in wrong and not stands and not start(args, stands):
+        findings += planning.check_database_name("databaseName", args.get("database_name", "app"))
     if "replicas" not in wrong and not _clustered(args) and not stands and start(args, stands):
         findings += planning.check_replicas_of_copy("replicas", args.get("replicas", 0))
     return findings + _check_proxy(args)

@@ -198,7 +198,10 @@ def _connections(document: Document, sound: Sound) -> Iterator[Problem]:
     """The servers' connections, against those that the database takes."""
     keys = {"poolSize": "database.poolSize", "pooler": "database.pooler", "maxSize": "app.maxSize"}
     others = ("app.instanceType", "database.engine", "database.instanceClass", "database.parameters")
-    others += ("database.maxConnections",)
+    others += ("database.maxConnections", "database.serverless")
+    capacity = document.database.capacity
+    if capacity and capacity[1] < planning.LEAST_MOST_CAPACITY:
+        return  # which is refused itself, and would leave no connections to count
     if all(sound(key) for key in (*keys.values(), *others)):
         for finding in document.connections.check():
             yield Problem(f"expressway:{keys[finding.path]}", finding.shown, finding.rule, finding.remedy)

@@ -75,9 +75,13 @@ def _database(settings: Settings, standing: Standing) -> Iterator[Problem]:
         rule = "a database of the one engine can't become one of the other, and its data would go with it,"
         yield _fixed("database.engine", database.engine, standing.database_engine, rule)
         return
-    if not standing.has_database and not database.aurora and (database.snapshot or database.restore_from):
-        for finding in planning.check_replicas_of_copy("replicas", database.replicas):
-            yield Problem.of(finding, "expressway:database.")
+    if not standing.has_database:
+        copied, findings = database.snapshot or database.restore_from, list[planning.Finding]()
+        if not copied:
+            findings += planning.check_database_name("name", database.name)
+        elif not database.aurora:
+            findings += planning.check_replicas_of_copy("replicas", database.replicas)
+        yield from (Problem.of(each, "expressway:database.") for each in findings)
     if standing.database_name not in (None, database.name):
         rule = "RDS would replace the database, and its data with it"
         yield _fixed("database.name", database.name, standing.database_name, rule)

@@ -30,6 +30,7 @@ from .aurora import (
     AURORA_ONLY,
     CAPACITY,
     DATABASE_ENGINE,
+    LEAST_MOST_CAPACITY,
     MOST_READERS,
     POSTGRESQL,
     RDS_ONLY,
@@ -145,6 +146,7 @@ from .openings import (
 )
 from .parameters import PARAMETER, PARAMETER_VALUE, Parameter, check_parameters, postgres_parameters
 from .releases import OLD_VERSIONS_DAYS, RELEASE_ID, SHA256, key_in
+from .reserved import check_database_name
 from .rule import SHAPES, Each, Rule, choice, either, matching, number
 from .traffic import APP_PORT, BODY_SIZE, HOST, HOSTS, HTTP_PATH, PORT, POSTGRESQL_PORT, READER_HOST
 from .variables import (
@@ -210,6 +212,7 @@ __all__ = [
     "INSTANCE_TYPE",
     "LARGEST_SUBNET",
     "LARGEST_VPC",
+    "LEAST_MOST_CAPACITY",
     "LOG_RETENTION_DAYS",
     "MAINTENANCE_WINDOW",
     "MAX_STORAGE_GB",
@@ -295,6 +298,7 @@ __all__ = [
     "check_capacity",
     "check_class",
     "check_cpu_credits",
+    "check_database_name",
     "check_egress",
     "check_engine",
     "check_external",

@@ -16,6 +16,8 @@ POSTGRESQL_CLASS, AURORA_CLASS = "db.t4g.micro", "db.t4g.medium"
 """Each engine's smallest class of a fixed size."""
 
 LEAST_CAPACITY, MOST_CAPACITY = 0, 256
+LEAST_MOST_CAPACITY = 1
+"""The least that the most may be."""
 CAPACITY = Rule(
     float,
     lambda value: LEAST_CAPACITY <= value <= MOST_CAPACITY and value * 2 == int(value * 2),
@@ -113,8 +115,9 @@ def check_capacity(
     if instance_class != SERVERLESS:
         rule = f"it must be left out with {path}: a class has a fixed size, or follows the load"
         findings.append(Finding(where, instance_class, rule, f"Leave one of them out, or set it to {SERVERLESS}."))
-    if most < 1:
-        findings.append(Finding(f"{path}.max", most, "it must be 1 at least", "Raise it."))
+    if most < LEAST_MOST_CAPACITY:
+        rule = f"it must be {LEAST_MOST_CAPACITY} at least"
+        findings.append(Finding(f"{path}.max", most, rule, "Raise it."))
     if least > most:
         rule = f"it must be at most {path}.max, {most:g}"
         findings.append(Finding(f"{path}.min", least, rule, "Lower it, or raise the other."))

@@ -175,6 +175,7 @@ def test_an_upgrade_that_waits_keeps_the_group_of_the_version_that_runs(monkeypa
         ({"serverless": {"min": 0.3, "max": 2}}, "serverless.min", r"in steps of 0\.5"),
         ({"serverless": {"min": 1, "max": 257}}, "serverless.max", "0 to 256 Aurora capacity units"),
         ({"serverless": {"min": 0, "max": 0.5}}, "serverless.max", "1 at least"),
+        ({"serverless": {"min": 0, "max": 0}}, "serverless.max", "1 at least"),
         ({"serverless": {"min": "1", "max": 2}}, "serverless.min", "must be a number"),
         ({"serverless": {"min": 1}}, "serverless.max", "must be given"),
         (

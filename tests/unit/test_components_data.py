@@ -111,6 +111,14 @@ def test_a_replica_has_no_less_storage_than_its_source_has_come_to(monkeypatch: 
     assert asked == {"db-instance": 60, "db-replica1": 70, "db-replica2": 60}
 
 
+def test_a_word_that_rds_reserves_names_a_database_of_a_copy_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Exception, match=r'databaseName: "catalog": .*Add to it, as in catalog_app'):
+        make_database(database_name="catalog")
+    assert make_database(database_name="catalog", snapshot="before")
+    standing(monkeypatch, username="expressway", dbName="catalog")
+    assert make_database(database_name="catalog"), "it is there"
+
+
 def test_a_copy_gets_replicas_once_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Exception, match=r"replicas: 2: .*Leave it out in the first update"):
         make_database(replicas=2, snapshot="before")

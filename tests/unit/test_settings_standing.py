@@ -52,6 +52,17 @@ def test_before_the_first_update_anything_goes() -> None:
     assert not waiting_for_window(load(database={"applyImmediately": False}), Standing())
 
 
+@pytest.mark.parametrize("name", ["db", "user", "grant", "database"])
+def test_a_word_that_rds_reserves_is_no_name_of_a_database_that_it_makes(name: str) -> None:
+    for engine in ("postgresql", "aurora"):
+        (problem,) = refused(Standing(), database={"engine": engine, "name": name})
+        assert (problem.path, problem.value) == ("expressway:database.name", f'"{name}"')
+        assert f"as in {name}_app" in problem.remedy
+        assert not refused(Standing(), database={"engine": engine, "name": name, "snapshot": "before"}), "it has one"
+    assert not refused(replace(THERE, has_database=True, database_name=name), database={"name": name})
+    assert not refused(Standing(), database={"name": f"{name}_app"})
+
+
 def test_replicas_of_a_copy_wait_until_it_is_there() -> None:
     (problem,) = refused(Standing(), database={"snapshot": "before", "replicas": 1})
     assert (problem.path, problem.value) == ("expressway:database.replicas", "1")
