@@ -5,7 +5,7 @@ import gc
 import json
 import subprocess
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -158,14 +158,22 @@ class Stand:
         return {server["id"] for server in await self.servers()}
 
     async def settled(self, count: int = 2, gone: Sequence[str] = ()) -> None:
-        """Wait until `count` app servers are ready and in Nginx, and those that are to be `gone` are."""
+        """Wait until `count` app servers are ready and in Nginx, and those that are to be `gone` are.
+
+        StandError says how each is that is there instead.
+        """
+        there, serving = dict[str, observation.State](), set[str]()
 
         async def look() -> bool:
-            ready = {one.id for one in self.machines("app") if one.state is observation.State.READY}
-            there = {one.id for one in self.machines("app")}
-            return len(ready) == count and ready == there == await self.serving() and not ready & set(gone)
+            nonlocal there, serving
+            there, serving = {one.id: one.state for one in self.machines("app")}, await self.serving()
+            ready = {machine for machine, state in there.items() if state is observation.State.READY}
+            return len(ready) == count and ready == there.keys() == serving and not ready & set(gone)
 
-        await self.until(look, f"{count} app servers in Nginx, and none else")
+        try:
+            await self.until(look, f"{count} app servers in Nginx, and none else")
+        except StandError as error:
+            raise StandError(f"{error}; there are {_told(there, serving)}") from None
 
     async def until(self, true: Callable[[], Any], what: str, seconds: float = PATIENCE, pause: float = 0.25) -> float:
         """Wait until an awaitable check is true; how long that took. StandError after `seconds`."""
@@ -175,6 +183,12 @@ class Stand:
                 raise StandError(f"waited {seconds:.0f} s for {what}")
             await asyncio.sleep(pause)
         return time.monotonic() - began
+
+
+def _told(there: Mapping[str, observation.State], serving: Collection[str]) -> str:
+    names = sorted({*there, *serving})
+    told = (f"{each} {there.get(each, 'gone')}{' in Nginx' if each in serving else ''}" for each in names)
+    return ", ".join(told) or "none"
 
 
 @dataclass(frozen=True)

@@ -505,3 +505,18 @@ def test_a_scenario_that_fails_by_itself_has_missed_and_those_after_it_are_carri
     rows = prove(ready, [ONE, Scenario("well", "nothing", "nothing", well, None)], None)
     assert [(row["name"], row["passed"]) for row in rows] == [("one", False), ("well", True)]
     assert rows[0]["misses"] == ["NotImplementedError: "]
+
+
+def test_what_does_not_settle_is_told_with_what_was_there_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Unsettled(Stand):
+        def machines(self, tier: str) -> list[MachineStatus]:
+            states = {"i-1": State.READY, "i-2": State.BOOTING}
+            return [MachineStatus(each, tier, "", state, 0, 1, 1, ()) for each, state in states.items()]
+
+        async def serving(self) -> set[str]:
+            return {"i-0", "i-1"}
+
+    stand = Unsettled("", LabConfig(0, "", {}, {}), {}, Path(), Path())
+    monkeypatch.setattr(Stand.until, "__defaults__", (0.0, 0.0))
+    with pytest.raises(StandError, match=r"none else; there are i-0 gone in Nginx, i-1 ready in Nginx, i-2 booting$"):
+        asyncio.run(stand.settled())
