@@ -406,6 +406,21 @@ def test_a_machine_that_fails_for_long_is_given_up(world: World, monkeypatch: py
     assert world.api.told == [("i-2", "unhealthy")], "once"
 
 
+def test_a_machine_that_nginx_had_is_given_up_by_a_program_that_began_after_its_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replacements, "FAILING_SECONDS", 0.2)
+    world.nginx.servers = servers(1, 2)
+    world.api.answer, world.well = answer(**dict.fromkeys(("i1", "i2", "i3", "i4"), "InService")), {"i-1", "i-4"}
+
+    async def scenario(_: Reconciler) -> None:
+        await world.until(lambda: world.api.told, "it is not given up")
+        await asyncio.sleep(0.3)
+
+    world.run(scenario)
+    assert world.api.told == [("i-2", "unhealthy")], "the other one may boot"
+
+
 def test_nobody_is_given_up_on_an_old_answer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replacements, "FAILING_SECONDS", 0.2)
     monkeypatch.setattr("reconciler.loop.FRESH_ANSWER_SECONDS", -1.0)

@@ -206,6 +206,7 @@ class Reconciler:
             return False
         if self._belief is None:
             self._belief = belief.at_first(traffic.servers, self._paths)
+            self._replacements = replacements.at_first(traffic.servers)
         self._probes.ask(_targets(self._belief, traffic.servers))
         # As of this decision: who answers while Nginx is told is in the next one.
         self._all_asked = self._probes.all_asked()

@@ -4,11 +4,12 @@ A sick edge must not kill a healthy fleet: at most one machine a minute, a quart
 all unless at least half of the fleet answers. So the only machine of a fleet is never reported.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 
 from .belief import Belief
 from .health import Health
+from .model import Server
 
 FAILING_SECONDS = 60.0
 INTERVAL_SECONDS = 60.0
@@ -27,6 +28,13 @@ class Memory:
     """When each machine that is still in its group was reported."""
     last: float | None = None
     """When any was."""
+    served: frozenset[str] = frozenset()
+    """Those that Nginx had when this program began: they have been well, and need no time to boot."""
+
+
+def at_first(servers: Collection[Server]) -> Memory:
+    """What is known by Nginx's list, which outlives this program."""
+    return Memory(served=frozenset(each.instance_id for each in servers))
 
 
 def decide(belief: Belief, health: Mapping[str, Health], memory: Memory, now: float) -> tuple[str | None, Memory]:
@@ -35,7 +43,7 @@ def decide(belief: Belief, health: Mapping[str, Health], memory: Memory, now: fl
     ids = {each.instance_id for each in belief.members}
     since = {each.instance_id: memory.in_service_since.get(each.instance_id, now) for each in fleet}
     reported = {each: at for each, at in memory.reported.items() if each in ids}
-    kept = Memory(since, reported, memory.last)
+    kept = Memory(since, reported, memory.last, memory.served & ids)
 
     def found(instance_id: str) -> Health:
         return health.get(instance_id, Health())
@@ -50,7 +58,8 @@ def decide(belief: Belief, health: Mapping[str, Health], memory: Memory, now: fl
     sick: list[tuple[float, str]] = []
     for each in fleet:
         one = found(each.instance_id)
-        graced = one.has_been_up or now - since[each.instance_id] >= GRACE_SECONDS
+        has_been_well = one.has_been_up or each.instance_id in kept.served
+        graced = has_been_well or now - since[each.instance_id] >= GRACE_SECONDS
         if each.drain or each.instance_id in reported or one.up is not False or one.failing_since is None:
             continue
         if graced and now - one.failing_since >= FAILING_SECONDS:
@@ -58,4 +67,4 @@ def decide(belief: Belief, health: Mapping[str, Health], memory: Memory, now: fl
     if not sick:
         return None, kept
     _, worst = min(sick)
-    return worst, Memory(since, {**reported, worst: now}, now)
+    return worst, replace(kept, reported={**reported, worst: now}, last=now)
