@@ -388,7 +388,7 @@ def test_people_get_a_table_that_fits_their_terminal(site: Site, tmp_path: Path,
     said = re.sub(r"\s+", " ", head)
     assert "vCPUs of t3.small: 0 of 4 free" not in said
     assert "vCPUs of t3.small: 4 of 4 free, 6 needed expressway:app.instanceType" in said
-    assert "all of it 136.35 - 173.57" in said
+    assert "all of it 136.35 - 175.67" in said
     assert "5 to mend, 0 to know, 0 that could not be checked." in tail
     logs = "Logs, of these: 0.50 USD a GB that is told, about 0.30 for a million requests; 0.03 a GB and month."
     assert logs in re.sub(r"\s+", " ", tail)
