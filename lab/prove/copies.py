@@ -8,7 +8,7 @@ from typing import Final
 from lab.controller.wanted import database_machine
 
 from . import databases
-from .stand import Stand, StandError
+from .stand import Stand
 
 ARCHIVED_SECONDS: Final = 60.0
 
@@ -53,6 +53,4 @@ async def taken_away(stand: Stand, *names: str) -> AsyncGenerator[None]:
 
 async def _restored(stand: Stand, name: str, *whence: str) -> float:
     done = await stand.expressway("db", "restore", "--as", name, *whence, "--json")
-    if done.status:
-        raise StandError(f"db restore {' '.join(whence)} ended with {done.status}: {done.err.strip()}")
-    return float(done.json()["seconds"])
+    return float(done.sure(f"db restore {' '.join(whence)}").json()["seconds"])

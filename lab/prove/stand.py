@@ -106,9 +106,7 @@ class Stand:
 
     async def scale(self, count: int) -> None:
         """Have so many app servers, all in Nginx, through the command line. StandError when that fails."""
-        done = await self.expressway("scale", str(count), "--json")
-        if done.status:
-            raise StandError(f"scale {count} ended with {done.status}: {done.err}")
+        (await self.expressway("scale", str(count), "--json")).sure(f"scale {count}")
         await self.settled(count)
 
     async def inside(self, machine: str, *words: str, given: str = "") -> str:
@@ -199,6 +197,12 @@ class Done:
     out: str
     err: str
     seconds: float
+
+    def sure(self, what: str) -> "Done":
+        """The same. StandError with the end of what it said, where `what` failed."""
+        if self.status:
+            raise StandError(f"{what} ended with {self.status}: {self.err.strip()[-500:]}")
+        return self
 
     def json(self) -> Any:
         """What it printed for programs. StandError when it is none."""

@@ -25,7 +25,7 @@ from lab.prove.scenarios import fault_kinds, faults, passwords, replicas
 from lab.prove.scenarios.fault_kinds import FAULTS, ONCE, Fault
 from lab.prove.scenarios.faults import LOAD
 from lab.prove.sessions import Sessions
-from lab.prove.stand import Asked, Running, Stand, StandError
+from lab.prove.stand import Asked, Done, Running, Stand, StandError
 
 CLEAN = Verdict((), (), (), ())
 
@@ -264,7 +264,7 @@ def test_who_needs_the_same_of_the_stack_has_one_lab_and_who_needs_nothing_is_fi
 
 def test_a_password_is_changed_by_the_command_line_and_followed_by_all(monkeypatch: pytest.MonkeyPatch) -> None:
     followed: list[Any] = []
-    done = SimpleNamespace(status=0, err="", json=lambda: {"secret": "arn"})
+    done = Done(0, '{"secret": "arn"}', "", 0.0)
 
     async def expressway(*words: str) -> Any:
         assert words == ("db", "rotate-password", "--json")
@@ -277,7 +277,7 @@ def test_a_password_is_changed_by_the_command_line_and_followed_by_all(monkeypat
     monkeypatch.setattr(passwords.rotation, "settled", lambda expected, _: followed.append(expected))
     asyncio.run(passwords.rotate(stand, running))
     assert followed == [[":p@"]]
-    done.status = 1
+    done = replace(done, status=1)
     with pytest.raises(StandError, match="rotate-password ended with 1"):
         asyncio.run(passwords.rotate(stand, running))
 

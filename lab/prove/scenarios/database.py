@@ -174,18 +174,15 @@ async def cut_unmodified(stand: Stand) -> Result:
 
 async def unmodified(stand: Stand, run: Run) -> Result:
     """What is seen with the app without the kit in the sample app's place; which is back afterwards."""
-    done = await stand.expressway("deploy", "--app", str(UNMODIFIED), "--json")
-    if done.status:
-        raise StandError(f"the deploy of {UNMODIFIED.name} ended with {done.status}: {done.err[-500:]}")
+    deployed = await stand.expressway("deploy", "--app", str(UNMODIFIED), "--json")
+    deployed.sure(f"the deploy of {UNMODIFIED.name}")
     try:
         await stand.settled()
         before = await _processes(stand)
         result = await run(stand)
         return _unrestarted(result, before, await _processes(stand))
     finally:
-        back = await stand.expressway("rollback", "--json")
-        if back.status:
-            raise StandError(f"the rollback to the sample app ended with {back.status}: {back.err[-500:]}")
+        (await stand.expressway("rollback", "--json")).sure("the rollback to the sample app")
 
 
 async def _processes(stand: Stand) -> dict[str, str]:

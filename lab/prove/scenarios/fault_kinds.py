@@ -142,8 +142,7 @@ async def _deploy(scene: Scene) -> None:
     scene.running.note("deploy")
     done = await stand.expressway("deploy", "--app", str(app), "--json")
     scene.running.note(f"ended with {done.status}")
-    if done.status:
-        raise StandError(f"the deploy ended with {done.status}: {done.err[-500:]}")
+    done.sure("the deploy")
 
 
 async def _server_off(scene: Scene) -> None:

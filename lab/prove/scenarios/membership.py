@@ -5,7 +5,7 @@ import json
 
 from lab.bench.load import Plan
 from lab.prove.scenario import Result, none_failed, scenario, unmet
-from lab.prove.stand import BALANCER, Stand, StandError
+from lab.prove.stand import BALANCER, Stand
 
 
 async def _scale(stand: Stand, times: int, high: int) -> Result:
@@ -13,9 +13,7 @@ async def _scale(stand: Stand, times: int, high: int) -> Result:
         for _ in range(times):
             for count in (high, 2):
                 running.note(f"scale to {count}")
-                done = await stand.expressway("scale", str(count), "--json")
-                if done.status:
-                    raise StandError(f"scale {count} ended with {done.status}: {done.err}")
+                (await stand.expressway("scale", str(count), "--json")).sure(f"scale {count}")
     return Result(
         running.outcome,
         unmet(none_failed(running.outcome)),

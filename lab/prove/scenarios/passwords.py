@@ -9,7 +9,7 @@ from typing import Final
 from lab.bench import rotated, rotation
 from lab.bench.load import Outcome
 from lab.prove.scenario import Result, none_failed, scenario, unmet
-from lab.prove.stand import Running, Stand, StandError
+from lab.prove.stand import Running, Stand
 
 CHANGES: Final = 2
 """The second while machines are just noticing the first."""
@@ -40,8 +40,7 @@ async def rotate(stand: Stand, running: Running) -> None:
     """Change it through the command line, whoever keeps it, and wait until every worker has it."""
     running.note("password changed")
     done = await stand.expressway("db", "rotate-password", "--json")
-    if done.status:
-        raise StandError(f"db rotate-password ended with {done.status}: {done.err}")
+    done.sure("db rotate-password")
 
     def follow(secret: str) -> None:
         login = json.loads(stand.aws("secretsmanager").get_secret_value(SecretId=secret)["SecretString"])

@@ -146,9 +146,7 @@ async def _moment(stand: Stand, primary: str, requests: Paused, running: Running
             if (again := await _look(stand, primary)).data == before.data:
                 break
             before = again
-        done = await stand.expressway("db", "snapshot", SNAPSHOT, "--json")
-        if done.status:
-            raise StandError(f"db snapshot ended with {done.status}: {done.err.strip()}")
+        (await stand.expressway("db", "snapshot", SNAPSHOT, "--json")).sure("db snapshot")
         after = await _look(stand, primary)
     finally:
         requests.writing = True

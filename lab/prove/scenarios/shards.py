@@ -78,10 +78,7 @@ async def shards(stand: Stand) -> Result:
 
 
 async def _add_shard(stand: Stand, *words: str) -> Any:
-    done = await stand.expressway("db", "add-shard", "--json", *words)
-    if done.status:
-        raise StandError(f"add-shard ended with {done.status}: {done.err[-500:]}")
-    return done
+    return (await stand.expressway("db", "add-shard", "--json", *words)).sure("add-shard")
 
 
 async def _stored(stand: Stand) -> list[list[str]]:
