@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, Final
 
 from lab.machines.access import MachineError
@@ -15,6 +16,18 @@ from .stand import Running, Stand, StandError, control
 ASKED: Final = 4
 """Times that a server is asked on a connection of its own: its two workers take turns, and the load's come between."""
 _READY: Final = f"http://127.0.0.1:3000/readyz?verbose&[1-{ASKED}]"
+
+
+def every(stand: Stand) -> list[Stand]:
+    """The stand as if it had one of its shards alone, for each of them."""
+    outputs = stand.outputs
+    return [replace(stand, outputs={**outputs, "databaseEndpoint": each}) for each in outputs["databaseEndpoints"]]
+
+
+def named(stand: Stand) -> list[str]:
+    """What says to a command which of several shards the database is."""
+    there: list[str] = stand.outputs["databaseEndpoints"]
+    return ["--shard", str(there.index(stand.outputs["databaseEndpoint"]))] if len(there) > 1 else []
 
 
 def primary(stand: Stand) -> MachineStatus:

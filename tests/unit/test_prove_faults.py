@@ -28,6 +28,7 @@ from lab.prove.sessions import Sessions
 from lab.prove.stand import Asked, Done, Running, Stand, StandError
 
 CLEAN = Verdict((), (), (), ())
+SHARDS = ["db.rds", "db-2.rds", "db-3.rds"]
 
 
 WRITE = Operation("a", "k", Kind.WRITE, 0, 0, 1, End.ACKNOWLEDGED)
@@ -174,15 +175,17 @@ class QuietStand(Stand):
 
 
 def quiet(seconds: float | None = None, seed: int | None = None) -> QuietStand:
-    return QuietStand("", LabConfig(0, "", {}, {}), {}, Path(), Path(), asked=Asked(seconds, seed))
+    outputs = {"databaseEndpoint": SHARDS[0], "databaseEndpoints": SHARDS}
+    return QuietStand("", LabConfig(0, "", {}, {}), outputs, Path(), Path(), asked=Asked(seconds, seed))
 
 
 def _faults_of(stand: QuietStand, monkeypatch: pytest.MonkeyPatch, ill: str = "") -> tuple[Result, list[str]]:
     done: list[str] = []
 
     def made(name: str) -> Fault:
-        async def fault(*_: Any) -> None:
+        async def fault(scene: fault_kinds.Scene) -> None:
             done.append(name)
+            stand.told.append(scene.stand.outputs["databaseEndpoint"])
             if name == ill:
                 raise StandError("waited 180 s")
 
@@ -198,12 +201,12 @@ def _faults_of(stand: QuietStand, monkeypatch: pytest.MonkeyPatch, ill: str = ""
     async def well(*_: Any) -> None:
         done.append("well")
 
-    async def clean(_: Any) -> Verdict:
+    async def clean(*_: Any) -> Verdict:
         return CLEAN
 
     monkeypatch.setattr(faults, "FAULTS", {name: made(name) for name in ("one", "two")})
     monkeypatch.setattr(faults, "PAUSES", (0.0, 0.0))
-    monkeypatch.setattr(faults, "Nodes", lambda _: None)
+    monkeypatch.setattr(faults, "Nodes", lambda _: SimpleNamespace(whole=None))
     monkeypatch.setattr(faults, "_well", well)
     monkeypatch.setattr(faults, "verdict_of", clean)
     monkeypatch.setattr(databases, "standby", nothing)
@@ -223,6 +226,40 @@ def test_what_does_not_get_well_ends_the_faults_and_is_a_miss(monkeypatch: pytes
     assert "two: waited 180 s" in result.misses
     assert done.count("two") == 1
     assert done[-1] == "two"
+
+
+def test_a_seed_decides_which_shard_a_fault_befalls_and_each_has_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, again, other = (quiet(300.0, seed) for seed in (3, 3, 4))
+    for stand in (first, again, other):
+        _faults_of(stand, monkeypatch)
+    assert first.told == again.told != other.told
+    assert Counter(first.told).keys() == set(SHARDS)
+
+
+def test_what_the_shards_have_together_is_held_against_the_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = {"db.rds": ["k-0"], "db-2.rds": ["l-0"], "db-3.rds": []}
+    sessions = Sessions(40)
+    sessions.history += [WRITE, replace(WRITE, key="l")]
+
+    async def names(stand: Stand, machine: str) -> list[str]:
+        assert machine == f"primary of {stand.outputs['databaseEndpoint']}"
+        return stored[stand.outputs["databaseEndpoint"]]
+
+    def primary(stand: Stand) -> Any:
+        return SimpleNamespace(id=f"primary of {stand.outputs['databaseEndpoint']}")
+
+    monkeypatch.setattr(databases, "names", names)
+    monkeypatch.setattr(databases, "primary", primary)
+    assert asyncio.run(replicas.verdict_of(quiet(), sessions)) == CLEAN
+    stored["db-3.rds"] = stored["db.rds"]
+    assert asyncio.run(replicas.verdict_of(quiet(), sessions)).twice == ("k",)
+    stored |= {"db.rds": [], "db-3.rds": []}
+    assert asyncio.run(replicas.verdict_of(quiet(), sessions)).lost == (WRITE,)
+
+
+def test_a_command_is_told_which_shard_only_where_there_are_several() -> None:
+    assert [databases.named(each) for each in databases.every(quiet())] == [["--shard", f"{n}"] for n in range(3)]
+    assert databases.named(replace(quiet(), outputs={"databaseEndpoint": "a", "databaseEndpoints": ["a"]})) == []
 
 
 def _ready(*rotating: bool) -> str:
@@ -272,7 +309,8 @@ def test_a_password_is_changed_by_the_command_line_and_followed_by_all(monkeypat
 
     told = {"SecretString": json.dumps({"username": "u", "password": "p"})}
     secrets = SimpleNamespace(get_secret_value=lambda SecretId: told if SecretId == "arn" else {})  # noqa: N803
-    stand: Any = SimpleNamespace(expressway=expressway, aws=lambda _: secrets)
+    outputs = {"databaseEndpoint": "a", "databaseEndpoints": ["a"]}
+    stand: Any = SimpleNamespace(expressway=expressway, aws=lambda _: secrets, outputs=outputs)
     running: Any = SimpleNamespace(note=lambda _: None)
     monkeypatch.setattr(passwords.rotation, "settled", lambda expected, _: followed.append(expected))
     asyncio.run(passwords.rotate(stand, running))

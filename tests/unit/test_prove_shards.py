@@ -54,9 +54,9 @@ def test_each_bound_can_be_missed(
     assert said in miss
 
 
-def test_its_app_can_be_built_and_its_settings_are_sound(tmp_path: Path) -> None:
-    own = SCENARIOS["shards"].own
-    assert own is not None
+@pytest.mark.parametrize("name", ["shards", "faults-shards"])
+def test_its_app_can_be_built_and_its_settings_are_sound(name: str, tmp_path: Path) -> None:
+    own = SCENARIOS[name].own
     app = inspect(own.app(tmp_path))
     assert (app.options.shards, app.options.release) == ({"items": "key"}, "node prepare.js")
     values = stack_config.load(ROOT, ROOT / "Pulumi.lab.yaml", (*proof.SETTINGS, *own.settings))

@@ -1,7 +1,8 @@
 """The scenarios, by what is done to the stack. Importing this puts all of them into the table, in its order."""
 
 from . import membership, deploys, processes, machines, routes, edge, api, tracking, boot  # isort: skip
-from . import database, restore, cache, misses, replicas, passwords, connections, healthy, faults, shards, cluster  # isort: skip
+from . import database, restore, cache, misses, replicas, passwords, connections, healthy, faults  # isort: skip
+from . import shards, shard_faults, cluster  # isort: skip
 
 __all__ = [
     "api",
@@ -22,6 +23,7 @@ __all__ = [
     "replicas",
     "restore",
     "routes",
+    "shard_faults",
     "shards",
     "tracking",
 ]

@@ -5,7 +5,8 @@ import random
 import secrets
 import sys
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from lab.bench.load import Outcome, Plan
@@ -18,7 +19,7 @@ from lab.prove.sessions import ANOTHERS, Sessions
 from lab.prove.stand import Stand, StandError
 
 from .database import written
-from .fault_kinds import FAULTS, ONCE, Scene
+from .fault_kinds import FAULTS, ONCE, Fault, Scene
 from .replicas import OWN, verdict_figures, verdict_misses, verdict_of
 
 SECONDS: Final = 300.0
@@ -26,6 +27,9 @@ LOAD: Final = Plan(rate=150, writes_percent=40, fresh_percent=10)
 """Fewer than elsewhere: more machines than elsewhere share the cores, and each fault has some of them made anew."""
 PAUSES: Final = (1.0, 4.0)
 """Seconds between a stack that is well again and the next fault, at the least and at the most."""
+
+Condition = tuple[Callable[[], Awaitable[bool]], str]
+"""Whether it is so, and what it is."""
 
 
 class Draw:
@@ -88,31 +92,42 @@ def judged(
 )
 async def faults(stand: Stand) -> Result:
     """For 5 minutes, or with the seed and the time of the command line, where it names them."""
-    seed = secrets.randbelow(10**6) if stand.asked.seed is None else stand.asked.seed
-    seconds, draw = stand.asked.seconds or SECONDS, Draw(seed, FAULTS, ONCE)
-    sessions, done, troubles = Sessions(LOAD.writes_percent), Counter[str](), list[str]()
-    print(f"  seed {seed}", file=sys.stderr)
-    nodes = Nodes(stand)
+    whole, read = Nodes(stand).whole, partial(databases.all_in_rotation, stand)
     async with databases.standby(stand):
-        await _well(stand, nodes)
-        async with stand.load(LOAD, sessions) as running:
-            scene = Scene(stand, nodes, running, sessions)
-            while running.load.elapsed() < seconds and not troubles:
-                name, pause = draw.next()
-                await asyncio.sleep(pause)
-                try:
-                    await FAULTS[name](scene)
-                    await _well(stand, nodes)
-                except (StandError, MachineError, TimeoutError) as error:
-                    troubles.append(f"{name}: {error}")
-                done[name] += 1
-        verdict = await verdict_of(sessions)
+        return await drawn(
+            stand, FAULTS, ONCE, (whole, "a cache with all of its nodes"), (read, "a replica in rotation")
+        )
+
+
+async def drawn(stand: Stand, kinds: Mapping[str, Fault], once: Container[str], *conditions: Condition) -> Result:
+    """What comes of faults of these kinds; one of a database befalls any of the stack's shards.
+
+    `conditions` are those of a stack that is well, besides its app servers and the databases' standbys.
+    """
+    seed = secrets.randbelow(10**6) if stand.asked.seed is None else stand.asked.seed
+    seconds, draw = stand.asked.seconds or SECONDS, Draw(seed, kinds, once)
+    sessions, done, troubles = Sessions(LOAD.writes_percent), Counter[str](), list[str]()
+    shards, chance = databases.every(stand), random.Random(seed)  # noqa: S311, the same for the same seed
+    print(f"  seed {seed}", file=sys.stderr)
+    await _well(stand, conditions)
+    async with stand.load(LOAD, sessions) as running:
+        scenes = [Scene(each, Nodes(each), running, sessions) for each in shards]
+        while running.load.elapsed() < seconds and not troubles:
+            name, pause = draw.next()
+            await asyncio.sleep(pause)
+            try:
+                await kinds[name](chance.choice(scenes))
+                await _well(stand, conditions)
+            except (StandError, MachineError, TimeoutError) as error:
+                troubles.append(f"{name}: {error}")
+            done[name] += 1
+    verdict = await verdict_of(stand, sessions)
     return judged(running.outcome, sessions.history, verdict, seed, done, troubles, running.events)
 
 
-async def _well(stand: Stand, nodes: Nodes) -> None:
+async def _well(stand: Stand, conditions: Iterable[Condition]) -> None:
     """Wait until nothing is left of a fault."""
     await stand.settled()
-    await stand.until(nodes.whole, "a cache with all of its nodes", pause=1)
-    await stand.until(lambda: databases.synchronous(stand), "a standby that has all", pause=0.5)
-    await stand.until(lambda: databases.all_in_rotation(stand), "a replica in rotation", pause=0.5)
+    standbys = ((partial(databases.synchronous, each), "a standby that has all") for each in databases.every(stand))
+    for true, what in (*standbys, *conditions):
+        await stand.until(true, what, pause=0.5)

@@ -8,6 +8,7 @@ from typing import Final
 
 from lab.bench import rotated, rotation
 from lab.bench.load import Outcome
+from lab.prove import databases
 from lab.prove.scenario import Result, none_failed, scenario, unmet
 from lab.prove.stand import Running, Stand
 
@@ -39,7 +40,7 @@ def judged(
 async def rotate(stand: Stand, running: Running) -> None:
     """Change it through the command line, whoever keeps it, and wait until every worker has it."""
     running.note("password changed")
-    done = await stand.expressway("db", "rotate-password", "--json")
+    done = await stand.expressway("db", "rotate-password", "--json", *databases.named(stand))
     done.sure("db rotate-password")
 
     def follow(secret: str) -> None:

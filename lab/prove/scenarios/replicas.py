@@ -2,11 +2,11 @@
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from lab.bench import rotation
 from lab.bench.load import Outcome, Plan
 from lab.prove import databases, history
 from lab.prove.scenario import Own, Result, none_failed, scenario, unmet
@@ -97,10 +97,11 @@ def out_after(at: float, looks: Sequence[Look]) -> float | None:
     return looks[last + 1].at - at if last + 1 < len(looks) else None
 
 
-async def verdict_of(sessions: Sessions) -> history.Verdict:
-    """What the database says, in the end, of what the sessions did."""
-    stored = await asyncio.to_thread(rotation.stored_names)
-    return await asyncio.to_thread(history.check, sessions.history, history.by_key(stored))
+async def verdict_of(stand: Stand, sessions: Sessions) -> history.Verdict:
+    """What the database, or its shards together, say in the end of what the sessions did."""
+    stored = [await databases.names(each, databases.primary(each).id) for each in databases.every(stand)]
+    names = itertools.chain.from_iterable(stored)
+    return await asyncio.to_thread(history.check, sessions.history, history.by_key(names))
 
 
 @scenario(
@@ -129,7 +130,7 @@ async def behind(stand: Stand) -> Result:
         again = await databases.scans(stand, replica)
         await asyncio.sleep(LEAD_SECONDS)
         after = await databases.scans(stand, replica) - again
-    verdict = await verdict_of(sessions)
+    verdict = await verdict_of(stand, sessions)
     return judged(Seen(running.outcome, verdict, at, looks, most, back, (before, after)), running.events)
 
 

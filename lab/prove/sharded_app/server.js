@@ -24,6 +24,14 @@ app.post(
     response.status(201).json({ id, name });
   }),
 );
+app.put(
+  "/items/:id",
+  answer(async ({ params: { id }, body: { name } }, response) => {
+    const statement = "update items set name = $2 where key = $1 returning id::float8, name";
+    const { rows } = await shards.for(keyOf(id)).write(statement, [keyOf(id), name]);
+    response.status(rows.length === 1 ? 200 : 404).json(rows[0] ?? {});
+  }),
+);
 app.get(
   "/items/:id",
   answer(async ({ params: { id } }, response) => {
