@@ -1,7 +1,7 @@
 """The scenarios, by what is done to the stack. Importing this puts all of them into the table, in its order."""
 
 from . import membership, deploys, processes, machines, routes, edge, api, tracking, boot  # isort: skip
-from . import database, restore, cache, misses, replicas, passwords, connections, healthy, faults  # isort: skip
+from . import database, most, restore, cache, misses, replicas, passwords, connections, healthy, faults  # isort: skip
 from . import shards, shard_faults, cluster  # isort: skip
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "machines",
     "membership",
     "misses",
+    "most",
     "passwords",
     "processes",
     "replicas",
