@@ -485,6 +485,7 @@ def _app_servers(
         "secrets": {**app.secrets},
         **_machines(settings),
         "pooler": settings.database.pooler,
+        "keep_proxy": settings.database.keep_proxy,
         "cache": cache.access,
         "tags": {**settings.tags},
     }

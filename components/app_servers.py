@@ -108,6 +108,9 @@ class AppServersArgs(TypedDict):
     pooler: NotRequired[str]
     """What keeps connections to the database few: `pgbouncer` on each machine, which DATABASE_URL then leads to;
     `rds-proxy`, which Database makes and it leads to then; or `none`. Default: pgbouncer."""
+    keep_proxy: NotRequired[bool]
+    """Whether machines that were made while `pooler` was `rds-proxy` still reach each database's proxy, which Database
+    has to keep. Default: false."""
     pool_size: NotRequired[int]
     """Connections to the database of each machine: as many as fit while all are replaced, unless it is given. With
     `rds-proxy` and `none`, of each worker, as DATABASE_POOL_SIZE tells the app; with `none` 10 unless it is given. Each
@@ -270,7 +273,7 @@ class AppServers(pulumi.ComponentResource):
             place = (external["egress"], external.get("port", planning.POSTGRESQL_PORT), f"{name} to database")
             rules += _security.reach(f"{name}-database", group.id, *place, child)
         # Besides: what goes past the proxy goes on to, DATABASE_DIRECT_URL, replicas and what measures among it.
-        for role, target in databases if _proxied(args) else ():
+        for role, target in databases if _reaches_proxy(args) else ():
             if target is not None:
                 where = target["proxy_security_group_id"]
                 rules += _security.connect(
@@ -537,8 +540,12 @@ def _proxied(args: AppServersArgs) -> bool:
     return args.get("pooler") == planning.RDS_PROXY
 
 
+def _reaches_proxy(args: AppServersArgs) -> bool:
+    return _proxied(args) or args.get("keep_proxy", False)
+
+
 def _check_proxies(args: AppServersArgs) -> list[Finding]:
-    """Each database that is known as a mapping has a proxy, where the app is to go by it."""
+    """Each database that is known as a mapping has a proxy, where machines go by it."""
     shards = ((f"shards[{index}]", each) for index, each in enumerate(args.get("shards", [])))
     return [
         finding
@@ -550,8 +557,11 @@ def _check_proxies(args: AppServersArgs) -> list[Finding]:
 
 
 def _check_proxy(args: AppServersArgs, path: str, value: object) -> list[Finding]:
-    if not _proxied(args) or value:
+    if not _reaches_proxy(args) or value:
         return []
+    if not _proxied(args):
+        rule = "it must be there with keepProxy"
+        return [Finding(path, planning.NOTHING, rule, "Give Database proxyPercent, or leave keepProxy out.")]
     rule = f"it must be there with pooler {planning.RDS_PROXY}"
     return [Finding(path, planning.NOTHING, rule, "Give Database proxyPercent, or set pooler to pgbouncer.")]
 

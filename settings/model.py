@@ -245,6 +245,8 @@ class DatabaseSettings(Section):
     """The point in time of `restoreFrom`, in UTC. Without it the latest."""
     pooler: Annotated[str, Ruled(planning.POOLER)] = planning.PGBOUNCER
     """What keeps the app servers' connections few: pgbouncer, on each, rds-proxy, or none (docs/connections.md)."""
+    keep_proxy: bool = False
+    """Whether the proxy that `pooler` led to stays until no app server goes by it (docs/connections.md)."""
     pool_size: Annotated[int, Ruled(planning.POOL_SIZE)] | None = None
     """Connections of each app server, or with rds-proxy and none of each worker. As many as fit; with none 10."""
 
@@ -266,7 +268,7 @@ class DatabaseSettings(Section):
     @property
     def proxied(self) -> bool:
         """Whether each has an RDS Proxy."""
-        return self.pooler == planning.RDS_PROXY
+        return self.pooler == planning.RDS_PROXY or self.keep_proxy
 
     @property
     def capacity(self) -> tuple[float, float] | None:
@@ -354,6 +356,7 @@ class Document(Section):
             pooler=database.pooler,
             pool_size=database.pool_size,
             workers=planning.workers(self.app.instance_type),
+            percent=planning.LEAVING_PERCENT if database.keep_proxy and database.pooler != planning.RDS_PROXY else None,
             # Aurora's readers are behind the proxy too.
             replicas=self.database.replicas > 0 and not self.database.aurora,
         )

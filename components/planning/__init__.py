@@ -62,6 +62,7 @@ from .caches import (
 )
 from .connections import (
     DEFAULT_CONNECTIONS,
+    LEAVING_PERCENT,
     NO_POOLER,
     PGBOUNCER,
     POOL_SIZE,
@@ -213,6 +214,7 @@ __all__ = [
     "LARGEST_SUBNET",
     "LARGEST_VPC",
     "LEAST_MOST_CAPACITY",
+    "LEAVING_PERCENT",
     "LOG_RETENTION_DAYS",
     "MAINTENANCE_WINDOW",
     "MAX_STORAGE_GB",

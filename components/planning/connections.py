@@ -19,6 +19,8 @@ POOL_SIZE = number(1, 5000)
 """Connections: of each server with PgBouncer, of each worker without."""
 PROXY_PERCENT = number(1, 100)
 """Of a database's max_connections, that its RDS Proxy may have."""
+LEAVING_PERCENT = 40
+"""Of them, that one may have which stays for servers that are being replaced by others with another pooler."""
 
 DEFAULT_CONNECTIONS = 100
 """PostgreSQL's own max_connections, for a database that nobody has said more of.
@@ -135,7 +137,8 @@ class Budget:
     place_for_more: str = "take a larger instanceClass for the database"
     """How the database comes to take more."""
     percent: int | None = None
-    """Of max_connections, for an RDS Proxy; None for what is left by those that go past it."""
+    """Of max_connections, for an RDS Proxy; None for what is left by those that go past it. With another pooler, for
+    one that is there besides; None for none."""
     replicas: bool = False
     """Whether there are read replicas, which no RDS Proxy can stand before."""
 
@@ -145,7 +148,7 @@ class Budget:
         if self._proxied:
             # Not more than the proxy has for them: a client that it pins keeps one.
             return self._proxys // self._all_workers
-        share = (self.most - RESERVED - DIRECT) // (ROLLING * self.servers) - COLLECTOR
+        share = (self.most - self._kept) // (ROLLING * self.servers) - COLLECTOR
         return share if self._pooled else share // self.workers
 
     @property
@@ -167,7 +170,7 @@ class Budget:
         """Connections, while all servers are being replaced and each has as many as it may."""
         if self._proxied:
             return self._proxys + self._past
-        return ROLLING * self.servers * (self._of_a_server + COLLECTOR) + RESERVED + DIRECT
+        return ROLLING * self.servers * (self._of_a_server + COLLECTOR) + self._kept
 
     @property
     def fits(self) -> bool:
@@ -183,10 +186,11 @@ class Budget:
                 f"+ {self._past - RESERVED - DIRECT} to measure + {RESERVED + DIRECT} kept = {self.used} "
                 f"of max_connections {self.most}"
             )
+        proxys = f"+ {self._proxys} of an RDS Proxy ({self.percent} %) " if self.percent else ""
         pool = f"{self.size} in its pool" if self._pooled else f"{self.workers} workers x {self.size}"
         return (
             f"{ROLLING} x {self.servers} servers while rolling x ({pool} + {COLLECTOR} to measure) "
-            f"+ {RESERVED + DIRECT} kept = {self.used} of max_connections {self.most}"
+            f"{proxys}+ {RESERVED + DIRECT} kept = {self.used} of max_connections {self.most}"
         )
 
     def check(self) -> list[Finding]:
@@ -208,6 +212,11 @@ class Budget:
     @property
     def _proxied(self) -> bool:
         return self.pooler == RDS_PROXY
+
+    @property
+    def _kept(self) -> int:
+        """What no server's pool has, without a proxy before them."""
+        return RESERVED + DIRECT + (self._proxys if self.percent else 0)
 
     @property
     def _of_a_server(self) -> int:
@@ -261,7 +270,7 @@ class Budget:
             ways.append(f"set poolSize to at most {self.fitting}{told}")
         if not self._pooled:
             ways.append("set pooler to pgbouncer")
-        servers = (self.most - RESERVED - DIRECT) // (ROLLING * (self._of_a_server + COLLECTOR))
+        servers = (self.most - self._kept) // (ROLLING * (self._of_a_server + COLLECTOR))
         if servers >= 1:
             ways.append(f"lower maxSize to {servers}")
         return _ways(ways, self.place_for_more)

@@ -139,6 +139,9 @@ def _plain(made: Registered) -> dict[str, Any]:
     }
 
 
+_PROXY = {"proxy_host": "proxy.example", "proxy_security_group_id": "sg-proxy"}
+
+
 def watched(base: Any, path: str) -> Any:
     """The example arguments, with what the one at `path` is of: an APM agent, another's database, a proxy, Aurora."""
     if path.startswith("apm."):
@@ -146,8 +149,9 @@ def watched(base: Any, path: str) -> Any:
     if path.startswith("externalDatabase."):
         return {**without("database", base), "external_database": example_args.EXTERNAL}
     if path.startswith("database.proxy"):
-        proxy = {"proxy_host": "proxy.example", "proxy_security_group_id": "sg-proxy"}
-        return {**base, "pooler": "rds-proxy", "database": {**base["database"], **proxy}}
+        return {**base, "pooler": "rds-proxy", "database": {**base["database"], **_PROXY}}
+    if path == "keepProxy":
+        return {**base, "database": {**base["database"], **_PROXY}}
     if path in ("serverless", "maxReplicas"):
         return {**base, "engine": "aurora", "replicas": 1}
     if path == "replicaCpu":

@@ -238,6 +238,49 @@ def test_with_another_pooler_nothing_is_made_and_nobody_told() -> None:
     assert not [name for name in made.machine("dev-app")["database"] if "proxy" in name]
 
 
+@pytest.mark.parametrize("pooler", ["pgbouncer", "none"])
+def test_one_that_stays_is_where_it_was_and_servers_of_before_still_reach_it(pooler: str) -> None:
+    made, before = (build(pooler=each, keepProxy=True, instanceClass="db.t4g.medium") for each in (pooler, "rds-proxy"))
+    for kind in (PROXY, TARGET):
+        assert [(each.name, each.inputs) for each in made.all(kind)] == [
+            (each.name, each.inputs) for each in before.all(kind)
+        ]
+    rules = [(each.name, each.inputs) for each in made.all(OUT)]
+    assert rules == [(each.name, each.inputs) for each in before.all(OUT)]
+    assert not [name for name in made.machine("dev-app")["database"] if "proxy" in name], "new ones don't go by it"
+
+
+def test_what_one_that_stays_may_have_is_not_left_to_the_pools() -> None:
+    alone, beside = Budget(most=189, servers=4), Budget(most=189, servers=4, percent=40)
+    assert beside.line == (
+        "2 x 4 servers while rolling x (11 in its pool + 1 to measure) + 75 of an RDS Proxy (40 %) + 15 kept = 186 "
+        "of max_connections 189"
+    )
+    assert (alone.size, beside.size, beside.check()) == (20, 11, [])
+    told = build(pooler="pgbouncer", keepProxy=True, instanceClass="db.t4g.small")
+    assert told.one(POOL).inputs["connectionPoolConfig"]["maxConnectionsPercent"] == 40
+    pool = told.machine("dev-app")["database"]["pool_size"]
+    assert pool == load(pooler="pgbouncer", keepProxy=True, instanceClass="db.t4g.small").connections.size
+    assert pool < load(pooler="pgbouncer", instanceClass="db.t4g.small").connections.size
+    message = refusals(pooler="pgbouncer", keepProxy=True, instanceClass="db.t4g.small", poolSize=pool + 1)
+    assert f"Set poolSize to at most {pool}" in message["database.poolSize"]
+
+
+def test_while_it_is_gone_by_a_proxy_that_stays_has_its_whole_share() -> None:
+    assert load(keepProxy=True).connections == load().connections
+
+
+def test_servers_refuse_to_keep_a_proxy_that_there_is_not() -> None:
+    arguments = cast(Any, {**example_args.app_servers(), "keep_proxy": True})
+    message = (
+        r"database\.proxyHost: it must be there with keepProxy\. Give Database proxyPercent, or leave keepProxy out"
+    )
+    with pytest.raises(pulumi.InputPropertiesError, match=message):
+        record(lambda: AppServers("app", arguments))
+    known = cast(Any, {**arguments, "database": {**arguments["database"], **KNOWN}})
+    assert record(lambda: AppServers("app", known)).machine("app")["database"]["pooler"] == "pgbouncer"
+
+
 def test_auroras_readers_are_reached_by_the_proxy_too() -> None:
     told = build(engine="aurora", replicas=1).machine("dev-app")["database"]
     assert told["proxy_reader_host"] == "dev-database-proxy-readers.endpoint.proxy-x.rds.example"

@@ -202,10 +202,11 @@ def test_every_setting_reaches_a_resource() -> None:
             "backupWindow": "07:07-07:47",
             "maintenanceWindow": "sun:17:00-sun:17:37",
             "insights": "advanced",
-            "parameters": {"work_mem": "7777", "max_connections": "777"},
+            "parameters": {"work_mem": "7777", "max_connections": "1777"},
             "restoreFrom": "shop77",
             "restoreTime": "2026-07-07T07:07:07Z",
             "pooler": "none",
+            "keepProxy": True,
             "poolSize": 7,
         },
     }
@@ -256,6 +257,8 @@ def test_every_setting_reaches_a_resource() -> None:
     assert app["session_manager"] == balancer["session_manager"] == settled.session_manager_key
     assert app["app"]["port"] == balancer["upstream"]["port"] == 7777
     assert (app["database"]["pooler"], app["database"]["pool_size"]) == ("none", 7)
+    pool = made.one("aws:rds/proxyDefaultTargetGroup:ProxyDefaultTargetGroup").inputs["connectionPoolConfig"]
+    assert pool["maxConnectionsPercent"] == 40
     assert app["app"]["liveness_path"] == "/live77"
     assert app["app"]["readiness_path"] == balancer["upstream"]["readiness_path"] == "/ready77"
     assert app["app"]["environment"] == {"LOG_LEVEL": "level77"}
@@ -288,12 +291,12 @@ def test_every_setting_reaches_a_resource() -> None:
     assert balancer["logs"] == {"group": "dev-edge-logs", "access": "none"}
     groups = made.all("aws:cloudwatch/logGroup:LogGroup")
     assert {each.name: each.inputs["retentionInDays"] for each in groups} == {
-        **{"dev-app-logs": 7, "dev-edge-logs": 7, "dev-database-logs": 7}
+        **{"dev-app-logs": 7, "dev-edge-logs": 7, "dev-database-logs": 7, "dev-database-proxy-logs": 7}
     }
     parameters = made.one("aws:rds/parameterGroup:ParameterGroup").inputs["parameters"]
     assert {"name": "log_min_duration_statement", "value": "77"} in parameters
     assert {"name": "work_mem", "value": "7777"} in parameters
-    assert {"name": "max_connections", "value": "777", "applyMethod": "pending-reboot"} in parameters
+    assert {"name": "max_connections", "value": "1777", "applyMethod": "pending-reboot"} in parameters
 
 
 def shards(count: int, **changed: object) -> Settings:
