@@ -106,6 +106,19 @@ _SETTING = {"log_min_duration_statement": "slowStatementMs"}
 """Its own setting, where it has one."""
 
 
+_NOTICED = {
+    "tcp_keepalives_idle": "15",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "30000",
+}
+"""https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Appendix.PostgreSQL.CommonDBATasks.DeadConnectionHandling.html"""
+_DEAD = (
+    "What a server without power had locked is free after 30 s. RDS notices after 6 minutes, and while an answer is on "
+    "its way only when TCP gives up."
+)
+
+
 def postgres_parameters(slow_statement_ms: int, given: Mapping[str, str] | None = None) -> tuple[Parameter, ...]:
     """The parameters of a group. All that are set here count at once, without a reboot; `given` are a user's own.
 
@@ -125,6 +138,7 @@ def postgres_parameters(slow_statement_ms: int, given: Mapping[str, str] | None 
             "A transaction that its app has forgotten for 5 minutes ends: it holds locks, and keeps vacuum from "
             "cleaning up. RDS waits a day.",
         ),
+        *(Parameter(name, value, _DEAD) for name, value in _NOTICED.items()),
     ]
     given = given or {}
     kept = [each for each in ours if each.name not in given]

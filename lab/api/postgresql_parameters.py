@@ -33,6 +33,9 @@ DEFAULTS: Final[Mapping[str, str]] = {
     "rds.force_ssl": "1",
     "shared_buffers": "{DBInstanceClassMemory/32768}",
     "shared_preload_libraries": "pg_stat_statements",
+    "tcp_keepalives_count": "2",
+    "tcp_keepalives_idle": "300",
+    "tcp_keepalives_interval": "30",
 }
 """What RDS has otherwise than PostgreSQL, as far as it matters here."""
 

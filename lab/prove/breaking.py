@@ -50,6 +50,13 @@ def cut(ones: Collection[str], others: Collection[str]) -> Generator[None]:
 
 
 @contextlib.contextmanager
+def connection_cut(address: str, port: int) -> Generator[None]:
+    """Drop every packet of the one connection that a machine has from a port of its own."""
+    with _dropping(f"ip saddr {address} tcp sport {port}", f"ip daddr {address} tcp dport {port}"):
+        yield
+
+
+@contextlib.contextmanager
 def _dropping(*matches: str) -> Generator[None]:
     drop = " ".join(f"{each} drop;" for each in matches)
     rules = "\n".join(

@@ -9,10 +9,21 @@ import pytest
 from lab.aws import Aws
 from lab.config import read
 from lab.machines.services import postgresql
+from lab.prove import breaking
 from tests.lab.stack import Stack, expressway
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(120)]
 
+HELD = "from pg_locks natural join pg_stat_activity where locktype = 'advisory' and objid = 77"
+HOLD = """
+import pg from "pg";
+const client = new pg.Client(process.env.DATABASE_URL);
+await client.connect();
+await client.query("begin");
+await client.query("select pg_advisory_xact_lock(77)");
+setInterval(() => {}, 1_000);
+"""
+HOLDER = "test-holder"
 MINE = {"work_mem": "immediate", "max_connections": "pending-reboot"}
 
 
@@ -101,3 +112,23 @@ def test_a_databases_machine_has_the_memory_of_its_class(stack: Stack) -> None:
     assert take(100) == 0
     assert take(1100) != 0, "a db.t4g.micro has a gibibyte"
     assert stack.get("/items").status_code == 200
+
+
+def test_what_a_server_without_power_had_locked_is_free_after_half_a_minute(stack: Stack) -> None:
+    """RDS's own parameters leave it locked for 5 minutes, until the transaction has been idle for too long."""
+    database, server = Database(stack), stack.machines("app")[0]
+    unit = (
+        "--property=EnvironmentFile=/run/expressway/app.env",
+        "--working-directory=/opt/expressway/releases/current/app",
+    )
+    node = ("/opt/expressway/runtime/current/bin/node", "--input-type=module", f"--eval={HOLD}")
+    stack.shell(server["id"], "systemd-run", f"--unit={HOLDER}", *unit, *node)
+    try:
+        wait(lambda: database.ask(f"select count(*) {HELD}") == "1")
+        with breaking.connection_cut(server["address"], int(database.ask(f"select client_port {HELD}"))):
+            began = time.monotonic()
+            wait(lambda: database.ask(f"select count(*) {HELD}") == "0", 45)
+            took = time.monotonic() - began
+    finally:
+        stack.shell(server["id"], "systemctl", "stop", HOLDER)
+    assert 15 < took < 40, f"{took:.0f} s: a cut of 10 s is to be got over"

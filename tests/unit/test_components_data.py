@@ -231,6 +231,12 @@ def test_each_parameter_that_the_program_sets_has_a_reason_and_counts_without_a_
     assert not [each.name for each in parameters if each.waits], "a release would ask standing databases for a reboot"
 
 
+def test_a_server_without_power_is_noticed_at_the_same_time_whether_an_answer_was_on_its_way_or_not() -> None:
+    told = {each.name: int(each.value) for each in planning.postgres_parameters(1000) if each.name.startswith("tcp_")}
+    probes = told["tcp_keepalives_interval"] * told["tcp_keepalives_count"]
+    assert 1000 * (told["tcp_keepalives_idle"] + probes) == told["tcp_user_timeout"] == 30_000
+
+
 def test_a_users_parameter_takes_the_place_of_ours_and_waits_for_a_reboot_where_it_must() -> None:
     given = {"idle_in_transaction_session_timeout": "60000", "max_connections": "300"}
     made = make_database(parameters=given).one("aws:rds/parameterGroup:ParameterGroup").inputs["parameters"]
