@@ -3,11 +3,15 @@
 How far the WAL reaches is told to the API, so that it knows the latest time that a database can be restored to.
 """
 
+import logging
 import re
 import shutil
 from collections.abc import Collection, Iterable, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
+
+import requests
 
 from lab.machines import access
 from lab.machines.services import backups, postgresql
@@ -19,6 +23,8 @@ PERIOD_SECONDS: Final = 2.0
 BEHIND_SECONDS: Final = 1.0
 """A commit has its time before it is written, and a segment was written to last at its end: what is older than this is
 in it."""
+
+log = logging.getLogger("lab.controller")
 
 _OF_WAL: Final = re.compile(r"[0-9A-F]{24}(\..*)?")
 _SEGMENT: Final = re.compile(r"[0-9A-F]{24}")
@@ -32,18 +38,38 @@ class BackupError(Exception):
 
 
 def take(api: Api, base: Base, machines: Path) -> None:
-    """Take it, and tell the API, also that it can't be done."""
+    """Take it, and tell the API, also that it can't be done. Of a database that is gone meanwhile nobody waits for it.
+
+    Raises BackupError and requests.RequestException.
+    """
     into = backups.folder(base.resource)
     command = postgresql.take_base(into, base.base, base.port, archived=base.archived)
     try:
         done = access.run(base.machine, command, machines)
     except access.MachineError as error:
-        api.tell(f"db-backups/{base.base}", {"ended": None})
-        raise BackupError(str(error)) from None
+        _give_up(api, base, str(error))
+        return
     if done.returncode != 0:
-        api.tell(f"db-backups/{base.base}", {"ended": None})
-        raise BackupError(f"{base.machine}: {done.stderr.strip()}")
-    api.tell(f"db-backups/{base.base}", {"ended": float(done.stdout)})
+        _give_up(api, base, f"{base.machine}: {done.stderr.strip()}")
+        return
+    _ended(api, base, float(done.stdout))
+
+
+def _give_up(api: Api, base: Base, why: str) -> None:
+    if _ended(api, base, None):
+        raise BackupError(why)
+
+
+def _ended(api: Api, base: Base, when: float | None) -> bool:
+    """Tell when it was complete, or that it can't be. Whether anybody waited for it."""
+    try:
+        api.tell(f"db-backups/{base.base}", {"ended": when})
+    except requests.HTTPError as error:
+        if error.response is None or error.response.status_code != HTTPStatus.NOT_FOUND:
+            raise
+        log.info("%s: nobody waits for its base backup any more", base.machine)
+        return False
+    return True
 
 
 class Archives:

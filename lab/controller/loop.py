@@ -3,8 +3,10 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +22,7 @@ from lab.network import addresses, connections, dns, links, nft, security_groups
 from lab.network.model import Network
 
 from .api import Api, ApiState
+from .background import Background
 from .backups import Archives, take
 from .boots import Boots
 from .changes import carry_out
@@ -53,8 +56,6 @@ PERIOD_SECONDS: Final = 0.5
 
 LINKS_PERIOD: Final = 20
 """Links are looked at again every so many rounds, should somebody have taken one down."""
-
-STARTS_AT_ONCE: Final = 6
 
 SHUTDOWN_GRACE_SECONDS: Final = 30.0
 """How long a machine may take to shut down when its instance is stopped or terminated; EC2 gives it a few minutes."""
@@ -97,9 +98,7 @@ class Controller:
         self._kept = state / paths.BACKUPS.name
         self._archives = Archives(self._api, self._kept)
         self._backups: list[Any] = []
-        self._pool = ThreadPoolExecutor(STARTS_AT_ONCE, thread_name_prefix="machine")
-        self._busy: set[str] = set()
-        self._lock = threading.Lock()
+        self._background = Background()
         self._version: int | None = None
         self._network: Network | None = None
         self._round = 0
@@ -119,7 +118,7 @@ class Controller:
                 current = None
                 stopped.wait(PERIOD_SECONDS)
         metadata.shutdown()
-        self._pool.shutdown(wait=True)
+        self._background.end()
         self._measuring.shutdown(wait=True)
 
     def _reconcile(self, current: Wanted | None) -> Wanted:
@@ -130,12 +129,12 @@ class Controller:
             self._databases, self._backups = state.databases, state.backups
             self._version = version
         found = observation.observe(self._state / "machines")
-        with self._lock:
-            busy = set(self._busy)
+        busy = self._background.busy()
         ready = {each.id for each in found if each.state is observation.State.READY}
         pulses = self._heartbeats.look(current.services, ready, time.monotonic())
         for action in plan(self._boots.look(current, found), found, busy, pulses):
-            self._begin(action)
+            if not self._background.waits(work_of(action)):
+                self._begin(action)
         self._limits.hold(current.machines, found)
         self._health.relay(service for service in current.services if service.kind == "load-balancer")
         self._logs.relay(self._databases, time.monotonic())
@@ -176,24 +175,25 @@ class Controller:
         return current
 
     def _begin(self, action: Action) -> None:
+        work, homes = work_of(action), self._state / "machines"
         match action:
             case Start(spec):
-                self._background(spec.id, lambda: self._start(spec))
+                self._background.queue(spec.id, work, lambda: self._start(spec))
             case Resume(spec):
-                self._background(spec.id, lambda: self._resume(spec))
+                self._background.queue(spec.id, work, lambda: self._resume(spec))
             case Reboot(spec):
-                self._background(spec.id, lambda: self._reboot(spec))
+                self._background.queue(spec.id, work, lambda: self._reboot(spec))
             case Halt(identifier):
-                self._aside(identifier, lambda: self._halt(identifier))
+                self._background.aside(identifier, work, lambda: self._halt(identifier))
             case Stop(identifier):
-                self._aside(identifier, lambda: self._stop(identifier))
+                self._background.aside(identifier, work, lambda: self._stop(identifier))
             case CarryOut(service, identifier, change):
                 log.info("%s: %s", service, type(change).__name__)
-                homes = self._state / "machines"
-                self._background(identifier, lambda: carry_out(self._api, service, identifier, change, homes))
+                do = partial(carry_out, self._api, service, identifier, change, homes)
+                self._background.queue(identifier, work, do)
             case TakeBase(base):
                 log.info("%s: a base backup", base.machine)
-                self._aside(base.key, lambda: take(self._api, base, self._state / "machines"))
+                self._background.aside(base.key, work, lambda: take(self._api, base, homes))
             case Promote(kind, identifier, node):
                 log.info("the primary of %s is gone: %s takes over", identifier, node)
                 self._api.put(f"{COLLECTIONS[kind]}/{identifier}/failover/{node}")
@@ -203,28 +203,6 @@ class Controller:
             case ReportService(kind, identifier, status):
                 log.info("%s %s is %s", kind, identifier, status)
                 self._api.report(COLLECTIONS[kind], identifier, status)
-
-    def _background(self, identifier: str, work: Callable[[], None]) -> None:
-        self._pool.submit(self._task(identifier, work))
-
-    def _aside(self, identifier: str, work: Callable[[], None]) -> None:
-        """Shutdowns take their time: no start waits for one, nor does the controller's own end."""
-        threading.Thread(target=self._task(identifier, work), name=f"end {identifier}", daemon=True).start()
-
-    def _task(self, identifier: str, work: Callable[[], None]) -> Callable[[], None]:
-        with self._lock:
-            self._busy.add(identifier)
-
-        def run() -> None:
-            try:
-                work()
-            except Exception:
-                log.exception("%s: failed; trying again", identifier)
-            finally:
-                with self._lock:
-                    self._busy.discard(identifier)
-
-        return run
 
     def _start(self, spec: machine.MachineSpec) -> None:
         log.info("starting %s (%s) at %s", spec.id, spec.tier, spec.address)
@@ -248,3 +226,8 @@ class Controller:
     def _stop(self, identifier: str) -> None:
         log.info("stopping %s", identifier)
         machine.stop(identifier, self._state / "machines", SHUTDOWN_GRACE_SECONDS)
+
+
+def work_of(action: Action) -> Hashable:
+    """What makes it the same as before: a base backup that fails is followed by another one of the same database."""
+    return TakeBase(replace(action.base, base="")) if isinstance(action, TakeBase) else action

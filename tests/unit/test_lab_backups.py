@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from lab.controller import backups
 from lab.controller.backups import Archives, BackupError, last_in_a_row, older, take
@@ -148,3 +149,26 @@ def test_a_base_that_can_not_be_taken_is_told_as_such(
     with pytest.raises(BackupError, match="no space left" if runs else "does not run"):
         take(told, BASE, tmp_path)
     assert told.calls == [("db-backups/b4", {"ended": None})]
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_a_base_of_a_database_that_is_gone_ends_without_a_failure(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, runs: bool
+) -> None:
+    def run(machine: str, _command: list[str], _machines: Path) -> Any:
+        if not runs:
+            raise MachineError(f"machine {machine} does not run")
+        return type("Done", (), {"returncode": 0, "stdout": "1790000000.25\n", "stderr": ""})
+
+    def refuse(status: int) -> Any:
+        def tell(_path: str, _what: Any) -> None:
+            answer = requests.Response()
+            answer.status_code = status
+            answer.raise_for_status()
+
+        return type("Refusing", (), {"tell": staticmethod(tell)})
+
+    monkeypatch.setattr(backups.access, "run", run)
+    take(refuse(404), BASE, tmp_path)
+    with pytest.raises(requests.HTTPError, match="500"):
+        take(refuse(500), BASE, tmp_path)
