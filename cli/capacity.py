@@ -173,7 +173,7 @@ def show(console: Console, found: "Proposal", bill: "Estimate") -> None:
 
 def _row(choice: "Choice") -> tuple[str, ...]:
     month = "?" if choice.month is None else f"{choice.month:.2f}"
-    return choice.tier, choice.type, str(choice.count), f"{choice.percent:.0f}", f"{choice.limit:.0f}", month
+    return choice.tier, choice.size, str(choice.count), f"{choice.percent:.0f}", f"{choice.limit:.0f}", month
 
 
 def may_check(target: "Target | None", counts: Sequence[int]) -> "Target":

@@ -126,7 +126,7 @@ def load(
     period = PERIOD_SECONDS if target is not None and step % PERIOD_SECONDS == 0 else 0.0
     options = Options(float(step), float(ramp), float(within), start, highest, rate, period)
     name = target.name if target else None
-    sampler = None if target is None else Sampler.of(target.stack.client, target.stack.outputs)
+    sampler = None if target is None else Sampler.of(target.stack)
     group = target.stack.log_groups.get("app") if target else None
     statements = Statements(target.stack.client("logs"), group) if target and group else None
 

@@ -27,6 +27,16 @@ _BURSTABLE: Final[Mapping[str, tuple[int, float, float]]] = {
 _BYTES_A_CONNECTION: Final = 9_531_392
 _MOST_CONNECTIONS: Final = 5000
 
+SERVERLESS: Final = "db.serverless"
+"""The class of an instance of Aurora whose capacity follows its load."""
+MOST_UNITS: Final = 256
+"""That such an instance takes.
+https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_ServerlessV2ScalingConfiguration.html"""
+_OF_A_UNIT, _KEPT_OF_UNITS = 211.3, 22.3
+"""What AWS's table of connections comes to: 189 with a most of 1 unit, 823 with 4, 1,669 with 8, 3,360 with 16."""
+_MOST_OF_A_SMALL_LEAST: Final = 2000
+"""With a least of less than 1 unit."""
+
 
 @dataclass(frozen=True)
 class Size:
@@ -66,3 +76,12 @@ def connections(database_class: str) -> int | None:
     """
     found = size(database_class)
     return None if found is None else min(int(found.memory * 2**30) // _BYTES_A_CONNECTION, _MOST_CONNECTIONS)
+
+
+def capacity_connections(capacity: tuple[float, float]) -> int:
+    """The most that an instance takes by default whose capacity is so many units at the least and at the most.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2.setting-capacity.html#aurora-serverless-v2.max-connections
+    """
+    least, most = capacity
+    return min(int(_OF_A_UNIT * most - _KEPT_OF_UNITS), _MOST_OF_A_SMALL_LEAST if least < 1 else _MOST_CONNECTIONS)

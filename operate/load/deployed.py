@@ -5,9 +5,11 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from operate.database import cluster
 from operate.fleet import IN_SERVICE
-from operate.load.metrics import database_identifier, replication_group
+from operate.load.metrics import database_identifier, is_cluster, replication_group
 from operate.load.model import Sizes
+from operate.sizes import SERVERLESS
 from operate.stack import Stack
 
 
@@ -45,7 +47,7 @@ def _read(client: Callable[[str], Any], stack: Stack) -> Sizes:
         target_cpu=next((target for each in policies if (target := _target(each)) is not None), None),
         app_servers=sum(each["LifecycleState"] == IN_SERVICE for each in members[stack.app_group]),
         database_shards=max(1, len(shards)),
-        **_database(client, database_identifier(endpoint)),
+        **(_cluster(stack, endpoint) if is_cluster(endpoint) else _database(client, database_identifier(endpoint))),
         **_cache(client, replication_group(cache)),
     )
 
@@ -64,6 +66,21 @@ def _database(client: Callable[[str], Any], identifier: str | None) -> dict[str,
         "database_class": found["DBInstanceClass"],
         "multi_az": bool(found.get("MultiAZ")),
         "storage_gb": int(found["AllocatedStorage"]),
+    }
+
+
+def _cluster(stack: Stack, endpoint: str) -> dict[str, Any]:
+    """Of Aurora. Its storage grows by itself, and its readers are its standbys."""
+    found = cluster.describe(stack, endpoint.split(".")[0])
+    if found is None:
+        raise LookupError(endpoint)
+    there = cluster.instances(stack, found)
+    own, units = there[0]["DBInstanceClass"], found.get("ServerlessV2ScalingConfiguration")
+    return {
+        "database_class": own,
+        "aurora": True,
+        "database_instances": len(there),
+        "capacity": (float(units["MinCapacity"]), float(units["MaxCapacity"])) if own == SERVERLESS and units else None,
     }
 
 

@@ -1,7 +1,8 @@
 """Which of CloudWatch's metrics say how a tier is used, and what becomes of them. Data, and pure.
 
-Those of `Expressway` are in docs/monitoring.md; RDS's and ElastiCache's own are in
-https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-metrics.html and
+Those of `Expressway` are in docs/monitoring.md; RDS's, Aurora's and ElastiCache's own are in
+https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-metrics.html,
+https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/Aurora.AuroraMonitoring.Metrics.html and
 https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/CacheMetrics.Redis.html
 """
 
@@ -10,12 +11,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from operate.load.model import Tier
+from operate.sizes import SERVERLESS
 
 OWN, RDS, ELASTICACHE = "Expressway", "AWS/RDS", "AWS/ElastiCache"
 SECONDS = 10
 """Of a period of what the machines tell."""
 MINUTE = 60
 """Of a period of what AWS tells; where it is told more often, that is better."""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One of a cluster of Aurora."""
+
+    id: str
+    instance_class: str
 
 
 @dataclass(frozen=True)
@@ -30,22 +40,32 @@ class Places:
     """Those of the other shards."""
     cluster: bool = field(default=False, kw_only=True)
     """Whether that is a cluster's, of Aurora."""
+    instances: tuple[Instance, ...] = field(default=(), kw_only=True)
+    """Those of all clusters; none where RDS doesn't tell them, and the clusters are asked about themselves."""
     caches: tuple[str, ...]
     """ElastiCache's, of each node."""
     cache_cluster: bool = field(default=False, kw_only=True)
     """Whether these are a cluster's, so that each has a part of the data."""
 
     @staticmethod
-    def of(outputs: Mapping[str, Any], nodes: Callable[[str], Sequence[str]]) -> "Places":
-        """Those of a stack's outputs. `nodes` says which nodes a replication group has."""
+    def of(
+        outputs: Mapping[str, Any],
+        nodes: Callable[[str], Sequence[str]],
+        instances: Callable[[str], Sequence[Instance]],
+    ) -> "Places":
+        """Those of a stack's outputs. `nodes` says which nodes a replication group has, `instances` which a cluster."""
         database, cache = (str(outputs.get(name) or "") for name in ("databaseEndpoint", "cacheEndpoint"))
         others: Sequence[str] = (outputs.get("databaseEndpoints") or [])[1:]
+        first = database_identifier(database)
+        shards = tuple(named for each in others if (named := database_identifier(each)))
+        clusters = [first, *shards] if first and is_cluster(database) else []
         return Places(
             app_group=outputs["appGroupName"],
             edge_group=outputs["edgeGroupName"],
-            database=database_identifier(database),
-            shards=tuple(named for each in others if (named := database_identifier(each))),
-            cluster=is_cluster(database),
+            database=first,
+            shards=shards,
+            cluster=bool(clusters),
+            instances=tuple(each for cluster in clusters for each in instances(cluster)),
             caches=tuple(nodes(group)) if (group := replication_group(cache)) else (),
             # The first label with TLS, a later one without.
             cache_cluster="clustercfg" in cache.split("."),
@@ -95,8 +115,10 @@ def wanted(places: Places) -> Iterator[Wanted]:
     yield from _app(("AutoScalingGroupName", places.app_group))
     yield from _services(("AutoScalingGroupName", places.app_group))
     yield from _edge(("AutoScalingGroupName", places.edge_group))
-    for database in filter(None, (places.database, *places.shards)):
-        by = ("DBClusterIdentifier" if places.cluster else "DBInstanceIdentifier", database)
+    by_cluster = places.cluster and not places.instances
+    databases = [each.id for each in places.instances] or filter(None, (places.database, *places.shards))
+    for database in databases:
+        by = ("DBClusterIdentifier" if by_cluster else "DBInstanceIdentifier", database)
         for resource, unit, name, limit in (
             ("cpu", "percent", "CPUUtilization", 100.0),
             ("sessions", "count", "DatabaseConnections", None),
@@ -104,6 +126,10 @@ def wanted(places: Places) -> Iterator[Wanted]:
             *([] if places.cluster else [("free storage", "bytes", "FreeStorageSpace", None)]),
         ):
             yield _aws("database", resource, unit, RDS, name, by, limit)
+    for each in places.instances:
+        if each.instance_class == SERVERLESS:
+            by = ("DBInstanceIdentifier", each.id)
+            yield _aws("database", "capacity units", "count", RDS, "ServerlessDatabaseCapacity", by, None)
     for node in places.caches:
         for resource, unit, name, limit in (
             ("cpu", "percent", "EngineCPUUtilization", 100.0),

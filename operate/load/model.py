@@ -123,6 +123,12 @@ class Sizes:
     """Of a cache in cluster mode; None for one that is no cluster."""
     database_shards: int = 1
     """Databases of that class, each with its part of the data."""
+    aurora: bool = False
+    """Whether each is a cluster of Aurora; the class is then its writer's."""
+    database_instances: int = 1
+    """Of each cluster: the writer and its readers."""
+    capacity: tuple[float, float] | None = None
+    """Units that the writer takes at the least and at the most, where they follow its load (Serverless v2)."""
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from operate import sizes
 from operate.doctor import Cache, Database, Machines, Wanted, cost
+from operate.load import database_choice
 from operate.load.capacity import FAR, FEWEST, TARGET, CapacityError, Line, Measured, measured, within
+from operate.load.choice import Budget, Choice, scaled, single
 from operate.load.comparison import figure
-from operate.load.model import Run, Sizes, Tier
-from operate.load.verdict import NO_CONNECTIONS
+from operate.load.model import Run, Sizes
 from operate.sizes import Size
 
 MOST: Final = 200
@@ -19,60 +20,8 @@ MOST_NODES: Final = 6
 """Of a cache that is no cluster: a primary and five replicas."""
 MOST_CLUSTER_NODES: Final = 90
 """https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/Shards.html"""
-MOST_DATABASES: Final = 16
-"""The most that database.shards may be."""
 OFFERED: Final = 4
 """Types of app servers that are told, the cheapest first."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """So many machines of a type."""
-
-    tier: Tier
-    type: str
-    count: int
-    percent: float
-    """Of their CPUs, at the rate asked for."""
-    limit: float
-    """Of their CPUs, that the plan lets it have."""
-    month: float | None
-    """US dollars; None without a price."""
-    shards: int | None = None
-    """Into which the count is divided, each with as many; its CPU is that of one. None of a tier without shards."""
-
-
-@dataclass(frozen=True)
-class Budget:
-    """Connections to the database, of several to each."""
-
-    servers: int
-    workers: int
-    """Of each server."""
-    pool: int
-    """Of each worker."""
-    most: int | None
-    """max_connections of the class; None where it isn't known."""
-
-    @property
-    def usual(self) -> int:
-        """With every pool full."""
-        return self.servers * self.workers * self.pool
-
-    @property
-    def rolling(self) -> int:
-        """While every server has its successor beside it."""
-        return 2 * self.usual
-
-    @property
-    def fits(self) -> bool:
-        """Whether max_connections takes them all, with a tenth to spare."""
-        return self.most is None or self.rolling <= self.most * NO_CONNECTIONS / 100
-
-    @property
-    def largest_pool(self) -> int:
-        """With which it would."""
-        return int((self.most or 0) * NO_CONNECTIONS / 100 / (2 * self.servers * self.workers))
 
 
 @dataclass(frozen=True)
@@ -106,7 +55,12 @@ class Proposal:
         database, cache = base.database, base.cache
         if self.database:
             copies = replace(database, instance_class=self.database.type, storage_gb=of.storage_gb)
-            database = replace(copies, multi_az=of.multi_az, shards=self.database.shards or database.shards)
+            database = replace(
+                copies,
+                multi_az=of.multi_az,
+                shards=self.database.shards or database.shards,
+                capacity=self.database.capacity,
+            )
         if self.cache:
             cache = replace(cache, node_type=self.cache.type, nodes=self.cache.count)
         return replace(
@@ -155,8 +109,8 @@ def propose(run: Run, rate: float, p95: float, pool: int | None = None) -> Propo
     offered = sorted(_servers(seen, rate, target, ceiling, now, _hourly(prices, "instance", "")), key=_cheapest)
     if not offered:
         raise CapacityError(f"{figure(rate)} requests/s take more than {MOST} app servers of any type that is known")
-    edge = _single("edge", seen.edge, seen.sizes.edge_type, rate, target, _hourly(prices, "instance", ""))
-    database, budget = _database(seen, rate, target, offered[0], pool, _hourly(prices, "database", "db."))
+    edge = single("edge", seen.edge, seen.sizes.edge_type, rate, target, _hourly(prices, "instance", ""))
+    database, budget = database_choice.choose(seen, rate, target, offered[0], pool, _hourly(prices, "database", "db."))
     cache = _cache(seen, rate, target, _hourly(prices, "cache", "cache."))
     chosen = Proposal(rate, p95, each, why, tuple(offered[:OFFERED]), edge, database, cache, budget, ())
     return replace(chosen, notes=tuple(_notes(run, seen, chosen, pool)))
@@ -175,7 +129,15 @@ def _simplest(of: Sizes) -> Wanted:
         network="",
         app=machines(of.app_type, 1),
         edge=machines(of.edge_type, 2),
-        database=Database("", of.database_class or "none", of.storage_gb, of.multi_az, shards=of.database_shards),
+        database=Database(
+            "",
+            of.database_class or "none",
+            of.storage_gb,
+            of.multi_az,
+            replicas=of.database_instances - 1,
+            shards=of.database_shards,
+            aurora=of.aurora,
+        ),
         cache=Cache("", of.cache_type or "none", of.cache_nodes),
         zones=2,
         metrics=True,
@@ -191,7 +153,7 @@ def _servers(
         if has is None or has.arm != now.arm or has.memory / has.vcpus < now.memory / now.vcpus:
             continue
         more = _used(seen, has) / _used(seen, now)
-        line = _scaled(seen.app, now, has)
+        line = scaled(seen.app, now, has)
         # What it may use for ever: of a T type, its baseline.
         limit = min(target, has.baseline)
         most = min(line.rate(limit), ceiling * more)
@@ -203,82 +165,6 @@ def _servers(
 def _used(seen: Measured, has: Size) -> float:
     """vCPUs that its workers can use: one each."""
     return has.vcpus if seen.workers > 1 else 1
-
-
-def _scaled(line: Line, now: Size, then: Size) -> Line:
-    """The same work on another number of vCPUs."""
-    less = now.vcpus / then.vcpus
-    return Line(line.idle * less, line.each * less, line.highest)
-
-
-def _single(
-    tier: Tier,
-    line: Line | None,
-    current: str,
-    rate: float,
-    target: float,
-    prices: Mapping[str, float],
-    needed: int = 0,
-) -> Choice:
-    """The cheapest that does it alone, with no less memory than the one that was measured.
-
-    `needed`: connections that it takes. The largest where none does it: what it then has of its CPU says so.
-    """
-    now, hours = sizes.size(current), cost.hours()
-    if now is None or line is None:
-        price = prices.get(current)
-        return Choice(tier, current, 1, 0.0, target, None if price is None else price * hours)
-    fitting: list[Choice] = []
-    others: list[tuple[int, Choice]] = []
-    for kind, hourly in sorted(prices.items(), key=lambda each: each[1]):
-        has = sizes.size(kind)
-        if has is None or has.memory < now.memory or (tier == "edge" and has.arm != now.arm):
-            continue
-        limit = min(target, has.baseline)
-        choice = Choice(tier, kind, 1, _scaled(line, now, has).percent(rate), limit, hourly * hours)
-        others.append((has.vcpus, choice))
-        if choice.percent <= limit and (sizes.connections(kind) or 0) * NO_CONNECTIONS / 100 >= needed:
-            fitting.append(choice)
-    if fitting:
-        return fitting[0]
-    price = prices.get(current)
-    unknown = Choice(tier, current, 1, line.percent(rate), target, None if price is None else price * hours)
-    return max(others, key=lambda each: (each[0], -(each[1].month or 0.0)))[1] if others else unknown
-
-
-def _database(
-    seen: Measured, rate: float, target: float, servers: Choice, pool: int | None, prices: Mapping[str, float]
-) -> tuple[Choice | None, Budget | None]:
-    current = seen.sizes.database_class
-    if current is None:
-        return None, None
-    each = pool or (math.ceil(seen.pool) if seen.pool else None)
-    budget: Budget | None = None
-    if each:
-        has = sizes.size(servers.type)
-        workers = max(2, has.vcpus) if has and seen.workers > 1 else 1
-        budget = Budget(servers.count, workers, each, None)
-    chosen = _single("database", seen.database, current, rate, target, prices, budget.rolling if budget else 0)
-    if budget:
-        budget = replace(budget, most=sizes.connections(chosen.type))
-    if seen.sizes.database_shards > 1:
-        chosen = _sharded(seen, rate, chosen, current)
-    copies = (chosen.shards or 1) * (2 if seen.sizes.multi_az else 1)
-    month = None if chosen.month is None else chosen.month * copies
-    return replace(chosen, count=copies, month=month), budget
-
-
-def _sharded(seen: Measured, rate: float, chosen: Choice, current: str) -> Choice:
-    """Into as many as there are; into more where no class is enough for the busiest of these."""
-    there = seen.sizes.database_shards
-    now, has = sizes.size(current), sizes.size(chosen.type)
-    if chosen.percent > chosen.limit and seen.database and now and has:
-        line = _scaled(seen.database, now, has)
-        wanted = there * rate / line.rate(chosen.limit) if line.idle < chosen.limit else math.inf
-        if wanted <= MOST_DATABASES:
-            shards = math.ceil(wanted)
-            return replace(chosen, shards=shards, percent=line.percent(rate * there / shards))
-    return replace(chosen, shards=there)
 
 
 def _cache(seen: Measured, rate: float, target: float, prices: Mapping[str, float]) -> Choice | None:
@@ -346,7 +232,7 @@ def _notes(run: Run, seen: Measured, chosen: Proposal, pool: int | None) -> Iter
         if choice is None:
             continue
         if line is None:
-            yield f"Nothing was read of the {choice.tier}'s CPU: it stays a {choice.type}."
+            yield f"Nothing was read of the {choice.tier}'s CPU: it stays a {choice.size}."
         elif not line.loaded:
             yield (
                 f"The {choice.tier} was not loaded ({figure(line.highest)} % of its CPU at most): that all of it came "
@@ -354,7 +240,7 @@ def _notes(run: Run, seen: Measured, chosen: Proposal, pool: int | None) -> Iter
             )
         if choice.percent > choice.limit:
             yield (
-                f"No known {choice.tier} does {figure(chosen.rate)} requests/s: a {choice.type} would have "
+                f"No known {choice.tier} does {figure(chosen.rate)} requests/s: a {choice.size} would have "
                 f"{figure(choice.percent)} % of its CPU, of {figure(choice.limit)} %."
             )
         yield from _divided(seen.sizes, choice)
@@ -377,7 +263,17 @@ def _divided(of: Sizes, choice: Choice) -> Iterator[str]:
         yield f"{choice.shards} databases have a part of the data each; the CPU is the busiest one's."
         if choice.shards > of.database_shards:
             yield f"Raise database.shards to {choice.shards}, one at a time: expressway db add-shard moves its keys."
-    elif choice.tier == "cache" and choice.shards:
+    if choice.tier == "database" and of.database_instances > 1:
+        yield (
+            f"A database has {of.database_instances} instances, and the CPU is the busiest one's: more readers help as "
+            "far as the app reads from them, and writes go to one."
+        )
+    if choice.capacity and of.capacity and choice.capacity[1] > of.capacity[1]:
+        yield (
+            f"Raise database.serverless.max to {choice.capacity[1]:g}: that is by CPU, and what it keeps in memory may "
+            "take more. max_connections follows it from a reboot on."
+        )
+    if choice.tier == "cache" and choice.shards:
         nodes = "node" if each == 1 else "nodes"
         yield f"The cache has {choice.shards} shards of {each} {nodes}; the CPU is the busiest node's."
         if choice.shards > (of.cache_shards or 0):

@@ -2,16 +2,17 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from operate.load.metrics import OWN, SECONDS, Places, Wanted, wanted
+from operate.database import cluster
+from operate.load.metrics import OWN, SECONDS, Instance, Places, Wanted, wanted
 from operate.load.model import Reading
-from operate.stack import explain
+from operate.stack import Stack, explain
 
 PATIENCE = 15.0
 """Seconds after a span's end for which its last period is waited for."""
@@ -47,20 +48,29 @@ class Sampler:
         """What the last span had no value of, such as `database cpu`; or why there is none at all."""
 
     @staticmethod
-    def of(client: Callable[[str], Any], outputs: Mapping[str, Any]) -> "Sampler":
-        """Of the stack that exported `outputs`; `client` makes the client of a service.
+    def of(stack: Stack) -> "Sampler":
+        """Of the stack.
 
-        A role that may not ask ElastiCache for a group's nodes has the readings of all but these.
+        A role that may not ask ElastiCache for a group's nodes has the readings of all but these; one that may not ask
+        RDS for the instances of a cluster of Aurora has the cluster's.
         """
 
         def nodes(group: str) -> Sequence[str]:
             try:
-                answer = client("elasticache").describe_replication_groups(ReplicationGroupId=group)
+                answer = stack.client("elasticache").describe_replication_groups(ReplicationGroupId=group)
             except (ClientError, BotoCoreError):
                 return ()
             return answer["ReplicationGroups"][0]["MemberClusters"]
 
-        return Sampler(client("cloudwatch"), Places.of(outputs, nodes))
+        def instances(identifier: str) -> Sequence[Instance]:
+            try:
+                found = cluster.describe(stack, identifier)
+                there = cluster.instances(stack, found) if found else []
+            except (ClientError, BotoCoreError):
+                return ()
+            return [Instance(each["DBInstanceIdentifier"], each["DBInstanceClass"]) for each in there]
+
+        return Sampler(stack.client("cloudwatch"), Places.of(stack.outputs, nodes, instances))
 
     def between(self, began: float, ended: float) -> tuple[Reading, ...]:
         """What was used from `began` to `ended`, in seconds since the epoch. Waits for late values, at most PATIENCE.

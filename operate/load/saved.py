@@ -42,8 +42,15 @@ def of(told: Mapping[str, Any]) -> Run:
         ),
         timeline=tuple(Second(**each) for each in told["timeline"]),
         interrupted=bool(told["interrupted"]),
-        sizes=Sizes(**sizes) if sizes else None,
+        sizes=_sizes(sizes) if sizes else None,
     )
+
+
+def _sizes(told: Mapping[str, Any]) -> Sizes:
+    # In a run of before Aurora was read there is none.
+    capacity = told.get("capacity")
+    given: dict[str, Any] = {**told, "capacity": tuple(capacity) if capacity else None}
+    return Sizes(**given)
 
 
 def _step(told: Mapping[str, Any]) -> Step:

@@ -26,8 +26,13 @@ def shards(seen: Comparison, tier: Tier) -> int | None:
 
 
 def loads(seen: Comparison, tier: Tier, resource: str) -> dict[str, float]:
-    """Of each shard that tells it, what its busiest node has; where it wasn't measured beyond the knee, at it."""
+    """Of each shard that tells it, what its busiest node has; where it wasn't measured beyond the knee, at it.
+
+    None of clusters of Aurora, whose instances don't say which one they are of.
+    """
     found: dict[str, float] = {}
+    if tier == "database" and seen.sizes and seen.sizes.aurora:
+        return found
     for step in (seen.over, seen.knee):
         for each in step.readings if step and not found else ():
             if (each.tier, each.resource) == (tier, resource) and each.who:

@@ -206,7 +206,11 @@ def _verdict_of_cpu(seen: Comparison, tier: Tier, resource: str) -> Bottleneck:
         evidence += told_statements(seen)
     if tier == "app" and (collecting := seen.least("app", "garbage collection")) >= SHARED_STEAL:
         evidence.append(f"Garbage collection takes {figure(collecting)} % of a worker's time.")
-    known = CLUSTER_STEPS if tier == "cache" and sharded.shards(seen, tier) else CPU_STEPS[tier, resource]
+    known = CPU_STEPS[tier, resource]
+    if tier == "cache" and sharded.shards(seen, tier):
+        known = CLUSTER_STEPS
+    elif tier == "database" and seen.sizes and seen.sizes.capacity:
+        known = CAPACITY_STEPS
     steps = (*uncounted(seen, tier), *known, *sharded.steps(seen, tier, "cpu"), *useless(seen, tier))
     return Bottleneck(tier, resource, tuple(evidence), steps)
 
@@ -234,6 +238,10 @@ CPU_STEPS = {
         "A larger node has no faster core: spread the keys, or read from replicas.",
     ),
 }
+CAPACITY_STEPS = (
+    *CPU_STEPS["database", "cpu"][:2],
+    "Read from readers, or let the database take more (database.serverless.max): its CPU is percent of that.",
+)
 CLUSTER_STEPS = (
     CPU_STEPS["cache", "cpu"][0],
     "A larger node has no faster core. Reads may go to replicas (cache.replicas), writes go to each shard's primary.",

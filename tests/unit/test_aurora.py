@@ -20,7 +20,8 @@ from operate.doctor import cost
 from operate.doctor.data import judge_class
 from operate.doctor.finding import Status
 from operate.doctor.wanted import Wanted
-from operate.load.metrics import Places
+from operate.load.metrics import Instance, Places
+from operate.load.metrics import Wanted as Metric
 from operate.load.metrics import wanted as metrics_of
 from settings import Settings
 
@@ -443,12 +444,23 @@ def test_the_doctor_takes_auroras_storage_for_what_it_is() -> None:
     assert found.status is Status.OK, found
 
 
-def test_load_asks_for_the_clusters_metrics() -> None:
+def load_asks(*instances: Instance) -> list[Metric]:
     endpoint = "shop-database.cluster-c1f2.us-east-1.rds.amazonaws.com:5432"
     outputs = {"appGroupName": "a", "edgeGroupName": "e", "databaseEndpoint": endpoint}
-    asked = [each for each in metrics_of(Places.of(outputs, lambda _: [])) if each.namespace == "AWS/RDS"]
-    assert {each.dimension for each in asked} == {("DBClusterIdentifier", "shop-database")}
-    assert "FreeStorageSpace" not in {each.name for each in asked}, "there is none to wait for"
+    places = Places.of(outputs, lambda _: [], {"shop-database": instances}.__getitem__)
+    return [each for each in metrics_of(places) if each.namespace == "AWS/RDS"]
+
+
+def test_load_asks_for_each_instances_metrics_and_for_the_clusters_where_nobody_tells_them() -> None:
+    asked = load_asks(Instance("writer", "db.serverless"), Instance("reader", "db.r7g.large"))
+    assert {each.dimension for each in asked} == {
+        ("DBInstanceIdentifier", "writer"),
+        ("DBInstanceIdentifier", "reader"),
+    }
+    assert [each.who for each in asked if each.name == "ServerlessDatabaseCapacity"] == ["writer"]
+    alone = load_asks()
+    assert {each.dimension for each in alone} == {("DBClusterIdentifier", "shop-database")}
+    assert "FreeStorageSpace" not in {each.name for each in (*asked, *alone)}, "there is none to wait for"
 
 
 def test_the_lab_says_before_it_makes_anything_that_it_has_no_aurora() -> None:

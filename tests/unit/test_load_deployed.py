@@ -1,5 +1,6 @@
 """Which machines a stack runs on, out of what AWS says."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,6 +23,10 @@ class Api:
         self.denied = ""
         self.group: dict[str, Any] = {"ClusterEnabled": False}
         self.states = ["InService", "Pending", "InService"]
+        self.clusters: dict[str, dict[str, Any]] = {}
+        self.instances: dict[str, str] = {}
+        """Of a cluster: classes by name."""
+        self.exceptions = SimpleNamespace(DBClusterNotFoundFault=KeyError)
         self.policies: list[dict[str, Any]] = [
             {"PolicyType": "SimpleScaling"},
             {
@@ -51,6 +56,20 @@ class Api:
     def describe_db_instances(self, DBInstanceIdentifier: str) -> dict[str, Any]:  # noqa: N803
         assert DBInstanceIdentifier == "shop"
         return {"DBInstances": [{"DBInstanceClass": "db.m7g.large", "MultiAZ": True, "AllocatedStorage": 100}]}
+
+    def describe_db_clusters(self, DBClusterIdentifier: str) -> dict[str, Any]:  # noqa: N803
+        return {"DBClusters": [self.clusters[DBClusterIdentifier]]}
+
+    def get_paginator(self, call: str) -> Any:
+        assert call == "describe_db_instances"
+        return self
+
+    def paginate(self, Filters: list[dict[str, Any]]) -> list[dict[str, Any]]:  # noqa: N803
+        assert Filters == [{"Name": "db-cluster-id", "Values": ["shop-cluster"]}]
+        return [
+            {"DBInstances": [{"DBInstanceIdentifier": name, "DBInstanceClass": kind, "AllocatedStorage": 1}]}
+            for name, kind in self.instances.items()
+        ]
 
     def describe_replication_groups(self, ReplicationGroupId: str) -> dict[str, Any]:  # noqa: N803
         assert ReplicationGroupId == "shop-redis"
@@ -84,6 +103,41 @@ def test_shards_are_counted_of_a_cluster_and_of_the_databases(api: Api) -> None:
     one = deployed.read(stack(api, OUTPUTS))
     assert one is not None
     assert (one.cache_shards, one.database_shards) == (1, 1), "a cluster of one shard is one"
+
+
+AURORA = {"databaseEndpoint": "shop-cluster.cluster-abc.us-east-1.rds.amazonaws.com:5432"}
+
+
+def cluster_of(api: Api, writer: str, readers: dict[str, str], **more: Any) -> None:
+    api.instances = {**readers, "shop-writer": writer}
+    members = [{"DBInstanceIdentifier": name, "IsClusterWriter": name == "shop-writer"} for name in api.instances]
+    api.clusters = {"shop-cluster": {"DBClusterIdentifier": "shop-cluster", "DBClusterMembers": members, **more}}
+
+
+def test_of_aurora_the_writers_class_is_read_and_how_many_instances_there_are(api: Api) -> None:
+    cluster_of(api, "db.r7g.xlarge", {"shop-reader1": "db.r7g.large", "shop-reader2": "db.r7g.large"})
+    found = deployed.read(stack(api, AURORA))
+    assert found == Sizes(
+        "eu-west-1", "m7i.large", "t3.small", 55.0, "db.r7g.xlarge", app_servers=2, aurora=True, database_instances=3
+    )
+
+
+def test_of_serverless_v2_the_capacity_is_read(api: Api) -> None:
+    units = {"ServerlessV2ScalingConfiguration": {"MinCapacity": 0.5, "MaxCapacity": 8}}
+    cluster_of(api, "db.serverless", {}, **units)
+    found = deployed.read(stack(api, AURORA))
+    assert found is not None
+    assert (found.database_class, found.capacity, found.database_instances) == ("db.serverless", (0.5, 8.0), 1)
+    cluster_of(api, "db.r7g.large", {"shop-reader1": "db.serverless"}, **units)
+    mixed = deployed.read(stack(api, AURORA))
+    assert mixed is not None
+    assert mixed.capacity is None, "the writer's size is fixed"
+
+
+def test_a_cluster_that_is_gone_or_empty_has_no_sizes(api: Api) -> None:
+    assert deployed.read(stack(api, AURORA)) is None
+    api.clusters = {"shop-cluster": {"DBClusterIdentifier": "shop-cluster", "DBClusterMembers": []}}
+    assert deployed.read(stack(api, AURORA)) is None
 
 
 def test_a_stack_without_a_policy_a_database_and_a_cache_has_none(api: Api) -> None:

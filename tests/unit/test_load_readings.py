@@ -202,6 +202,10 @@ def test_a_replication_group_is_in_its_endpoints_name(endpoint: str, group: str 
     assert replication_group(endpoint) == group
 
 
+def refused(cluster: str) -> Any:
+    raise AssertionError(f"{cluster} is no cluster")
+
+
 def test_the_stacks_outputs_say_who_is_asked_about() -> None:
     assert database_identifier("shop-database.c1f2.us-east-1.rds.amazonaws.com:5432") == "shop-database"
     outputs = {
@@ -210,9 +214,11 @@ def test_the_stacks_outputs_say_who_is_asked_about() -> None:
         "databaseEndpoint": "db.c1.us-east-1.rds.amazonaws.com:5432",
         "cacheEndpoint": "master.cache.c1.use1.cache.amazonaws.com:6379",
     }
-    places = Places.of(outputs, lambda group: [f"{group}-001"])
+    places = Places.of(outputs, lambda group: [f"{group}-001"], refused)
     assert places == Places("a", "e", "db", ("cache-001",))
-    assert Places.of({"appGroupName": "a", "edgeGroupName": "e"}, lambda _: ["x"]) == Places("a", "e", None, ())
+    assert Places.of({"appGroupName": "a", "edgeGroupName": "e"}, lambda _: ["x"], refused) == Places(
+        "a", "e", None, ()
+    )
 
 
 def test_each_shard_is_asked_about_by_itself() -> None:
@@ -224,7 +230,7 @@ def test_each_shard_is_asked_about_by_itself() -> None:
         "cacheEndpoint": "clustercfg.cache.c1.use1.cache.amazonaws.com:6379",
     }
     nodes = ["cache-0001-001", "cache-0002-001"]
-    places = Places.of(outputs, lambda _: nodes)
+    places = Places.of(outputs, lambda _: nodes, refused)
     asked = {(each.resource, each.who) for each in wanted(places) if each.namespace != OWN}
     assert {("cpu", each) for each in ("db", "db-2", *nodes)} <= asked
     assert {("memory", each) for each in nodes} <= asked, (
