@@ -178,7 +178,7 @@ def test_one_a_minute_is_reported_and_a_quarter_of_the_fleet_at_most() -> None:
 
 def test_a_machine_that_served_before_this_program_began_needs_no_time_to_boot() -> None:
     young = {each: Health(False, 60, False, 0.0, False, "timed out") for each in ("i-2", "i-3")}
-    memory = replacements.at_first(servers(1, 2))
+    memory = replacements.at_first(servers(1), ["i-2"])
     assert replacements.decide(fleet(8), well(1, 4, 5, 6, 7, 8) | young, memory, 59.0)[0] is None
     worst, memory = replacements.decide(fleet(8), well(1, 4, 5, 6, 7, 8) | young, memory, 60.0)
     assert worst == "i-2"

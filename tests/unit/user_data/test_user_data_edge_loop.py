@@ -134,6 +134,15 @@ class World:
         self.passes += 1
 
 
+def waiting_for(world: World, true: Callable[[], object]) -> Callable[[Reconciler], Coroutine[Any, Any, None]]:
+    """A scenario of nothing else."""
+
+    async def scenario(_: Reconciler) -> None:
+        await world.until(true, "it did not come to that")
+
+    return scenario
+
+
 def answer(*, edges: tuple[str, ...] = (), drained: Sequence[int] = (), **states: str) -> Answer:
     believed = numbered({int(name[1:]): state for name, state in states.items()}, 2, drained)
     return Answer(believed.members, 2, edges)
@@ -419,6 +428,41 @@ def test_a_machine_that_nginx_had_is_given_up_by_a_program_that_began_after_its_
 
     world.run(scenario)
     assert world.api.told == [("i-2", "unhealthy")], "the other one may boot"
+
+
+def test_a_machine_that_fell_before_this_program_began_is_given_up_as_any_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is out of Nginx's list by then, and only the one before has seen it well."""
+    world.api.answer, world.well = answer(**dict.fromkeys(("i1", "i2", "i3", "i4"), "InService")), {"i-1", "i-2", "i-4"}
+
+    async def first(_: Reconciler) -> None:
+        await world.until(lambda: world.nginx.servers == servers(1, 2, 4), "the servers are not there")
+        world.well = {"i-1", "i-4"}
+        await world.until(lambda: world.nginx.servers == servers(1, 4), "it still gets requests")
+
+    async def second(_: Reconciler) -> None:
+        await world.until(lambda: world.api.told, "it is not given up")
+        await asyncio.sleep(0.3)
+
+    world.run(first)
+    assert world.published()["served"] == ["i-1", "i-2", "i-4"]
+    monkeypatch.setattr(replacements, "FAILING_SECONDS", 0.2)
+    # Nor does one forget it that ends before it has begun.
+    world.nginx.problem = BalancerError("no such file")
+    world.run(waiting_for(world, lambda: "no such file" in str(world.published()["error"])))
+    world.nginx.problem = None
+    world.run(second)
+    assert world.api.told == [("i-2", "unhealthy")], "the one that was never seen well may boot"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"x"', "{}", '{"served": 5}', '{"served": null}', "\udcff"])
+def test_what_the_one_before_has_told_may_be_anything(text: str, world: World) -> None:
+    world.state.parent.mkdir()
+    world.state.write_text(text, errors="surrogateescape")
+    world.api.answer, world.well = answer(i1="InService"), {"i-1"}
+    world.run(waiting_for(world, lambda: world.nginx.servers == servers(1)))
+    assert world.published()["served"] == ["i-1"]
 
 
 def test_nobody_is_given_up_on_an_old_answer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 def write(path: Path, text: str, mode: int = 0o644, group: str | None = None) -> bool:
     """Put `text` at `path` by rename, with `mode`, for `group` if one is named. Whether that changed what was there."""
-    if path.is_file() and path.read_text() == text and path.stat().st_mode & 0o7777 == mode:
+    # As bytes: what a disk has made of it may be no text.
+    if path.is_file() and path.read_bytes() == text.encode() and path.stat().st_mode & 0o7777 == mode:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")

@@ -90,14 +90,17 @@ class Reconciler:
         events: Events | None = None,
         rates: Rates | None = None,
     ) -> None:
-        """`instance_id` is this machine's. `paths` say where to probe, by port. How things are is told at `state`."""
+        """`instance_id` is this machine's. `paths` say where to probe, by port.
+
+        How things are is told at `state`, where the one before this one has done so.
+        """
         self._api, self._balancer, self._bucket = api, balancer, bucket
         self._id, self._paths, self._state = instance_id, paths, state
         self._calls = calls or Calls()
         self._events, self._rates = events, rates
         self._belief: Belief | None = None
         self._departures = departures.Memory()
-        self._replacements = replacements.Memory()
+        self._replacements = replacements.at_first((), _served(state))
         self._edges: dict[str, Any] = {}
         self._clock = _Clock()
         self._outline: tuple[tuple[str, str], ...] = ()
@@ -206,7 +209,7 @@ class Reconciler:
             return False
         if self._belief is None:
             self._belief = belief.at_first(traffic.servers, self._paths)
-            self._replacements = replacements.at_first(traffic.servers)
+            self._replacements = replacements.at_first(traffic.servers, self._replacements.served)
         self._probes.ask(_targets(self._belief, traffic.servers))
         # As of this decision: who answers while Nginx is told is in the next one.
         self._all_asked = self._probes.all_asked()
@@ -344,6 +347,8 @@ class Reconciler:
             "wanted": self._belief.wanted if self._belief else None,
             "upstreams": [asdict(each) for each in servers],
             "members": [part | self._seen(part["id"], members.get(part["id"])) for part in parts],
+            # Read by the one that comes after this one.
+            "served": sorted(replacements.served(self._replacements, self._probes.health)),
             "other_edges": list(self._belief.edges) if self._belief else [],
             "nginx": traffic is not None,
             "calls_a_minute": self._calls.a_minute(),
@@ -390,6 +395,14 @@ class Reconciler:
 
     async def _in(self, threads: Executor, call: Callable[[], Any]) -> Any:
         return await self._loop.run_in_executor(threads, call)
+
+
+def _served(state: Path) -> frozenset[str]:
+    """Who had been well, as the reconciler before this one has told; nobody where it hasn't, or it can't be read."""
+    try:
+        return frozenset(map(str, json.loads(state.read_text())["served"]))
+    except (OSError, ValueError, LookupError, TypeError):
+        return frozenset()
 
 
 def _targets(believed: Belief, servers: Sequence[Server]) -> dict[str, Target]:

@@ -29,12 +29,20 @@ class Memory:
     last: float | None = None
     """When any was."""
     served: frozenset[str] = frozenset()
-    """Those that Nginx had when this program began: they have been well, and need no time to boot."""
+    """Those that had been well when this program began: they need no time to boot."""
 
 
-def at_first(servers: Collection[Server]) -> Memory:
-    """What is known by Nginx's list, which outlives this program."""
-    return Memory(served=frozenset(each.instance_id for each in servers))
+def at_first(servers: Collection[Server], told: Collection[str]) -> Memory:
+    """What is known by Nginx's list, which outlives this program, and by what the one before it has `told`.
+
+    Who fails is out of the list a minute before it is reported.
+    """
+    return Memory(served=frozenset(each.instance_id for each in servers) | {*told})
+
+
+def served(memory: Memory, health: Mapping[str, Health]) -> frozenset[str]:
+    """Those that have been well at any time, as far as is known."""
+    return memory.served | {each for each, found in health.items() if found.has_been_up}
 
 
 def decide(belief: Belief, health: Mapping[str, Health], memory: Memory, now: float) -> tuple[str | None, Memory]:
@@ -55,11 +63,11 @@ def decide(belief: Belief, health: Mapping[str, Health], memory: Memory, now: fl
         return None, kept
     if memory.last is not None and now - memory.last < INTERVAL_SECONDS:
         return None, kept
+    known = served(kept, health)
     sick: list[tuple[float, str]] = []
     for each in fleet:
         one = found(each.instance_id)
-        has_been_well = one.has_been_up or each.instance_id in kept.served
-        graced = has_been_well or now - since[each.instance_id] >= GRACE_SECONDS
+        graced = each.instance_id in known or now - since[each.instance_id] >= GRACE_SECONDS
         if each.drain or each.instance_id in reported or one.up is not False or one.failing_since is None:
             continue
         if graced and now - one.failing_since >= FAILING_SECONDS:
