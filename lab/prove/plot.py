@@ -11,6 +11,8 @@ from .scenario import Result, Scenario
 BIN_SECONDS: Final = 0.5
 MOST_BINS: Final = 1200
 """More are not to be told apart, and an hour's would make a picture of two megabytes."""
+MOST_NAMES: Final = 12
+"""More can't be read, one over the other: then only the lines say when something was done."""
 
 
 def draw(one: Scenario, result: Result, file: Path) -> None:
@@ -42,7 +44,7 @@ def draw(one: Scenario, result: Result, file: Path) -> None:
     for at, _ in result.events:
         for axes in (above, below):
             axes.axvline(at, color="#888888", linewidth=0.6, linestyle=":")
-    for at, what in result.events[:12]:
+    for at, what in result.events if len(result.events) <= MOST_NAMES else ():
         above.annotate(what, (at, 1), xycoords=("data", "axes fraction"), rotation=90, fontsize=6, va="top", ha="right")
     file.parent.mkdir(parents=True, exist_ok=True)
     # No date and no random ids: the same figures make the same file.

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -97,6 +97,8 @@ def test_a_picture_is_the_same_for_the_same_figures(tmp_path: Path) -> None:
     first, second = ((tmp_path / f"{name}.svg").read_text() for name in ("first", "second"))
     assert first == second
     assert "broken" in re.sub(r"<!--|-->", "", first), "what was done is written beside its line"
+    plot.draw(ONE, replace(result, events=13 * result.events), tmp_path / "many.svg")
+    assert "broken" not in (tmp_path / "many.svg").read_text(), "so many can't be read"
 
 
 def test_an_hours_timeline_is_a_picture_that_a_page_can_have(tmp_path: Path) -> None:
