@@ -348,7 +348,6 @@ def test_the_api_is_asked_more_often_during_a_drain_and_for_a_while_after_it(
         return 0.02
 
     monkeypatch.setattr(retry, "pause", pause)
-    monkeypatch.setattr("reconciler.loop.NEXT_DRAIN", 0.5)
     at_rest = world.api.answer = answer(i1="InService", i2="InService")
     world.well = {"i-1", "i-2"}
 
@@ -360,6 +359,7 @@ def test_the_api_is_asked_more_often_during_a_drain_and_for_a_while_after_it(
         world.api.answer = at_rest
         await world.until(lambda: world.published()["members"][1]["state"] == "serving", "it stays drained")
         assert asked[-1], "the next one is likely"
+        monkeypatch.setattr("reconciler.loop.NEXT_DRAIN", 0.5)
         await world.until(lambda: not asked[-1], "it goes on for ever")
 
     world.run(scenario)

@@ -12,6 +12,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import boto3
@@ -155,7 +156,8 @@ RECENT = [
     sys.executable,
     "-c",
     "import json, time; print(json.dumps({'__CURSOR': '1', '__REALTIME_TIMESTAMP': str(int(time.time() * 1e6)),"
-    "'_SYSTEMD_UNIT': 'expressway-app.service', 'MESSAGE': 'last words'}), flush=True); time.sleep(60)",
+    "'_SYSTEMD_UNIT': 'expressway-app.service', 'MESSAGE': 'last words'}), flush=True); open('said', 'w'); "
+    "time.sleep(60)",
 ]
 
 
@@ -516,19 +518,21 @@ def test_one_that_hangs_or_refuses_costs_a_bounded_memory_and_stops_nobody(
     tracemalloc.start()
     ships.start()
     try:
+        took: list[float] = []
         with path.open("w") as stream:
             for _ in range(40):  # and 40 MB in the file, written by somebody who never waits
                 began = time.monotonic()
                 stream.write(f"{'y' * 999}\n" * 1000)
                 stream.flush()
-                assert time.monotonic() - began < 1
+                took.append(time.monotonic() - began)
                 time.sleep(0.05)
+        assert median(took) < 1, "but for where the host itself stood still"
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
         stopping = time.monotonic()
         ships.stop(2)
-    assert time.monotonic() - stopping < 3, "who ends the service doesn't wait for it either"
+    assert time.monotonic() - stopping < 20, "who ends the service doesn't wait for it either"
     assert most < 24 * 1024 * 1024, f"{most / 1e6:.0f} MB of the 100 MB that were logged"
     assert ships.sent == 0
     assert threading.active_count() - others < 20
@@ -541,7 +545,8 @@ from expressway_logs import journal, service as logs, shipper
 from expressway_machine import config, metadata
 from expressway_metrics import service
 journal.Journal.__init__.__defaults__ = ({journalctl!r},)
-shipper.GATHER = 3  # so that it is stopped before it has told anything
+shipper.GATHER = 5  # so that it is stopped before it has told anything
+logs.PATIENCE = 60
 metadata.instance_id = lambda: "i-1"
 config.load = lambda: {{"tier": "app", "region": "us-east-1", "metrics": None, "logs": {{"group": "shop"}},
     "app": {{"secrets": {{}}}}}}
@@ -559,17 +564,18 @@ def test_the_service_tells_its_last_lines_when_it_is_stopped_also_without_metric
         "NOTIFY_SOCKET": str(tmp_path / "notify"),
     }
     text = SERVICE.format(journalctl=RECENT)
-    with (
-        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified,
-        subprocess.Popen([sys.executable, "-c", text], env=told) as running,
-    ):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
         notified.bind(told["NOTIFY_SOCKET"])
-        notified.settimeout(20)
-        assert notified.recv(100) == b"READY=1"
-        time.sleep(1)
-        assert not (tmp_path / "logs.json").exists()
-        running.send_signal(signal.SIGTERM)
-        assert running.wait(20) == 0
+        notified.settimeout(60)
+        with subprocess.Popen([sys.executable, "-c", text], env=told, cwd=tmp_path) as running:
+            assert notified.recv(100) == b"READY=1"
+            deadline = time.monotonic() + 60
+            while not (tmp_path / "said").exists():
+                assert time.monotonic() < deadline, "its journalctl says nothing"
+                time.sleep(0.05)
+            assert not (tmp_path / "logs.json").exists()
+            running.send_signal(signal.SIGTERM)
+            assert running.wait(60) == 0
     found = client(cloudwatch_logs).filter_log_events(logGroupName="shop")["events"]
     assert [(each["logStreamName"], each["message"]) for each in found] == [("i-1/app", "last words")]
     assert json.loads((tmp_path / "logs.json").read_text()) == {"journal": {"cursor": "1"}}
