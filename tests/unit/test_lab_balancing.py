@@ -72,7 +72,7 @@ def target() -> Iterator[int]:
 
 def test_a_probe_says_what_it_met_in_the_words_of_describe_target_health(target: int) -> None:
     def met(port: int, **changed: Any) -> Result:
-        return probe("127.0.0.1", port, CHECK | changed)
+        return probe("127.0.0.1", port, CHECK | {"timeout": 20} | changed)
 
     assert met(target, codes="200-299") == Result()
     mismatch = Result("Target.ResponseCodeMismatch", "Health checks failed with these codes: [503]")

@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from edge_examples import LAUNCH, TERMINATE, member, server, servers
 from expressway_edge import address
 from moto import mock_aws
+from reconciler import upstream
 from reconciler.bucket import Reports
 from reconciler.calls import Calls
 from reconciler.events import Events
@@ -251,7 +252,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def nginx(tmp_path: Path) -> Iterator[tuple[Nginx, Balancer]]:
+def nginx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Nginx, Balancer]]:
+    monkeypatch.setattr(upstream, "TIMEOUT", 20.0)
     path = tmp_path / "balancer.sock"
     with Nginx(path) as listening:
         threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()

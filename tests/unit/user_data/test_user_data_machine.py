@@ -121,7 +121,7 @@ def test_machine_json_that_is_no_object_is_refused(tmp_path: Path) -> None:
 def test_any_answer_below_500_means_ready(status: int, ready: bool, serve: Callable[[Answers], int]) -> None:
     # A redirect leads to a path that answers 500: it is not followed.
     port = serve({("GET", "/readyz"): (status, ""), ("GET", "/elsewhere"): (500, "")})
-    answer = readiness.probe("127.0.0.1", port, "/readyz")
+    answer = readiness.probe("127.0.0.1", port, "/readyz", timeout=20)
     assert answer == readiness.Answer(ready, f"HTTP {status}")
 
 
