@@ -188,7 +188,8 @@ def test_an_api_in_trouble_changes_nothing_and_its_age_shows(mode: str, world: W
     assert world.balancer.ids == there
     assert len(world.balancer.lists) == lists, "the list was touched"
     if mode != "empty":
-        assert world.process.published()["last_answer_age_seconds"] > 4
+        # It tells so at its next pass, which a busy host may hold up.
+        eventually(lambda: world.process.published()["last_answer_age_seconds"] > 4, "its age doesn't show")
     world.trouble.mode = "pass"
     eventually(lambda: world.process.published()["error"] is None, f"{world.process.published()}")
     assert world.balancer.ids == there
