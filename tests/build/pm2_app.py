@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
@@ -107,6 +107,20 @@ class App:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+
+
+def await_end(stranger: socket.socket, wait: Callable[[], None]) -> None:
+    """Wait until the other side, which works while `wait` does, has hung up without a word."""
+    stranger.settimeout(0.1)
+    deadline = time.monotonic() + 20
+    with contextlib.suppress(ConnectionResetError):
+        while True:
+            wait()
+            try:
+                assert stranger.recv(1) == b""
+                return
+            except TimeoutError:
+                assert time.monotonic() < deadline, "it is listened to"
 
 
 def free_port() -> int:

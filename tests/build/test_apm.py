@@ -237,14 +237,14 @@ def test_no_request_notices_a_backend_in_trouble_and_what_it_was_not_told_is_cou
 def test_the_app_starts_and_says_so_without_its_agent(start: Start, backend: Backend) -> None:
     app = start("opentelemetry", "commonjs", agent=False)
     app.await_log("APM: opentelemetry isn't told anything: this release was built without its agent")
-    found = app.workers(15, lambda workers: len(workers) == 2)
+    found = app.workers(60, lambda workers: len(workers) == 2)
     assert [each.together("apm_missing") for each in found] == [1, 1]
 
 
 def test_the_app_starts_and_says_so_without_its_key(start: Start, backend: Backend) -> None:
     app = start("newrelic", "es-modules", secret="shop/another")
     app.await_log("APM: newrelic isn't told anything: its secret can't be read")
-    found = app.workers(15, lambda workers: len(workers) == 2)
+    found = app.workers(60, lambda workers: len(workers) == 2)
     assert [each.together("apm_missing") for each in found] == [1, 1]
     assert backend.sent == []
 

@@ -1,6 +1,5 @@
 """What an app's processes tell of themselves: real Node and PM2, and the socket that an app server has."""
 
-import contextlib
 import getpass
 import os
 import socket
@@ -19,7 +18,7 @@ from expressway_app import paths
 
 from artifact import cache
 from artifact.runtime import tools
-from tests.build.pm2_app import KIT, App
+from tests.build.pm2_app import KIT, App, await_end
 from tests.paths import ROOT
 
 MEASURE = ROOT / "user_data/app/files/measure.cjs"
@@ -81,11 +80,12 @@ def app(
 
 
 def test_each_worker_of_a_cluster_tells_how_it_is_and_how_often_it_was_started(listener: Listener, app: App) -> None:
-    found = await_workers(listener, lambda workers: len(workers) == 2)
+    await_workers(listener, lambda workers: len(workers) == 2)
+    # Nothing has blocked them, but for a busy host as they began.
+    found = await_workers(listener, lambda workers: all(each.most("lag_max") < 0.5 for each in workers))
     assert [each.key for each in found] == [("shop", 0), ("shop", 1)], "by PM2's name and numbers"
     assert all(each.together("rss") > 30e6 > each.together("cpu") > 0 for each in found)
     assert all(0 < each.together("heap_used") <= each.together("heap_total") for each in found)
-    assert all(each.most("lag_max") < 0.5 for each in found), "nothing has blocked them"
     assert [each.restarts for each in found] == [0, 0]
 
     slow = HTTPConnection("127.0.0.1", app.port)
@@ -96,9 +96,14 @@ def test_each_worker_of_a_cluster_tells_how_it_is_and_how_often_it_was_started(l
     found = await_workers(listener, lambda workers: sum(each.together("in_flight") for each in workers) == 0)
     assert sum(each.together("requests") for each in found) > before, "one whose client hung up is over, and counts"
 
-    app.ask("/block")
-    blocked = await_workers(listener, lambda workers: max(each.most("lag_max") for each in workers) > 0.6)
-    assert sorted(each.most("lag_max") > 0.6 for each in blocked) == [False, True], "one worker, and not the other"
+    def blocked() -> list[bool]:
+        await_workers(listener, lambda workers: max(each.most("lag_max") for each in workers) < 0.6)
+        app.ask("/block")
+        workers = await_workers(listener, lambda workers: max(each.most("lag_max") for each in workers) > 0.6)
+        return sorted(each.most("lag_max") > 0.6 for each in workers)
+
+    # Again, where the host has held up the other one.
+    assert [False, True] in (blocked() for _ in range(3)), "one worker, and not the other"
 
     app.reload("any")
     await_workers(listener, lambda workers: [each.restarts for each in workers] == [1, 1])
@@ -152,7 +157,7 @@ def node(runtime: Path, place: Path, program: str, **variables: str) -> subproce
     told = {"PATH": os.environ["PATH"], **options(place), **variables}
     return subprocess.run(
         [str(runtime / "bin/node"), "--eval", program],
-        env=told, capture_output=True, text=True, timeout=20, check=False,
+        env=told, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
 
@@ -160,10 +165,13 @@ PROCESS = {"name": "shop", "pm_id": "3", "restart_time": "4"}
 
 
 def test_a_process_ends_when_its_own_work_does(runtime: Path, place: Path, listener: Listener) -> None:
-    began = time.monotonic()
-    done = node(runtime, place, "setTimeout(() => console.log('done'), 1500)", **PROCESS)
-    assert (done.stdout, done.stderr, done.returncode) == ("done\n", "", 0)
-    assert time.monotonic() - began < 4, "neither a timer nor the connection keeps it alive"
+    took: list[float] = []
+    while not took or (took[-1] >= 4 and len(took) < 3):  # a host may stall once
+        began = time.monotonic()
+        done = node(runtime, place, "setTimeout(() => console.log('done'), 1500)", **PROCESS)
+        assert (done.stdout, done.stderr, done.returncode) == ("done\n", "", 0)
+        took.append(time.monotonic() - began)
+    assert min(took) < 4, "neither a timer nor the connection keeps it alive"
     listener.wait(time.time() + 0.5)
     assert list(listener.processes()) == [], "who is gone has told all"
 
@@ -250,7 +258,7 @@ def test_an_app_that_may_do_nothing_but_compute_runs_all_the_same(runtime: Path,
     told = {"PATH": os.environ["PATH"], **options(place), **PROCESS}
     done = subprocess.run(
         [str(runtime / "bin/node"), "--permission", str(script)],
-        env=told, capture_output=True, text=True, timeout=20, check=False,
+        env=told, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.stdout == "done\n", done.stderr
 
@@ -260,8 +268,5 @@ def test_a_stranger_at_the_socket_is_hung_up_on(place: Path, listener: Listener)
         with socket.socket(socket.AF_UNIX) as stranger:
             stranger.connect(str(place))
             stranger.sendall(nonsense)
-            listener.wait(time.time() + 0.2)
-            stranger.settimeout(2)
-            with contextlib.suppress(ConnectionResetError):
-                assert stranger.recv(1) == b""
+            await_end(stranger, lambda: listener.wait(time.time() + 0.2))
     assert list(listener.processes()) == []

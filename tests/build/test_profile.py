@@ -18,7 +18,7 @@ from expressway_app.profiling import ProfileError, Worker, Workers
 from artifact import cache
 from artifact.runtime import tools
 from operate.profile import tree
-from tests.build.pm2_app import App
+from tests.build.pm2_app import App, await_end
 from tests.paths import ROOT
 
 MEASURE = ROOT / "user_data/app/files/measure.cjs"
@@ -27,7 +27,7 @@ import { serve } from "KIT";
 import { sum } from "./hot.mjs";
 serve((request, response) => {
   if (request.url === "/hot") return response.end(JSON.stringify({ sum: sum(), pid: process.pid }));
-  if (request.url === "/stuck") for (;;);
+  if (request.url === "/stuck") for (console.error("stuck"); ; );
   response.end(JSON.stringify({ pid: process.pid }));
 });
 """
@@ -116,13 +116,15 @@ def test_a_worker_that_serves_is_profiled_and_what_keeps_it_busy_is_named_first(
     assert worker.pid in before, "one that answers requests, not PM2 or npm"
     text = told.removeprefix('{"profile":').removesuffix("}")
     found = tree.read(text, str(app.home), "i-1", "shop")
-    assert 1900 < found.ms < 4000
-    assert found.samples > 500, "one each millisecond, but for what the machine has no time for"
+    assert 1900 < found.ms < 8000
+    assert found.samples > found.ms / 8, "one each millisecond, but for what the machine has no time for"
     hottest = found.functions[0]
     assert (hottest.name, hottest.where, hottest.origin) == ("sum", "hot.mjs:2", "app"), found.functions[:5]
     assert hottest.self_ms > 0.5 * found.busy_ms
+    deadline = time.monotonic() + 60
     with load(app, "/hot") as after:
-        time.sleep(1)
+        while worker.pid not in after and time.monotonic() < deadline:
+            time.sleep(0.1)
     assert worker.pid in after, "and serves on, the same process"
 
 
@@ -131,13 +133,13 @@ def test_a_worker_can_be_profiled_again_and_one_that_ends_meanwhile_is_told(app:
     worker = workers.busiest("shop")
     for _ in range(2):
         assert workers.take(worker, 1).startswith('{"profile":{"nodes":[')
-    threading.Timer(0.5, os.kill, (worker.pid, signal.SIGKILL)).start()
+    threading.Timer(2.5, os.kill, (worker.pid, signal.SIGKILL)).start()
     began = time.monotonic()
     with pytest.raises(
         ProfileError, match=rf"^worker {worker.id} \(process {worker.pid}\) ended while it was profiled"
     ):
-        workers.take(worker, 10)
-    assert time.monotonic() - began < 3, "at once, and not when the time is over"
+        workers.take(worker, 20)
+    assert time.monotonic() - began < 15, "at once, and not when the time is over"
     # PM2 has started another in its place, which is found by itself.
     again = await_workers(workers, 2)
     assert worker.pid not in again
@@ -151,7 +153,7 @@ def test_a_worker_whose_loop_is_held_up_is_given_up(
     await_workers(workers, 2)
     with socket.create_connection(("127.0.0.1", app.port)) as stuck:
         stuck.sendall(b"GET /stuck HTTP/1.1\r\nHost: a\r\n\r\n")
-        time.sleep(0.5)
+        app.await_log("stuck")
         worker = workers.busiest("shop")
         with pytest.raises(ProfileError, match="gave no profile within 1 s of its end: its event loop is held up"):
             workers.take(worker, 1)
@@ -177,10 +179,7 @@ def test_a_stranger_at_the_socket_is_hung_up_on(tmp_path: Path, workers: Workers
             stranger.connect(str(tmp_path / "profile.sock"))
             with contextlib.suppress(BrokenPipeError):
                 stranger.sendall(nonsense)
-            workers.wait(0.2)
-            stranger.settimeout(2)
-            with contextlib.suppress(ConnectionResetError):
-                assert stranger.recv(1) == b""
+            await_end(stranger, lambda: workers.wait(0.2))
     assert all_of(workers) == {}
 
 
@@ -191,8 +190,7 @@ def test_a_worker_that_tells_too_much_is_hung_up_on(
     with socket.socket(socket.AF_UNIX) as flooding:
         flooding.connect(str(tmp_path / "profile.sock"))
         flooding.sendall(b'{"name": "shop", "id": 0}\n')
-        workers.wait(0.2)
-        (worker,) = all_of(workers).values()
+        (worker,) = await_workers(workers, 1).values()
         assert worker.pid == os.getpid(), "the kernel's word"
         flooding.sendall(b"x" * 60_000)
         with pytest.raises(ProfileError, match="more than 0 MB: take one of fewer seconds"):
