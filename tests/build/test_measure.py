@@ -189,7 +189,7 @@ def test_only_what_pm2_started_is_measured(runtime: Path, place: Path, listener:
     connected: list[bool] = []
     for variables in (PROCESS, {}):
         process = threading.Thread(
-            target=node, args=(runtime, place, "setTimeout(() => {}, 2500)"), kwargs=dict(variables)
+            target=node, args=(runtime, place, "setTimeout(() => {}, 4500)"), kwargs=dict(variables)
         )
         process.start()
         told = first(listener, process)
@@ -210,7 +210,7 @@ import('KIT/measured.js').then(({ measured, ofCache, ofDatabase }) => {
   measured(() => ofDatabase(database(replica(true, 7))));
   measured(() => ofDatabase(database(replica(true, 30), replica(false, null))));
   if (BROKEN) measured(() => { throw new Error("broken"); });
-  setTimeout(() => {}, 2500);
+  setTimeout(() => {}, 4500);
 });
 """
 
