@@ -3,6 +3,11 @@ import { once } from "node:events";
 import { Agent, request } from "node:http";
 import { createServer, connect as tcpConnect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import { now } from "./clock.js";
+
+/** For what never comes, in milliseconds: what comes may take long on a host that has much else to do. */
+const PATIENCE = 60_000;
+const given = new Set(); // ports
 
 /** A server in a process of its own, which ends with the test. */
 export async function start(t, script, env = {}) {
@@ -14,17 +19,18 @@ export async function start(t, script, env = {}) {
     if (message === "ready") server.readyMessages += 1;
   });
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => (server.output += data));
-  server.exit = once(child, "exit").then(([code]) => ({ code, after: Date.now() - server.signalled }));
+  // With all that it said; `after` in milliseconds, and `took` without those that the host takes.
+  server.exit = once(child, "close").then(([code]) => ({ code, after: Date.now() - server.signalled, took: now() - server.began }));
   server.signal = (name) => {
-    server.signalled = Date.now();
+    Object.assign(server, { signalled: Date.now(), began: now() });
     child.kill(name);
   };
   await waitUntil(() => send(server, "/healthz").then(() => true, () => false), "the server listens");
   return server;
 }
 
-/** One request; rejects when there is no complete answer. */
-export function send({ port }, path, { method = "GET", agent = new Agent() } = {}) {
+/** One request; rejects when there is no complete answer. `sent` is called when the host has all of it. */
+export function send({ port }, path, { method = "GET", agent = new Agent(), sent: onSent = () => {} } = {}) {
   return new Promise((resolve, reject) => {
     const sent = request({ port, host: "127.0.0.1", path, method, agent }, (response) => {
       let body = "";
@@ -33,6 +39,7 @@ export function send({ port }, path, { method = "GET", agent = new Agent() } = {
       response.on("error", reject);
     });
     sent.on("error", reject);
+    sent.on("finish", onSent);
     sent.end();
   });
 }
@@ -48,16 +55,21 @@ export async function connect({ port }, text = "") {
 }
 
 export async function waitUntil(condition, what) {
-  for (const deadline = Date.now() + 10_000; !(await condition()); await sleep(10)) {
-    if (Date.now() > deadline) throw new Error(`not in time: ${what}`);
+  for (const deadline = performance.now() + PATIENCE; !(await condition()); await sleep(10)) {
+    if (performance.now() > deadline) throw new Error(`not in time: ${what}`);
   }
 }
 
-async function freePort() {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  await once(server, "close");
-  return port;
+/** A port that nobody has, and that is given to nobody else of this process before whoever asked for it listens there. */
+export async function freePort() {
+  for (;;) {
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address();
+    server.close();
+    await once(server, "close");
+    if (given.has(port)) continue;
+    given.add(port);
+    return port;
+  }
 }

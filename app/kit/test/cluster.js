@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis } from "ioredis";
-import { waitUntil } from "../../test/processes.js";
-import { freePort, redisServer } from "./real.js";
+import { freePort, waitUntil } from "../../test/processes.js";
+import { redisServer } from "./real.js";
 
 const SHARDS = 3;
 const SLOTS = 16_384;

@@ -7,7 +7,7 @@ import { createServer, connect as tcpConnect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
-import { waitUntil } from "../../test/processes.js";
+import { freePort, waitUntil } from "../../test/processes.js";
 
 const NOBODY = 65_534;
 /** A server that a test throws away. */
@@ -120,15 +120,6 @@ export async function way(t, to) {
   await found.mend();
   t.after(found.cut);
   return found;
-}
-
-export async function freePort() {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 function answers(port) {
