@@ -80,3 +80,16 @@ export class FakeStore {
     return rows;
   }
 }
+
+/** A database of one row, whose reads wait for `open`. */
+export function slowRow(value) {
+  const row = { value, reads: 0, gates: [] };
+  row.load = async () => {
+    row.reads += 1;
+    const seen = row.value;
+    await new Promise((resolve) => row.gates.push(resolve));
+    return seen;
+  };
+  row.open = () => row.gates.splice(0).forEach((open) => open());
+  return row;
+}

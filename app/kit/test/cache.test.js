@@ -3,20 +3,7 @@ import { mock, test } from "node:test";
 import { setTimeout as sleep, setImmediate as turn } from "node:timers/promises";
 import { Cache } from "@expressway/kit/cache";
 import { now } from "../../test/clock.js";
-import { FakeRedis } from "../../test/fakes.js";
-
-/** A database of one row, whose reads wait for `open`. */
-function slowRow(value) {
-  const row = { value, reads: 0, gates: [] };
-  row.load = async () => {
-    row.reads += 1;
-    const seen = row.value;
-    await new Promise((resolve) => row.gates.push(resolve));
-    return seen;
-  };
-  row.open = () => row.gates.splice(0).forEach((open) => open());
-  return row;
-}
+import { FakeRedis, slowRow } from "../../test/fakes.js";
 
 const answers = (results) => results.map(({ value, from }) => `${from} ${value}`);
 
