@@ -12,7 +12,7 @@ import { moveKeys } from "@expressway/kit/move";
 import { createShards } from "@expressway/kit/shards";
 import pg from "pg";
 import { ringOf } from "../ring.js";
-import { postgresServer } from "./real.js";
+import { PATIENT, postgresServer } from "./real.js";
 
 const TABLES = { orders: "user_key", lines: "user_key" };
 const SCHEMA = `
@@ -23,8 +23,6 @@ create table lines (order_id uuid references orders, user_key text not null, wha
 create index on lines (user_key)`;
 const KEYS = Array.from({ length: 400 }, (_, i) => `user:${i}`);
 const LATE = 200;
-// What is looked for is whether anything is lost, not how much else this machine has to do.
-const PATIENT = { connectionTimeoutMillis: 30_000, statement_timeout: 30_000, query_timeout: 31_000 };
 const QUICK = { tables: TABLES, settle: 1_500 };
 
 let server;

@@ -9,6 +9,9 @@ import { join } from "node:path";
 import pg from "pg";
 import { freePort, waitUntil } from "../../test/processes.js";
 
+/** Of a pool, where what is looked for isn't how much else this machine has to do. */
+export const PATIENT = { connectionTimeoutMillis: 30_000, statement_timeout: 30_000, query_timeout: 31_000 };
+
 const NOBODY = 65_534;
 /** A server that a test throws away. */
 const QUICK = { fsync: "off", shared_buffers: "16MB", max_connections: 60, wal_receiver_status_interval: "100ms" };

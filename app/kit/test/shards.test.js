@@ -3,7 +3,7 @@ import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createShards } from "@expressway/kit/shards";
 import pg from "pg";
-import { postgresServer } from "./real.js";
+import { PATIENT, postgresServer } from "./real.js";
 
 let server;
 let made = 0;
@@ -23,7 +23,7 @@ function shardsAs(t, user, names, options = {}) {
   const url = server.url().replace("app@", `${user}@`);
   process.env.DATABASE_SHARD_URLS = names.map((name) => url.replace(/postgres$/, name)).join(",");
   t.after(() => delete process.env.DATABASE_SHARD_URLS);
-  const shards = createShards(pg, { log: () => {}, patience: 0, ...options });
+  const shards = createShards(pg, { log: () => {}, patience: 0, pool: PATIENT, ...options });
   t.after(() => shards.end());
   return shards;
 }
