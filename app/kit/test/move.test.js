@@ -11,6 +11,7 @@ import { fileURLToPath } from "node:url";
 import { moveKeys } from "@expressway/kit/move";
 import { createShards } from "@expressway/kit/shards";
 import pg from "pg";
+import { waitUntil } from "../../test/processes.js";
 import { ringOf } from "../ring.js";
 import { PATIENT, postgresServer } from "./real.js";
 
@@ -23,7 +24,8 @@ create table lines (order_id uuid references orders, user_key text not null, wha
 create index on lines (user_key)`;
 const KEYS = Array.from({ length: 400 }, (_, i) => `user:${i}`);
 const LATE = 200;
-const QUICK = { tables: TABLES, settle: 1_500 };
+// Workers look once a second, if the host lets them.
+const QUICK = { tables: TABLES, settle: 4_000 };
 
 let server;
 let names = 0;
@@ -106,13 +108,6 @@ function writer(shards, id) {
   return found;
 }
 
-/** For what much has to happen for, also on a machine that has much else to do. */
-async function patiently(condition, what) {
-  for (const deadline = Date.now() + 60_000; !(await condition()); await sleep(10)) {
-    assert.ok(Date.now() < deadline, `not in time: ${what}`);
-  }
-}
-
 /** Every order that is anywhere. */
 async function orders(urls) {
   const rows = await Promise.all(urls.map((url) => on(url, "select user_key || ' ' || number as it from orders")));
@@ -140,7 +135,7 @@ async function begun(t, writers = 2) {
   const workers = Array.from({ length: writers }, () => shardsOf(t, variable));
   writing.push(...workers.map((shards, id) => writer(shards, id + 1)));
   const keys = () => new Set(writing.flatMap(({ acknowledged }) => acknowledged.map((each) => each.split(" ")[0])));
-  await patiently(() => keys().size === KEYS.length, "every key has rows");
+  await waitUntil(() => keys().size === KEYS.length, "every key has rows");
   return { variable, urls, workers, writing };
 }
 
@@ -260,7 +255,7 @@ test("a transaction that is older than the move of its key fails at a stricter i
   await moveKeys(pg, {
     ...QUICK,
     variable,
-    settle: 300,
+    settle: 3_000,
     tell: ({ doing }) => {
       if (doing.startsWith("waiting")) opened = late.query("begin isolation level repeatable read; select 1");
     },
@@ -292,7 +287,7 @@ test("a read across all shards leaves out the one that is to come, and a migrati
   assert.deepEqual(await named(), ["shard-0", "shard-1"]);
   assert.deepEqual(await named({ all: true }), ["shard-0", "shard-1", "shard-2"]);
   await moveKeys(pg, { ...QUICK, variable });
-  await sleep(1_100);
+  await waitUntil(async () => (await named()).length > 2, "it has looked again");
   assert.deepEqual(await named(), ["shard-0", "shard-1", "shard-2"]);
 });
 
@@ -345,7 +340,7 @@ test("rows that change on arrival stay where they were", async (t) => {
   const arrives = moveKeys(pg, {
     ...QUICK,
     variable,
-    settle: 500,
+    settle: 3_000,
     tell: async ({ doing }) => {
       if (doing.startsWith("waiting"))
         await on(urls[1], "create trigger less before insert on orders for each row execute function less()");
@@ -404,10 +399,16 @@ test("a new shard that has rows already is refused, as is a second mover", async
   await assert.rejects(moveKeys(pg, { ...QUICK, variable }), /shard-1 has rows already/);
   await on(urls[1], "delete from orders");
 
-  const first = moveKeys(pg, { ...QUICK, variable });
-  await sleep(300);
-  await assert.rejects(moveKeys(pg, { ...QUICK, variable }), /another process moves keys now/);
-  await first;
+  let second;
+  await moveKeys(pg, {
+    ...QUICK,
+    variable,
+    tell: ({ doing }) => {
+      if (doing.startsWith("waiting"))
+        second = assert.rejects(moveKeys(pg, { ...QUICK, variable }), /another process moves keys now/);
+    },
+  });
+  await second;
 });
 
 const owner = (key, count) => ringOf(count).get(key);
@@ -437,7 +438,7 @@ async function killed(t, variable, urls) {
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   writeFileSync(join(folder, "package.json"), JSON.stringify({ expressway: { shards: TABLES } }));
   symlinkSync(fileURLToPath(new URL("../../node_modules", import.meta.url)), join(folder, "node_modules"));
-  const child = fork(fileURLToPath(new URL("../move-shard.js", import.meta.url)), ["move", "--settle=1.5"], {
+  const child = fork(fileURLToPath(new URL("../move-shard.js", import.meta.url)), ["move", "--settle=4"], {
     cwd: folder,
     env: { ...process.env, DATABASE_SHARD_URLS: process.env[variable] },
     stdio: "ignore",
@@ -448,9 +449,18 @@ async function killed(t, variable, urls) {
     if (!there.it) return 0;
     return (await on(urls[0], "select from expressway.shard_buckets where moved")).length;
   };
-  await patiently(async () => (await moved()) > 10, "some buckets have moved");
+  // A transaction keeps the bucket of a key, and so the move, from its end until that is killed.
+  const late = new pg.Client(urls[1]);
+  await late.connect();
+  t.after(() => late.end());
+  const prepared = "select to_regprocedure('expressway.shard_enter(text)') is not null as it";
+  await waitUntil(async () => (await late.query(prepared)).rows[0].it, "what a move needs is there");
+  await late.query("begin");
+  await late.query("select expressway.shard_enter($1)", [KEYS.find((key) => owner(key, 2) === "shard-1" && owner(key, 3) === "shard-2")]);
+  await waitUntil(async () => (await moved()) > 10, "some buckets have moved");
   child.kill("SIGKILL");
   assert.equal((await ended)[1], "SIGKILL");
+  await late.query("rollback");
   const left = await on(urls[1], "select from expressway.shard_buckets where not moved");
   assert.ok(left.length > 0, "it had not ended");
 }
