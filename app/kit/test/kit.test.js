@@ -3,6 +3,7 @@ import { Agent } from "node:http";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DRAIN_TIMEOUT, HEADERS_TIMEOUT, KEEP_ALIVE_TIMEOUT, REQUEST_TIMEOUT } from "@expressway/kit";
+import { now } from "../../test/clock.js";
 import { connect, send, start, waitUntil } from "../../test/processes.js";
 
 const SERVER = new URL("server.js", import.meta.url).pathname;
@@ -95,6 +96,8 @@ test("a request that arrives on an open connection during the drain is answered"
 test("clients that keep sending through a drain lose nothing", async (t) => {
   const server = await start(t, SERVER);
   let answered = 0;
+  const heldUp = () => performance.now() - now();
+  let before = Infinity;
   const client = async () => {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     for (;;) {
@@ -104,6 +107,8 @@ test("clients that keep sending through a drain lose nothing", async (t) => {
         answered += 1;
       } catch (error) {
         if (error.code === "ECONNREFUSED") return; // it had been told: this would have been a new connection
+        // What is idle for a second is cut, as is a client whose host holds it up for longer.
+        if (error.code === "ECONNRESET" && heldUp() - before > 900) return;
         throw error;
       }
     }
@@ -111,6 +116,7 @@ test("clients that keep sending through a drain lose nothing", async (t) => {
   const clients = Promise.all(Array.from({ length: 20 }, client));
   await waitUntil(() => answered > 100, "there is a load");
 
+  before = heldUp();
   server.signal("SIGINT");
 
   await clients;
