@@ -11,8 +11,8 @@ export const AS_MOVER = "select set_config('expressway.mover', 'on', true)";
 
 /** Where keys are, as the kit reads it. */
 export const STATE = `
-create schema if not exists expressway;
-create table if not exists expressway.shards (
+create schema if not exists expressway_kit;
+create table if not exists expressway_kit.shards (
   one boolean primary key default true check (one),
   ring integer not null check (ring > 0),
   moving_to integer,
@@ -20,14 +20,14 @@ create table if not exists expressway.shards (
 )`;
 
 export const setState = `
-insert into expressway.shards (ring, moving_to, buckets) values ($1, $2, $3)
+insert into expressway_kit.shards (ring, moving_to, buckets) values ($1, $2, $3)
 on conflict (one) do update set ring = excluded.ring, moving_to = excluded.moving_to, buckets = excluded.buckets`;
 
 /** That `count` shards have keys, unless something is said already. One message, and so one transaction. */
 export const record = (count) => `
 select pg_advisory_xact_lock(${LOCKS}, ${MOVER});
 ${STATE};
-insert into expressway.shards (ring) values (${Number(count)}) on conflict do nothing`;
+insert into expressway_kit.shards (ring) values (${Number(count)}) on conflict do nothing`;
 
 export const exclusive = (bucket) => `select pg_advisory_xact_lock(${LOCKS}, ${Number(bucket)})`;
 export const tryMover = `select pg_try_advisory_xact_lock(${LOCKS}, ${MOVER}) as mine`;
@@ -35,7 +35,7 @@ export const tryMover = `select pg_try_advisory_xact_lock(${LOCKS}, ${MOVER}) as
 const identifier = (name) => `"${name.replaceAll('"', '""')}"`;
 /** A table's name, with its schema's before it or without. */
 export const quoted = (name) => name.split(".").map(identifier).join(".");
-const guardOf = (place) => `expressway.shard_guard_${place}`;
+const guardOf = (place) => `expressway_kit.shard_guard_${place}`;
 
 /**
  * All that a database needs before keys move to the last of `count` shards, but for its tables' triggers.
@@ -49,50 +49,50 @@ export function machinery(tables, count, buckets) {
     .map(({ low, high }) => `(${low}, ${high})`)
     .join(", ");
   return `
-create table expressway.shard_arcs (high bigint primary key, low bigint not null);
-insert into expressway.shard_arcs (low, high) values ${arcs};
-create table expressway.shard_buckets (bucket integer primary key, moved boolean not null default false);
-insert into expressway.shard_buckets select generate_series(0, ${buckets - 1});
-create table expressway.shard_keys (key text primary key, bucket integer not null);
-create index on expressway.shard_keys (bucket);
-analyze expressway.shard_arcs, expressway.shard_buckets;
+create table expressway_kit.shard_arcs (high bigint primary key, low bigint not null);
+insert into expressway_kit.shard_arcs (low, high) values ${arcs};
+create table expressway_kit.shard_buckets (bucket integer primary key, moved boolean not null default false);
+insert into expressway_kit.shard_buckets select generate_series(0, ${buckets - 1});
+create table expressway_kit.shard_keys (key text primary key, bucket integer not null);
+create index on expressway_kit.shard_keys (bucket);
+analyze expressway_kit.shard_arcs, expressway_kit.shard_buckets;
 
-create function expressway.shard_bucket(text) returns integer language plpgsql stable as $$
+create function expressway_kit.shard_bucket(text) returns integer language plpgsql stable as $$
 declare
   digest text := md5(convert_to($1, 'UTF8'));
   hash bigint := ('x' || substr(digest, 7, 2) || substr(digest, 5, 2) || substr(digest, 3, 2)
     || substr(digest, 1, 2))::bit(32)::bigint;
   inside boolean;
 begin
-  select low < hash into inside from expressway.shard_arcs where high >= hash order by high limit 1;
+  select low < hash into inside from expressway_kit.shard_arcs where high >= hash order by high limit 1;
   return case when inside then hash % ${buckets} end;
 end $$;
 
-create function expressway.shard_enter(text) returns boolean language plpgsql as $$
+create function expressway_kit.shard_enter(text) returns boolean language plpgsql as $$
 declare
-  own integer := expressway.shard_bucket($1);
+  own integer := expressway_kit.shard_bucket($1);
   found boolean;
 begin
   if own is null then return false; end if;
   perform pg_advisory_xact_lock_shared(${LOCKS}, own);
   if current_setting('transaction_isolation') = 'read committed' then
-    select moved into found from expressway.shard_buckets where bucket = own;
+    select moved into found from expressway_kit.shard_buckets where bucket = own;
   else
-    select moved into found from expressway.shard_buckets where bucket = own for share;
+    select moved into found from expressway_kit.shard_buckets where bucket = own for share;
   end if;
   return found;
 end $$;
 
-create function expressway.shard_seen(text) returns void language plpgsql as $$
+create function expressway_kit.shard_seen(text) returns void language plpgsql as $$
 declare
-  own integer := expressway.shard_bucket($1);
+  own integer := expressway_kit.shard_bucket($1);
 begin
   if own is null then return; end if;
-  if expressway.shard_enter($1) then
+  if expressway_kit.shard_enter($1) then
     raise exception 'the row''s key has moved to another shard' using errcode = 'XS001';
   end if;
-  if not exists (select from expressway.shard_keys where key = $1) then
-    insert into expressway.shard_keys values ($1, own) on conflict do nothing;
+  if not exists (select from expressway_kit.shard_keys where key = $1) then
+    insert into expressway_kit.shard_keys values ($1, own) on conflict do nothing;
   end if;
 end $$;
 ${tables
@@ -102,9 +102,9 @@ ${tables
 create function ${guardOf(place)}() returns trigger language plpgsql as $$
 begin
   if coalesce(current_setting('expressway.mover', true), '') <> 'on' then
-    if tg_op <> 'INSERT' then perform expressway.shard_seen(old.${key}::text); end if;
+    if tg_op <> 'INSERT' then perform expressway_kit.shard_seen(old.${key}::text); end if;
     if tg_op <> 'DELETE' and (tg_op = 'INSERT' or new.${key} is distinct from old.${key}) then
-      perform expressway.shard_seen(new.${key}::text);
+      perform expressway_kit.shard_seen(new.${key}::text);
     end if;
   end if;
   return case tg_op when 'DELETE' then old else new end;
@@ -130,20 +130,20 @@ export const cleanUp = `
 do $$
 declare each regprocedure;
 begin
-  for each in select oid from pg_proc where pronamespace = 'expressway'::regnamespace and proname like 'shard\\_%' loop
+  for each in select oid from pg_proc where pronamespace = 'expressway_kit'::regnamespace and proname like 'shard\\_%' loop
     execute format('drop function %s', each);
   end loop;
 end $$;
-drop table if exists expressway.shard_keys, expressway.shard_buckets, expressway.shard_arcs`;
+drop table if exists expressway_kit.shard_keys, expressway_kit.shard_buckets, expressway_kit.shard_arcs`;
 
 const everyKey = (tables) =>
   tables.map(({ name, column }) => `select ${identifier(column)}::text as key from ${quoted(name)}`).join(" union ");
 
 /** The keys that are there and will move. */
 export const noteKeys = (tables) => `
-insert into expressway.shard_keys
-select key, expressway.shard_bucket(key) from (${everyKey(tables)}) every
-where expressway.shard_bucket(key) is not null on conflict do nothing`;
+insert into expressway_kit.shard_keys
+select key, expressway_kit.shard_bucket(key) from (${everyKey(tables)}) every
+where expressway_kit.shard_bucket(key) is not null on conflict do nothing`;
 
 export const countKeys = (tables) => `select count(*)::integer as keys from (${everyKey(tables)}) every`;
 

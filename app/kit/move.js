@@ -172,11 +172,11 @@ class Move {
     const to = moving.moving_to;
     for (const [place, client] of this.#of(to - 1).entries()) {
       const { rows } = await client.query(
-        "select count(*)::integer as left from expressway.shard_buckets where not moved",
+        "select count(*)::integer as left from expressway_kit.shard_buckets where not moved",
       );
       if (rows[0].left > 0)
         throw new MoveError(`${rows[0].left} buckets of ${shardName(place)} haven't moved yet: move them first`);
-      const { rows: noted } = await client.query("select key from expressway.shard_keys");
+      const { rows: noted } = await client.query("select key from expressway_kit.shard_keys");
       const keys = noted.map(({ key }) => key).filter((key) => ringOf(to - 1).get(key) === shardName(place));
       const there = await this.#sums(client, keys);
       if (there.some(({ rows: count }) => count > 0))
@@ -217,7 +217,7 @@ class Move {
           await each.query(`set local lock_timeout = ${LOCK_WAIT}; ${sql.PLAIN}; ${sql.AS_MOVER}`);
         const since = performance.now();
         await source.query(sql.exclusive(bucket));
-        const { rows } = await source.query("select moved from expressway.shard_buckets where bucket = $1", [bucket]);
+        const { rows } = await source.query("select moved from expressway_kit.shard_buckets where bucket = $1", [bucket]);
         const keys = await this.#keysOf([source, target], bucket, owns);
         if (rows[0].moved === forward) {
           // What one that was cut short between its two commits has left.
@@ -232,7 +232,7 @@ class Move {
         await this.#remove(into, keys);
         await this.#copy(from, into, keys, inTime);
         await into.query(
-          "insert into expressway.shard_keys select key, $2 from unnest($1::text[]) key on conflict do nothing",
+          "insert into expressway_kit.shard_keys select key, $2 from unnest($1::text[]) key on conflict do nothing",
           [keys, bucket],
         );
         const [before, after] = await Promise.all([this.#sums(from, keys), this.#sums(into, keys)]);
@@ -245,7 +245,7 @@ class Move {
           throw new MoveError(
             `bucket ${bucket} has ${count} rows, and ${gone} were to be removed: it stays where it was`,
           );
-        await source.query("update expressway.shard_buckets set moved = $2 where bucket = $1", [bucket, forward]);
+        await source.query("update expressway_kit.shard_buckets set moved = $2 where bucket = $1", [bucket, forward]);
         if (!forward) await source.query("commit");
         this.#rows += count;
         this.#longest = Math.max(this.#longest, performance.now() - since);
@@ -256,7 +256,7 @@ class Move {
   async #keysOf(clients, bucket, owns) {
     const answers = [];
     for (const client of clients)
-      answers.push((await client.query("select key from expressway.shard_keys where bucket = $1", [bucket])).rows);
+      answers.push((await client.query("select key from expressway_kit.shard_keys where bucket = $1", [bucket])).rows);
     return [...new Set(answers.flat().map(({ key }) => key))].filter(owns);
   }
 
@@ -350,7 +350,7 @@ class Move {
   async #leftovers(states) {
     for (const [place, client] of this.#clients.entries()) {
       if (!states[place]) continue;
-      const { rows } = await client.query("select to_regclass('expressway.shard_buckets') is not null as there");
+      const { rows } = await client.query("select to_regclass('expressway_kit.shard_buckets') is not null as there");
       if (rows[0].there) return true;
     }
     return false;
@@ -425,9 +425,9 @@ export function namedTables(tables) {
 }
 
 async function stateOf(client) {
-  const { rows } = await client.query("select to_regclass('expressway.shards') is not null as there");
+  const { rows } = await client.query("select to_regclass('expressway_kit.shards') is not null as there");
   if (!rows[0].there) return null;
-  return (await client.query("select ring, moving_to, buckets from expressway.shards")).rows[0] ?? null;
+  return (await client.query("select ring, moving_to, buckets from expressway_kit.shards")).rows[0] ?? null;
 }
 
 async function transaction(client, work) {

@@ -121,11 +121,11 @@ export class ShardView {
   async #stateOf(database) {
     if (!this.#recorded) {
       // First, as PostgreSQL logs each statement that names a table which isn't there.
-      const { rows } = await database.ask("select to_regclass('expressway.shards') is not null as there");
+      const { rows } = await database.ask("select to_regclass('expressway_kit.shards') is not null as there");
       if (!rows[0].there) return null;
     }
     try {
-      const { rows } = await database.ask("select ring, moving_to from expressway.shards");
+      const { rows } = await database.ask("select ring, moving_to from expressway_kit.shards");
       return rows.length === 0 ? null : { count: rows[0].ring, next: rows[0].moving_to };
     } catch (error) {
       if (error.code === NO_TABLE) return null;

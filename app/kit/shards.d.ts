@@ -33,7 +33,7 @@ export interface Shards {
 
 /**
  * Databases that have a part of the keys each, by ketama hashing. Which ones have keys is recorded in them at the first
- * start, in the schema `expressway`: one that is added later has none until `moveKeys` brings them.
+ * start, in the schema `expressway_kit`: one that is added later has none until `moveKeys` brings them.
  * @throws TypeError when the variable names none
  */
 export function createShards(pg: { Pool: typeof Pool }, options?: ShardsOptions): Shards;

@@ -141,7 +141,7 @@ class Keyed {
   /** Done where the key is now, which it stays meanwhile: its bucket can't move while the transaction is open. */
   #held(database, later, there, here) {
     return database.write(async (client) => {
-      const { rows } = await client.query("select expressway.shard_enter($1) as moved", [this.#key]);
+      const { rows } = await client.query("select expressway_kit.shard_enter($1) as moved", [this.#key]);
       return rows[0].moved ? there(later()) : here(client);
     });
   }

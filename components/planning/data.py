@@ -43,7 +43,7 @@ STORAGE_GB = number(20, 65536)
 BACKUP_DAYS = number(1, 35)
 """RDS would also take 0, which is no backup, and no point in time to go back to."""
 
-_RESERVED_ROLES = "postgres|public|none|user|current_user|current_role|session_user|expressway"
+_RESERVED_ROLES = "postgres|public|none|user|current_user|current_role|session_user|expressway|expressway_kit"
 APP_USER = matching(
     rf"(?!(?:pg_|rds|(?:{_RESERVED_ROLES})$))[a-z_][a-z0-9_]{{0,62}}",
     "it must be a free PostgreSQL role of at most 63 lower-case letters, digits and underscores, none of RDS's or ours",

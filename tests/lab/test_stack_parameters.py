@@ -119,7 +119,7 @@ def test_what_a_server_without_power_had_locked_is_free_after_half_a_minute(stac
     database, server = Database(stack), stack.machines("app")[0]
     unit = (
         "--property=EnvironmentFile=/run/expressway/app.env",
-        "--working-directory=/opt/expressway/releases/current/app",
+        "--working-directory=/srv/releases/current/app",
     )
     node = ("/opt/expressway/runtime/current/bin/node", "--input-type=module", f"--eval={HOLD}")
     stack.shell(server["id"], "systemd-run", f"--unit={HOLDER}", *unit, *node)

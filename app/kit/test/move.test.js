@@ -164,7 +164,7 @@ test("2 shards become 3 under load: nothing is lost, twice or failed, and a thir
   for (const url of urls) {
     const [state] = await on(
       url,
-      "select ring, moving_to, to_regclass('expressway.shard_keys') as keys from expressway.shards",
+      "select ring, moving_to, to_regclass('expressway_kit.shard_keys') as keys from expressway_kit.shards",
     );
     assert.deepEqual(state, { ring: 3, moving_to: null, keys: null });
     assert.deepEqual(await on(url, "select tgname from pg_trigger where not tgisinternal"), []);
@@ -386,7 +386,7 @@ test("what can't move is refused with every reason, and nothing changed", async 
   await refused({ "orders; drop": "user_key" }, /no name of a table/);
   await refused({ orders: 'a"b' }, /no name of orders's column/);
   assert.deepEqual(
-    await on(urls[0], "select ring, moving_to, to_regclass('expressway.shard_keys') as keys from expressway.shards"),
+    await on(urls[0], "select ring, moving_to, to_regclass('expressway_kit.shard_keys') as keys from expressway_kit.shards"),
     [{ ring: 2, moving_to: null, keys: null }],
   );
 });
@@ -422,7 +422,7 @@ test("PostgreSQL finds the keys that move as the ring does", async (t) => {
 
   const rows = await on(
     urls[0],
-    "select key from unnest($1::text[]) key where expressway.shard_bucket(key) is not null",
+    "select key from unnest($1::text[]) key where expressway_kit.shard_bucket(key) is not null",
     [keys],
   );
 
@@ -445,23 +445,23 @@ async function killed(t, variable, urls) {
   });
   const ended = once(child, "exit");
   const moved = async () => {
-    const [there] = await on(urls[0], "select to_regclass('expressway.shard_buckets') is not null as it");
+    const [there] = await on(urls[0], "select to_regclass('expressway_kit.shard_buckets') is not null as it");
     if (!there.it) return 0;
-    return (await on(urls[0], "select from expressway.shard_buckets where moved")).length;
+    return (await on(urls[0], "select from expressway_kit.shard_buckets where moved")).length;
   };
   // A transaction keeps the bucket of a key, and so the move, from its end until that is killed.
   const late = new pg.Client(urls[1]);
   await late.connect();
   t.after(() => late.end());
-  const prepared = "select to_regprocedure('expressway.shard_enter(text)') is not null as it";
+  const prepared = "select to_regprocedure('expressway_kit.shard_enter(text)') is not null as it";
   await waitUntil(async () => (await late.query(prepared)).rows[0].it, "what a move needs is there");
   await late.query("begin");
-  await late.query("select expressway.shard_enter($1)", [KEYS.find((key) => owner(key, 2) === "shard-1" && owner(key, 3) === "shard-2")]);
+  await late.query("select expressway_kit.shard_enter($1)", [KEYS.find((key) => owner(key, 2) === "shard-1" && owner(key, 3) === "shard-2")]);
   await waitUntil(async () => (await moved()) > 10, "some buckets have moved");
   child.kill("SIGKILL");
   assert.equal((await ended)[1], "SIGKILL");
   await late.query("rollback");
-  const left = await on(urls[1], "select from expressway.shard_buckets where not moved");
+  const left = await on(urls[1], "select from expressway_kit.shard_buckets where not moved");
   assert.ok(left.length > 0, "it had not ended");
 }
 
@@ -469,8 +469,8 @@ async function killed(t, variable, urls) {
 async function leaveCopies(urls) {
   const rows = await on(
     urls[1],
-    `select of::text as row from orders of join expressway.shard_keys on key = user_key
-     join expressway.shard_buckets using (bucket) where not moved limit 20`,
+    `select of::text as row from orders of join expressway_kit.shard_keys on key = user_key
+     join expressway_kit.shard_buckets using (bucket) where not moved limit 20`,
   );
   assert.ok(rows.length > 0);
   for (const { row } of rows) {

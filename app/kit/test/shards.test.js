@@ -107,7 +107,7 @@ test("a shard that is added has no keys until a move brings them, whoever forgot
     assert.deepEqual(rows, [{ key }]);
   }
   assert.deepEqual(await shards.each(async (_database, name) => name), ["shard-0", "shard-1"]);
-  assert.deepEqual(await on(names[2], "select to_regclass('expressway.shards') as it"), [{ it: null }]);
+  assert.deepEqual(await on(names[2], "select to_regclass('expressway_kit.shards') as it"), [{ it: null }]);
 });
 
 test("workers that start at once record the same", async (t) => {
@@ -118,7 +118,18 @@ test("workers that start at once record the same", async (t) => {
   await Promise.all(workers.map((shards) => shards.for("user:1").read("select 1")));
 
   assert.deepEqual(said, []);
-  for (const name of names) assert.deepEqual(await on(name, "select ring from expressway.shards"), [{ ring: 2 }]);
+  for (const name of names) assert.deepEqual(await on(name, "select ring from expressway_kit.shards"), [{ ring: 2 }]);
+});
+
+test("what the stack's master user makes later is where it would be without the kit", async (t) => {
+  const names = await fresh(2);
+  await server.sql("create role expressway login"); // as which a stack's app connects, unless it has a role of its own
+  for (const name of names) await on(name, `grant create on database ${name} to expressway; grant create on schema public to expressway`);
+
+  await shardsAs(t, "expressway", names).each((database) => database.write("create table later (key text)"));
+
+  const where = "select schemaname from pg_tables where tablename in ('later', 'shards') order by 1";
+  for (const name of names) assert.deepEqual((await on(name, where)).map((row) => row.schemaname), ["expressway_kit", "public"]);
 });
 
 test("a user that may not make a schema is served all the same, and the log says what to do", async (t) => {
