@@ -66,14 +66,14 @@ def sample(into: Path) -> Path:
     return make(paths.ROOT / "app", into, "0.1.1")
 
 
-def make_sharded(app: Path, into: Path) -> Path:
+def sharded(into: Path) -> Path:
     """The folder of an app that answers as the sample app does, with its items on shards; the last has none yet.
 
-    `app` is the sample app's folder, whose kit and dependencies it has.
+    It has the sample app's kit and dependencies.
     """
     folder = into / "sharded"
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(app, folder, ignore=shutil.ignore_patterns("node_modules"))
+    shutil.copytree(paths.ROOT / "app", folder, ignore=shutil.ignore_patterns("node_modules"))
     for name in ("server.js", "prepare.js"):
         shutil.copyfile(_SHARDED / name, folder / name)
     package = json.loads((folder / "package.json").read_text())

@@ -5,14 +5,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from lab.paths import ROOT
-from lab.prove import databases, releases
-from lab.prove.scenario import Own, Result, scenario
+from lab.prove import databases
+from lab.prove.scenario import Result, scenario
 from lab.prove.stand import Stand, StandError
 
 from .fault_kinds import FAULTS, ONCE, Fault, Scene
 from .faults import drawn
-from .shards import LEAST, MOST, SHARDS
+from .shards import LEAST, MOST, OWN, SHARDS
 
 UNDER_WAY_SECONDS: Final = 3.0
 """From the command to what befalls it."""
@@ -80,10 +79,7 @@ KINDS: Final[Mapping[str, Fault]] = {
     f"2 shards with standbys become {SHARDS} among faults in random order",
     "0 acknowledged writes lost, none twice; 0 reads older than their session's own write; well again after each; "
     "a third of the keys moved",
-    own=Own(
-        (f"expressway:database.shards={SHARDS}", "expressway:database.multiAz=true", "expressway:cache.replicas=0"),
-        lambda into: releases.make_sharded(ROOT / "app", into),
-    ),
+    own=replace(OWN, settings=(*OWN.settings, "expressway:database.multiAz=true")),
 )
 async def shard_faults(stand: Stand) -> Result:
     """As `faults`. The third database is there from the start, recorded as one without keys."""

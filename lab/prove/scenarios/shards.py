@@ -6,7 +6,6 @@ from typing import Any
 
 from lab.bench.load import Items, Outcome, Plan
 from lab.machines import access
-from lab.paths import ROOT
 from lab.prove import releases
 from lab.prove.scenario import Own, Result, none_failed, scenario, twice_and_lost, unmet
 from lab.prove.scenarios.database import read_back
@@ -15,6 +14,7 @@ from lab.prove.stand import Running, Stand, StandError
 LOAD = Plan(rate=150, writes_percent=20, fresh_percent=10)
 LEAD_SECONDS = 8.0
 SHARDS = 3
+OWN = Own((f"expressway:database.shards={SHARDS}", "expressway:cache.replicas=0"), releases.sharded)
 LEAST, MOST = 0.28, 0.39
 """Of the keys, that a third shard takes: 0.330 of very many, and so much of a few hundred."""
 _NAMES = ("timeout", "60", "runuser", "-u", "postgres", "--", "psql", "--dbname=app", "--tuples-only", "--no-align")
@@ -56,10 +56,7 @@ def judged(
     "shards",
     f"2 shards become {SHARDS} at {LOAD.rate}/s: expressway db add-shard, then --finish",
     "0 failed; 0 acknowledged writes lost, none twice; a third of the keys moved, counted",
-    own=Own(
-        (f"expressway:database.shards={SHARDS}", "expressway:cache.replicas=0"),
-        lambda into: releases.make_sharded(ROOT / "app", into),
-    ),
+    own=OWN,
 )
 async def shards(stand: Stand) -> Result:
     """The third database is there from the start, recorded as one without keys: the mocks' engine can't add one."""
