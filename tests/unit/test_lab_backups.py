@@ -135,16 +135,22 @@ def test_a_base_is_complete_when_the_server_says_so(monkeypatch: pytest.MonkeyPa
     assert ran[0][-5:-1] == ["/var/lib/lab-backups/db-A", "b4", "5432", "yes"]
 
 
+def machine_that(monkeypatch: pytest.MonkeyPatch, *, runs: bool, **ended: Any) -> None:
+    """One on which the command has `ended` so; or that does not run."""
+
+    def run(machine: str, _command: list[str], _machines: Path) -> Any:
+        if not runs:
+            raise MachineError(f"machine {machine} does not run")
+        return type("Done", (), ended)
+
+    monkeypatch.setattr(backups.access, "run", run)
+
+
 @pytest.mark.parametrize("runs", [True, False])
 def test_a_base_that_can_not_be_taken_is_told_as_such(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, runs: bool
 ) -> None:
-    def run(machine: str, _command: list[str], _machines: Path) -> Any:
-        if not runs:
-            raise MachineError(f"machine {machine} does not run")
-        return type("Done", (), {"returncode": 1, "stdout": "", "stderr": "no space left\n"})
-
-    monkeypatch.setattr(backups.access, "run", run)
+    machine_that(monkeypatch, runs=runs, returncode=1, stdout="", stderr="no space left\n")
     told: Any = Told()
     with pytest.raises(BackupError, match="no space left" if runs else "does not run"):
         take(told, BASE, tmp_path)
@@ -155,10 +161,7 @@ def test_a_base_that_can_not_be_taken_is_told_as_such(
 def test_a_base_of_a_database_that_is_gone_ends_without_a_failure(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, runs: bool
 ) -> None:
-    def run(machine: str, _command: list[str], _machines: Path) -> Any:
-        if not runs:
-            raise MachineError(f"machine {machine} does not run")
-        return type("Done", (), {"returncode": 0, "stdout": "1790000000.25\n", "stderr": ""})
+    machine_that(monkeypatch, runs=runs, returncode=0, stdout="1790000000.25\n", stderr="")
 
     def refuse(status: int) -> Any:
         def tell(_path: str, _what: Any) -> None:
@@ -168,7 +171,6 @@ def test_a_base_of_a_database_that_is_gone_ends_without_a_failure(
 
         return type("Refusing", (), {"tell": staticmethod(tell)})
 
-    monkeypatch.setattr(backups.access, "run", run)
     take(refuse(404), BASE, tmp_path)
     with pytest.raises(requests.HTTPError, match="500"):
         take(refuse(500), BASE, tmp_path)
